@@ -1,0 +1,5 @@
+"""`python -m boxplat` is `box`."""
+
+from boxplat.cli import main
+
+main()

@@ -1,0 +1,294 @@
+"""`Box`: one project folder, its settings and its state. Every verb of the command line is a method here."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boxplat.core.config import Config, load
+from boxplat.core.model import (
+    Check,
+    Endpoint,
+    Event,
+    Gpu,
+    ModelVersion,
+    Release,
+    Run,
+    ServiceStatus,
+    Snapshot,
+    Supervisor,
+    Task,
+)
+from boxplat.core.paths import Paths, find_root
+
+if TYPE_CHECKING:
+    from boxplat.core.state import StateStore
+
+Told = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    """The listener of somebody who does not want to hear of progress."""
+
+
+class Box:
+    """A project folder and everything that runs for it.
+
+    Args:
+        root: the project folder or one below it.
+        by: who acts, for the audit log; the user's name when not given.
+
+    Raises:
+        BoxError: no project there (exit code 3), or settings that do not parse (exit code 2).
+    """
+
+    def __init__(
+        self, root: str | Path = ".", by: str | None = None, flags: Mapping[str, object] | None = None
+    ) -> None:
+        self.paths = Paths(find_root(Path(root)))
+        self.settings: Config = load(self.paths.config, os.environ, flags)
+        self._by = by or f"{getpass.getuser()}/sdk"
+        self.features = Features(self)
+        self.models = Models(self)
+        self.export = Export(self)
+
+    @cached_property
+    def state(self) -> StateStore:
+        """Desired and live state (opened at the first use)."""
+        from boxplat.core.state import StateStore
+
+        return StateStore.open(self.paths)
+
+    @property
+    def by(self) -> str:
+        return self._by
+
+    @property
+    def root(self) -> Path:
+        return self.paths.root
+
+    # -- life-cycle ----------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def init(directory: str | Path, empty: bool = False) -> list[Path]:
+        """Make a new project (the flights sample, or an empty one) and return the files written.
+
+        Raises:
+            BoxError: the folder holds something already (exit code 2) or cannot be written (4).
+        """
+        from boxplat.template import create
+
+        return create(Path(directory), empty)
+
+    def up(self, names: Sequence[str] = (), detach: bool = False) -> Supervisor:
+        """Start the box (or the named services of it). Not detached, it returns when the box is down again."""
+        from boxplat import lifecycle
+
+        return lifecycle.up(self.paths, self.settings, self.state, names, detach, self.by)
+
+    def down(self, names: Sequence[str] = (), timeout: float = 60.0) -> list[int]:
+        """Stop the box (or the named services); returns pids that a dead supervisor had left and were ended."""
+        from boxplat import lifecycle
+
+        return lifecycle.down(self.paths, self.state, names, timeout, self.by)
+
+    def restart(self, name: str) -> None:
+        """Replace a service's process by a new one; its listening socket stays open meanwhile."""
+        from boxplat import lifecycle
+
+        lifecycle.must_run(self.paths)
+        self.state.services.restart(name, self.by)
+
+    def wait(
+        self, names: Sequence[str] = (), timeout: float = 120.0, told: Callable[[ServiceStatus], None] | None = None
+    ) -> list[ServiceStatus]:
+        """Until the named services (none: all that are wanted) are healthy.
+
+        Args:
+            timeout: seconds.
+            told: hears of each change of state.
+        """
+        from boxplat import lifecycle
+
+        return lifecycle.wait(self.paths, self.state, names, timeout, told or (lambda status: None))
+
+    def status(self) -> Snapshot:
+        """Everything as it is now, read in one transaction."""
+        from boxplat.snapshot import take
+
+        return take(self.paths, self.settings, self.state)
+
+    snapshot = status
+
+    def logs(
+        self, name: str, follow: bool = False, step: str | None = None, lines: int = 100, wait: float = 0.2
+    ) -> Iterator[str]:
+        """Lines of a service's or a run's log (`tracking`, `supervisor`, `7`), optionally as they come."""
+        from boxplat.logbook import lines_of
+
+        return lines_of(self.paths, self.state, name, follow, step, lines, wait)
+
+    def log_path(self, name: str) -> Path:
+        """The log file of a service or run."""
+        from boxplat.logbook import path_of
+
+        return path_of(self.paths, self.state, name)
+
+    def doctor(self) -> list[Check]:
+        """What is wrong with this machine or project, each with the command that mends it."""
+        from boxplat.doctor import checks
+
+        return checks(self.paths, self.settings)
+
+    def config(self) -> dict[str, tuple[object, str]]:
+        """Every setting as `section.key` → (value, where it comes from)."""
+        return self.settings.flat()
+
+    # -- work ----------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        flow: str,
+        params: Mapping[str, str] | None = None,
+        resume: int | None = None,
+        max_workers: int | None = None,
+        tags: Sequence[str] = (),
+        extra: Sequence[str] = (),
+    ) -> Run:
+        """Queue a flow; the supervisor starts it.
+
+        Args:
+            flow: its file, relative to the project or the working directory.
+            params: the flow's parameters.
+            resume: number of an earlier run whose finished steps are taken over.
+            extra: further options for Metaflow's `run`.
+        """
+        from boxplat import lifecycle
+        from boxplat.runs import start
+
+        lifecycle.must_run(self.paths)
+        options = {"resume": resume, "max_workers": max_workers, "tags": list(tags), "extra": list(extra)}
+        return start(self.state, self.paths, self.settings, flow, params or {}, options, self.by)
+
+    def wait_run(self, run: int, timeout: float | None = None) -> Run:
+        """Until a run is over."""
+        from boxplat.runs import wait
+
+        return wait(self.state, self.paths, run, timeout)
+
+    def runs(self, limit: int = 20) -> list[Run]:
+        """The newest runs first."""
+        return self.state.runs.all(limit)
+
+    def tasks(self, run: int) -> tuple[Task, ...]:
+        """The tasks of a run in the order in which they started."""
+        return tuple(self.state.runs.tasks(run))
+
+    def cancel(self, run: int) -> Run:
+        """Ask for the end of a run."""
+        from boxplat.runs import cancel
+
+        return cancel(self.state, run, self.by)
+
+    def gpu(self) -> tuple[tuple[Gpu, ...], str]:
+        """The NVIDIA devices, and a note when there are none."""
+        from boxplat.adapters import gpu
+
+        return gpu.read()
+
+    # -- serving -------------------------------------------------------------------------------------------------
+
+    def deploy(self, name: str, timeout: float = 180.0, told: Told = _silent) -> Release:
+        """Make an endpoint's next release and bring it live; the one before keeps serving if that fails."""
+        from boxplat import lifecycle
+        from boxplat.releases import deploy
+
+        lifecycle.must_run(self.paths)
+        return deploy(self.state, self.paths, self.settings, name, self.by, timeout, told)
+
+    def undeploy(self, name: str) -> None:
+        """Stop an endpoint; its releases stay on record."""
+        from boxplat.releases import undeploy
+
+        undeploy(self.state, self.paths, self.settings, name, self.by)
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every endpoint with its releases and traffic."""
+        return self.status().endpoints
+
+    def predict(self, name: str, data: Any, timeout: float = 60.0) -> Any:
+        """Ask an endpoint: `data` is the request's JSON, as text or as an object."""
+        from boxplat.releases import predict
+
+        return predict(self.state, self.paths, self.settings, name, data, timeout)
+
+    # -- watch ---------------------------------------------------------------------------------------------------
+
+    def events(self, after: int = 0, subject: str | None = None, limit: int = 200) -> list[Event]:
+        """The audit log after an event's id, oldest first."""
+        return self.state.events.all(after, subject, limit)
+
+
+class Features:
+    """`box features …`"""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    @property
+    def repo(self) -> Path:
+        return self._box.paths.root / self._box.settings.features.repo
+
+    def apply(self, told: Told = _silent) -> list[str]:
+        """Register what the Feast repository declares; returns the names of its feature views."""
+        from boxplat.features import apply
+
+        return apply(self._box.state, self._box.paths, self._box.settings, self._box.by, told)
+
+    def materialize(self, start: str | None = None, end: str | None = None, told: Told = _silent) -> dict[str, int]:
+        """Copy the newest feature rows (ISO times; no start: since the last time) to the online store."""
+        from boxplat.features import materialize
+
+        return materialize(self._box.state, self._box.paths, self._box.settings, start, end, self._box.by, told)
+
+    def get(self, service: str, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Online features of each key, with the age of each view."""
+        from boxplat.features import get
+
+        return get(self._box.paths, self._box.settings, service, keys)
+
+
+class Models:
+    """`box models …`"""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def list(self) -> list[ModelVersion]:
+        """Every version of every registered model, newest first."""
+        from boxplat.releases.models import versions
+
+        return versions(self._box.state)
+
+    def show(self, name: str) -> list[ModelVersion]:
+        """The versions of one registered model."""
+        from boxplat.releases.models import versions
+
+        return versions(self._box.state, name)
+
+
+class Export:
+    """`box export …`"""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def kubernetes(self, output: str | Path, overlay: str = "dev", told: Told = _silent) -> list[str]:
+        """Write the project as Kubernetes manifests; returns the paths written, relative to `output`."""
+        from boxplat.export import kubernetes
+
+        return kubernetes(self._box.state, self._box.paths, self._box.settings, Path(output), overlay, told)

@@ -1,0 +1,53 @@
+"""deploy, undeploy, endpoints, predict."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from boxplat import render
+from boxplat.cli.base import json_option, next_step, progress, say, the_box
+from boxplat.cli.data import read_json
+
+
+@click.command()
+@click.argument("name")
+@click.option("--timeout", default=180.0, show_default=True, help="Seconds until it must be healthy.")
+@json_option
+def deploy(name: str, timeout: float, as_json: bool) -> None:
+    """Make an endpoint's next release and bring it live."""
+    release = the_box().deploy(name, timeout, progress)
+    say(f"{name} serves release {release.number} ({release.bento})")
+    if as_json:
+        click.echo(render.as_json(release=release))
+    next_step(f"box predict {name} '…'   (its URL: box endpoints)")
+
+
+@click.command()
+@click.argument("name")
+def undeploy(name: str) -> None:
+    """Stop an endpoint; its releases stay on record."""
+    the_box().undeploy(name)
+    say(f"{name} serves nothing now")
+
+
+@click.command()
+@json_option
+def endpoints(as_json: bool) -> None:
+    """Endpoints, their releases and traffic."""
+    rows = the_box().endpoints()
+    nothing = "no endpoint is configured: add [endpoints.NAME] to boxplat.toml"
+    click.echo(render.as_json(endpoints=rows) if as_json else render.endpoints(rows) if rows else nothing)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("data")
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds.")
+def predict(name: str, data: str, timeout: float) -> None:
+    """Ask an endpoint: DATA is JSON as text, @file or - for standard input."""
+    click.echo(json.dumps(the_box().predict(name, read_json(data), timeout), indent=2))
+
+
+COMMANDS: tuple[click.Command, ...] = (deploy, undeploy, endpoints, predict)

@@ -1,0 +1,55 @@
+"""tui, events."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from boxplat import render
+from boxplat.cli.base import json_option, the_box
+from boxplat.core.errors import BoxError, ExitCode
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Print one frame as text and end.")
+@click.option("--ascii", "ascii_", is_flag=True, help="No characters beyond ASCII.")
+@click.option("--readonly", is_flag=True, help="Look only: no action can be started.")
+def tui(once: bool, ascii_: bool, readonly: bool) -> None:
+    """The dashboard."""
+    box = the_box()
+    if not once and not (sys.stdout.isatty() and sys.stdin.isatty()):
+        raise BoxError(
+            "the dashboard needs a terminal",
+            why="standard input or output is not one",
+            fix="box tui --once   (or: box status --watch)",
+            code=ExitCode.USAGE,
+        )
+    from boxplat_tui.app import run
+
+    run(box, ascii=ascii_, readonly=readonly, once=once)
+
+
+@click.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on as events come (JSON lines with --json).")
+@click.option("--after", default=0, help="Only events with a higher number.")
+@click.option("--subject", help="Only of this service, endpoint or run (run/7).")
+@click.option("--limit", default=50, show_default=True)
+@json_option
+def events(follow: bool, after: int, subject: str | None, limit: int, as_json: bool) -> None:
+    """The audit log."""
+    box = the_box()
+    rows = box.events(after, subject, limit)
+    if not follow:
+        click.echo(render.as_json(events=rows) if as_json else render.events(rows))
+        return
+    while True:
+        for row in rows:
+            click.echo(render.as_line(row) if as_json else render.event_line(row))
+            after = row.id
+        time.sleep(0.3)
+        rows = box.events(after, subject, 1000)
+
+
+COMMANDS: tuple[click.Command, ...] = (tui, events)

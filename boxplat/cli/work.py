@@ -1,0 +1,118 @@
+"""run, runs, cancel, gpu."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from boxplat import render
+from boxplat.cli.base import json_option, next_step, say, the_box
+from boxplat.core.errors import BoxError, ExitCode
+
+
+def _pairs(values: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for value in values:
+        key, sign, rest = value.partition("=")
+        if not sign or not key:
+            raise BoxError(
+                f"--param {value!r} is not of the form name=value",
+                why="a flow's parameter needs a name and a value",
+                fix="box run FLOW --param seed=1",
+                code=ExitCode.USAGE,
+            )
+        found[key] = rest
+    return found
+
+
+@click.command()
+@click.argument("flow")
+@click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="A parameter of the flow (repeatable).")
+@click.option("--wait", is_flag=True, help="Show its log and end with its result.")
+@click.option("--resume", type=int, metavar="RUN", help="Take over the finished steps of an earlier run.")
+@click.option("--max-workers", type=int, help="Tasks at once (default: as many as there are cores).")
+@click.option("--tag", multiple=True, help="A Metaflow tag (repeatable).")
+@click.argument("extra", nargs=-1, type=click.UNPROCESSED)
+@json_option
+def run(
+    flow: str,
+    param: tuple[str, ...],
+    wait: bool,
+    resume: int | None,
+    max_workers: int | None,
+    tag: tuple[str, ...],
+    extra: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Run a flow; after `--`, further options for Metaflow."""
+    box = the_box()
+    made = box.run(flow, _pairs(param), resume, max_workers, tag, extra)
+    say(f"run {made.id} of {made.flow} is queued")
+    if wait:
+        made = _watch(box, made.id)
+    if as_json:
+        click.echo(render.as_json(run=made))
+    elif not wait:
+        click.echo(made.id)
+        next_step(f"box logs {made.id} --follow   (or: box tui)")
+
+
+def _watch(box: Any, number: int) -> Any:
+    """Show a run's log until it is over; its failure becomes this command's."""
+    try:
+        for line in box.logs(str(number), follow=True, lines=0):
+            say(line)
+        done = box.wait_run(number)
+    except KeyboardInterrupt:
+        say(f"run {number} goes on   (end it: box cancel {number})")
+        raise
+    if done.state.value != "succeeded":
+        raise BoxError(
+            f"run {done.id} of {done.flow} {done.state}",
+            why=(done.error or "no error was recorded").replace("\n", "\n       "),
+            fix=f"box logs {done.id}   (then: box run {done.flow} --resume {done.id})",
+            log=done.log,
+        )
+    say(f"run {done.id} succeeded in {render.duration((done.ended or 0) - (done.started or 0))}")
+    return done
+
+
+@click.command()
+@click.argument("number", required=False, type=int)
+@click.option("--limit", default=20, show_default=True)
+@json_option
+def runs(number: int | None, limit: int, as_json: bool) -> None:
+    """The newest runs, or one with its tasks."""
+    box = the_box()
+    if number is None:
+        rows = box.runs(limit)
+        nothing = "nothing has run yet: box run flows/ingest.py --wait"
+        click.echo(render.as_json(runs=rows) if as_json else render.runs(rows) if rows else nothing)
+        return
+    one, tasks = box.state.runs.get(number), box.tasks(number)
+    text = f"{render.runs([one])}\n\n{render.tasks(tasks)}"
+    if one.error:
+        text += f"\n\n{one.error}\n\nlog: {one.log}"
+    click.echo(render.as_json(run=one, tasks=tasks) if as_json else text)
+
+
+@click.command()
+@click.argument("number", type=int)
+def cancel(number: int) -> None:
+    """End a run."""
+    done = the_box().cancel(number)
+    say(f"run {done.id} {done.state if done.state.over else 'is being cancelled'}")
+
+
+@click.command()
+@json_option
+def gpu(as_json: bool) -> None:
+    """NVIDIA devices: use, memory by process, power."""
+    from boxplat.adapters.gpu import read
+
+    devices, note = read()
+    click.echo(render.as_json(gpus=devices, note=note) if as_json else render.gpus(devices, note))
+
+
+COMMANDS: tuple[click.Command, ...] = (run, runs, cancel, gpu)

@@ -1,0 +1,1 @@
+"""The floor that everything stands on: nouns, errors, configuration, state, references. Standard library only."""

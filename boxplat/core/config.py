@@ -1,0 +1,241 @@
+"""Settings: defaults < `boxplat.toml` < `BOXPLAT_<SECTION>_<KEY>` < flags, read once into one frozen `Config`."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from boxplat.core.errors import BoxError, ExitCode, nearest
+
+_NAME = "letters, digits and '-', starting with a letter"
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectConfig:
+    """`[project]`"""
+
+    name: str = "box"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingConfig:
+    """`[tracking]`: the MLflow server; `port` is the preferred one."""
+
+    port: int = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesConfig:
+    """`[features]`: the folder with `feature_store.yaml`."""
+
+    repo: str = "feature_repo"
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """`[run]`: `max_workers` tasks of a flow at once (0: as many as there are cores)."""
+
+    max_workers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """`[endpoints.NAME]`: a Bento folder, and the registered model and alias that it serves."""
+
+    bento: str = ""
+    model: str = ""
+    alias: str = "champion"
+    feature_service: str = ""
+    port: int = 3000
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """`[services.NAME]`: a process of the user's own, run with the box."""
+
+    command: tuple[str, ...] = ()
+    port: int = 0
+    health: str = "/health"
+    listen: bool = False
+    needs: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every setting of a project; `origins` says where each non-default value comes from."""
+
+    project: ProjectConfig = field(default_factory=ProjectConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    endpoints: Mapping[str, EndpointConfig] = field(default_factory=dict)
+    services: Mapping[str, ServiceConfig] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def flat(self) -> dict[str, tuple[object, str]]:
+        """`section.key` → (value, origin)."""
+        rows: dict[str, tuple[object, str]] = {}
+        tree = dataclasses.asdict(self)
+        del tree["origins"]
+        for key, value in _leaves(tree, ""):
+            rows[key] = (value, self.origins.get(key, "default"))
+        return rows
+
+
+_SECTIONS: dict[str, type] = {
+    "project": ProjectConfig,
+    "tracking": TrackingConfig,
+    "features": FeaturesConfig,
+    "run": RunConfig,
+}
+_TABLES: dict[str, type] = {"endpoints": EndpointConfig, "services": ServiceConfig}
+
+
+def load(path: Path, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Config:
+    """Read the settings of a project.
+
+    Args:
+        path: the `boxplat.toml`; may be missing (then all defaults).
+        environ: the environment; `BOXPLAT_TRACKING_PORT=5001` overrides `[tracking] port`.
+        flags: typed flags as `section.key` → value.
+
+    Raises:
+        BoxError: unreadable file, unknown key, or a value of the wrong type (exit code 2).
+    """
+    tree = _read(path)
+    origins: dict[str, str] = {key: str(path) for key, _ in _leaves(tree, "")}
+    for section, kind in _SECTIONS.items():
+        for key in _fields(kind):
+            variable = f"BOXPLAT_{section}_{key}".upper()
+            if variable in environ:
+                tree.setdefault(section, {})[key] = environ[variable]
+                origins[f"{section}.{key}"] = variable
+    for dotted, value in (flags or {}).items():
+        section, _, key = dotted.partition(".")
+        tree.setdefault(section, {})[key] = value
+        origins[dotted] = "flag"
+    known = {**_SECTIONS, **_TABLES}
+    for section in tree:
+        if section not in known:
+            raise _unknown(path, section, known)
+    values: dict[str, Any] = {
+        section: _build(kind, tree.get(section, {}), path, section) for section, kind in _SECTIONS.items()
+    }
+    for section, kind in _TABLES.items():
+        tables = tree.get(section, {})
+        values[section] = {name: _named(kind, tables[name], path, section, name) for name in tables}
+    return Config(**values, origins=origins)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise BoxError(
+            f"cannot read {path}",
+            why=str(error),
+            fix=f"correct the file: ${{EDITOR:-vi}} {path}",
+            code=ExitCode.USAGE,
+        ) from error
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            rows += _leaves(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", value))
+    return rows
+
+
+def _fields(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _unknown(path: Path, key: str, known: typing.Iterable[str]) -> BoxError:
+    prefix, _, last = key.rpartition(".")
+    names = sorted(known)
+    return BoxError(
+        f"unknown key {key!r} in {path}{nearest(last, names)}",
+        why=f"known {'in [' + prefix + ']' if prefix else 'sections'}: {', '.join(names)}",
+        fix=f"correct the key in {path}, then: box config --origin",
+        code=ExitCode.USAGE,
+    )
+
+
+def _named(kind: type, table: object, path: Path, section: str, name: str) -> Any:
+    if not name.replace("-", "").isalnum() or not name[0].isalpha():
+        raise BoxError(
+            f"bad name {name!r} in [{section}] of {path}",
+            why=f"a name is {_NAME}",
+            fix=f"rename it in {path}",
+            code=ExitCode.USAGE,
+        )
+    return _build(kind, table, path, f"{section}.{name}")
+
+
+def _build(kind: type, table: object, path: Path, prefix: str) -> Any:
+    if not isinstance(table, Mapping):
+        raise _wrong(path, prefix, "a table", table)
+    hints = _fields(kind)
+    values = {}
+    for key, value in table.items():
+        if key not in hints:
+            raise _unknown(path, f"{prefix}.{key}", hints)
+        values[key] = _convert(hints[key], value, path, f"{prefix}.{key}")
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
+    """The value in the field's type; texts (from the environment) are parsed, other mismatches refused."""
+    origin = typing.get_origin(hint) or hint
+    if origin is bool:
+        return _bool(value, path, key)
+    if origin is int:
+        return _int(value, path, key)
+    if origin is tuple and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    if origin is str and isinstance(value, str):
+        return value
+    if origin not in (str, tuple) and isinstance(value, Mapping):
+        return types.MappingProxyType({name: str(item) for name, item in value.items()}).copy()
+    wanted = {str: "a text", tuple: "a list of texts"}.get(origin, "a table of texts")
+    raise _wrong(path, key, wanted, value)
+
+
+def _bool(value: object, path: Path, key: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false", "1", "0"):
+        return value.lower() in ("true", "1")
+    raise _wrong(path, key, "true or false", value)
+
+
+def _int(value: object, path: Path, key: str) -> int:
+    if isinstance(value, str) and value.lstrip("-").isdigit():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong(path, key, "a whole number", value)
+    if key.endswith(".port") and not 0 <= value <= 65535:
+        raise _wrong(path, key, "a port from 0 to 65535", value)
+    return value
+
+
+def _wrong(path: Path, key: str, wanted: str, value: object) -> BoxError:
+    return BoxError(
+        f"{key} in {path} must be {wanted}",
+        why=f"found {value!r}",
+        fix=f"correct {key} in {path} (or the BOXPLAT_ variable that sets it), then: box config --origin",
+        code=ExitCode.USAGE,
+    )

@@ -1,0 +1,50 @@
+"""The environment of every child process: where the tools keep their files, and their phone-home switched off."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from pathlib import Path
+
+from boxplat.core.config import Config
+from boxplat.core.paths import Paths
+
+# The exact words matter: MLflow does not honour DO_NOT_TRACK=1 and BentoML honours only the word true.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "BENTOML_DO_NOT_TRACK": "True",
+    "FEAST_USAGE": "False",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+# Byte code must be cached, or every process compiles its imports again.
+DROPPED = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONSTARTUP")
+
+
+def child_environment(paths: Paths, config: Config, tracking_url: str | None = None) -> dict[str, str]:
+    """A copy of this process's environment, made fit for a service or a run of this project."""
+    env = {key: value for key, value in os.environ.items() if key not in DROPPED}
+    env.update(QUIET)
+    # Tools (Metaflow's @parallel among them) start `python` from PATH.
+    binaries = str(Path(sys.executable).parent)
+    env["PATH"] = os.pathsep.join(
+        [binaries, *(p for p in env.get("PATH", os.defpath).split(os.pathsep) if p != binaries)]
+    )
+    env.update(
+        PYTHONUNBUFFERED="1",
+        BOXPLAT_BOX=str(paths.state),
+        BOXPLAT_PROJECT=str(paths.root),
+        BOXPLAT_DATA=str(paths.data),
+        BOXPLAT_FEATURE_REPO=str(paths.root / config.features.repo),
+        METAFLOW_HOME=str(paths.metaflow / "home"),
+        METAFLOW_DATASTORE_SYSROOT_LOCAL=str(paths.metaflow),
+        METAFLOW_CARD_LOCALROOT=str(paths.metaflow / ".metaflow" / "mf.cards"),
+        METAFLOW_CLIENT_CACHE_PATH=str(paths.metaflow / "client-cache"),
+        METAFLOW_USER=env.get("METAFLOW_USER") or getpass.getuser(),
+        BENTOML_HOME=str(paths.bentoml),
+    )
+    if tracking_url:
+        env["MLFLOW_TRACKING_URI"] = tracking_url
+    return env

@@ -1,0 +1,42 @@
+"""Desired and live state of a box in SQLite; the only place with SQL.
+
+Every change and the event that reports it are one transaction. Readers never block the writer (WAL).
+"""
+
+from __future__ import annotations
+
+from boxplat.core.paths import Paths
+from boxplat.core.state.database import Database
+from boxplat.core.state.events import Events
+from boxplat.core.state.meta import Meta
+from boxplat.core.state.releases import Releases
+from boxplat.core.state.runs import Runs
+from boxplat.core.state.services import Services
+
+__all__ = ["StateStore"]
+
+
+class StateStore:
+    """The state of one project, by noun."""
+
+    def __init__(self, database: Database, paths: Paths) -> None:
+        self.database = database
+        self.services = Services(database, paths)
+        self.runs = Runs(database, paths)
+        self.releases = Releases(database)
+        self.events = Events(database)
+        self.meta = Meta(database)
+
+    @classmethod
+    def open(cls, paths: Paths) -> StateStore:
+        """Open the project's state, making or migrating it first.
+
+        Raises:
+            BoxError: no permission (exit code 4), or a damaged or newer file (exit code 4; never deleted).
+        """
+        paths.create()
+        return cls(Database(paths.database), paths)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self.database.close()

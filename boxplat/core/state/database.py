@@ -1,0 +1,195 @@
+"""The SQLite file: opening, schema, migration, transactions, and what to say when it is damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.paths import unwritable
+
+# One entry per schema version; a released entry is never edited, only followed by another.
+MIGRATIONS = (
+    """
+    create table meta (key text primary key, value text not null);
+    create table event (
+        id integer primary key autoincrement, at real not null,
+        subject text not null, kind text not null, data text not null
+    );
+    create index event_subject on event (subject, id);
+    create table service (
+        name text primary key, kind text not null, spec text not null, desired integer not null,
+        generation integer not null default 1, state text not null default 'stopped',
+        pid integer, pid_started real, running_digest text, port integer, restarts integer not null default 0,
+        since real not null, reason text not null default '', healthy_seconds real
+    );
+    create table run (
+        id integer primary key autoincrement, flow text not null, name text not null, state text not null,
+        params text not null, options text not null, created real not null, started real, ended real,
+        pid integer, pid_started real, pathspec text, tracking_run_id text, exit_code integer, error text,
+        cancel_requested integer not null default 0
+    );
+    create index run_state on run (state);
+    create table task (
+        run_id integer not null references run (id), step text not null, task text not null,
+        attempt integer not null, state text not null, started real not null, ended real,
+        foreach_index integer, error text, primary key (run_id, step, task)
+    );
+    create table release (
+        endpoint text not null, number integer not null, bento text not null, model text, model_version integer,
+        feature_service text, environment text not null, created real not null, created_by text not null,
+        state text not null default 'created', primary key (endpoint, number)
+    );
+    create table traffic (
+        endpoint text not null, number integer not null, weight integer not null, primary key (endpoint, number)
+    );
+    """,
+)
+
+
+class Transaction:
+    """An open write transaction, with the event log within reach."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def execute(self, sql: str, values: tuple[Any, ...] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
+        return self.connection.execute(sql, values)
+
+    def event(self, subject: str, kind: str, data: Mapping[str, Any] | None = None) -> int:
+        """Append one line to the audit log and return its id."""
+        row = (time.time(), subject, kind, json.dumps(data or {}, sort_keys=True, default=str))
+        cursor = self.execute("insert into event (at, subject, kind, data) values (?, ?, ?, ?)", row)
+        return int(cursor.lastrowid or 0)
+
+
+class Database:
+    """One SQLite file in WAL mode; one connection per thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        with self._explained():
+            self._migrate()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            if not self.path.exists():
+                # Made private before SQLite opens it: the files beside it (-wal, -shm) inherit the mode.
+                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            connection = sqlite3.connect(self.path, timeout=20, isolation_level=None)
+            connection.row_factory = sqlite3.Row
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = normal")
+            connection.execute("pragma foreign_keys = on")
+            self._local.connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A write transaction: all of it or nothing."""
+        with self._explained():
+            connection = self._connect()
+            connection.execute("begin immediate")
+            try:
+                yield Transaction(connection)
+            except BaseException:
+                connection.execute("rollback")
+                raise
+            connection.execute("commit")
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A read transaction: everything in it sees the same moment. Nested reads join the outer one."""
+        with self._explained():
+            connection = self._connect()
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("begin")
+            try:
+                yield connection
+            finally:
+                connection.execute("rollback")
+
+    def version(self) -> int:
+        """Changes whenever another connection has committed."""
+        with self._explained():
+            return int(self._connect().execute("pragma data_version").fetchone()[0])
+
+    def _migrate(self) -> None:
+        connection = self._connect()
+        found = int(connection.execute("pragma user_version").fetchone()[0])
+        if found > len(MIGRATIONS):
+            raise BoxError(
+                f"{self.path} was written by a newer boxplat (schema {found}, this one knows {len(MIGRATIONS)})",
+                why="an older program could lose what the newer one wrote",
+                fix="pip install --upgrade boxplat",
+                code=ExitCode.PRECONDITION,
+            )
+        if found == len(MIGRATIONS):
+            return
+        # Two processes may come here at once: the loser of the lock finds the work done.
+        connection.execute("begin immediate")
+        found = int(connection.execute("pragma user_version").fetchone()[0])
+        for number in range(found, len(MIGRATIONS)):
+            for statement in MIGRATIONS[number].split(";"):
+                if statement.strip():
+                    connection.execute(statement)
+        connection.execute(f"pragma user_version = {len(MIGRATIONS)}")
+        connection.execute("commit")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise self._operational(error) from error
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+                raise
+            raise self._damaged(error) from error
+
+    def _operational(self, error: sqlite3.OperationalError) -> BoxError:
+        text = str(error)
+        if "unable to open" in text or "readonly" in text:
+            return unwritable(self.path, OSError(13, text))
+        if "disk is full" in text or "disk I/O" in text:
+            return BoxError(
+                f"cannot write {self.path}",
+                why=text,
+                fix=f"free some space: df -h {self.path.parent}; nothing that was committed is lost",
+                code=ExitCode.PRECONDITION,
+            )
+        if "locked" in text:
+            return BoxError(
+                f"{self.path} is locked",
+                why="another process holds a write for over 20 s",
+                fix="box status   (then try again; a backup tool that locks the file must let go)",
+            )
+        return self._damaged(error)
+
+    def _damaged(self, error: sqlite3.DatabaseError) -> BoxError:
+        aside = self.path.with_name("box.db.damaged")
+        return BoxError(
+            f"{self.path} cannot be read: {error}",
+            why="the file is damaged or is no SQLite database; boxplat never deletes it",
+            fix=f"keep it and start afresh: mv {self.path} {aside} && box up   "
+            f"(to save what is readable: sqlite3 {aside} .recover)",
+            code=ExitCode.PRECONDITION,
+        )

@@ -1,0 +1,42 @@
+"""What a project's box consists of: one reading of the settings, for running and for exporting alike."""
+
+from __future__ import annotations
+
+from boxplat.core.config import Config, ServiceConfig
+from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.model import Service
+from boxplat.core.paths import Paths
+
+
+def services(config: Config, paths: Paths) -> list[Service]:
+    """The tracking server and the user's own services, references unresolved.
+
+    Raises:
+        BoxError: a service without a command, or with a name that is taken (exit code 2).
+    """
+    from boxplat.adapters import tracking
+
+    declared = [tracking.service(config, paths)]
+    taken = {"tracking", *config.endpoints}
+    for name, own in config.services.items():
+        if name in taken or not own.command:
+            raise BoxError(
+                f"service {name!r} in {paths.config} is not usable",
+                why="the name belongs to boxplat or an endpoint" if name in taken else "it has no command",
+                fix=f'give [services.{name}] another name and a command = ["…"]',
+                code=ExitCode.USAGE,
+            )
+        declared.append(_own(name, own))
+    return declared
+
+
+def _own(name: str, own: ServiceConfig) -> Service:
+    return Service(
+        name=name,
+        command=own.command,
+        env=dict(own.env),
+        port=own.port,
+        listen=own.listen,
+        health=own.health,
+        needs=own.needs,
+    )

@@ -1,0 +1,220 @@
+"""Bringing a box up and down, and waiting for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from boxplat.core import processes
+from boxplat.core.config import Config
+from boxplat.core.environment import DROPPED
+from boxplat.core.errors import BoxError, ExitCode, not_found
+from boxplat.core.logs import tail
+from boxplat.core.model import ServiceStatus, State, Supervisor
+from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
+from boxplat.declarations import services
+from boxplat.supervisor.lock import Lock, holder
+from boxplat.supervisor.loop import WANTED, Loop, sweep
+
+_POLL = 0.05
+
+
+def declare(paths: Paths, config: Config, state: StateStore, by: str) -> None:
+    """Make the declared services in the state equal to the settings; endpoints come from releases and stay."""
+    declared = services(config, paths)
+    names = {service.name for service in declared}
+    known = {row.service.name: row for row in state.services.wanted()}
+    for service in declared:
+        state.services.declare(service, True, by)
+    for name, row in known.items():
+        if row.service.kind == "service" and name not in names:
+            state.services.remove(name, by)
+
+
+def up(paths: Paths, config: Config, state: StateStore, names: Iterable[str], detach: bool, by: str) -> Supervisor:
+    """Make the box run. In the foreground this returns when the box is down again.
+
+    Raises:
+        BoxError: another supervisor runs this box and `detach` is off (exit code 1), or it did not start.
+    """
+    wanted = list(names)
+    _outwait_a_stopping_one(paths, state)
+    there = holder(paths)
+    if there is not None and not detach and not wanted:
+        raise already(paths, there)
+    declare(paths, config, state, by)
+    state.meta.set(WANTED, "up")
+    for name in wanted or [row.service.name for row in state.services.wanted() if row.desired]:
+        _want(state, name, by)
+    if there is not None:
+        return there
+    return start_detached(paths) if detach else run_here(paths, config, state)
+
+
+def _want(state: StateStore, name: str, by: str) -> None:
+    row = {wanted.service.name: wanted for wanted in state.services.wanted()}.get(name)
+    if row is None or not row.desired or row.state is State.FAILED:
+        state.services.set_desired(name, True, by)
+
+
+def run_here(paths: Paths, config: Config, state: StateStore) -> Supervisor:
+    """Be the supervisor until the box is told to stop."""
+    lock = Lock(paths.lock)
+    if not lock.acquire():
+        raise already(paths, holder(paths))
+    here = Supervisor(os.getpid(), time.time(), "")
+    try:
+        Loop(paths, config, state).run()
+    finally:
+        lock.release()
+    return here
+
+
+def start_detached(paths: Paths) -> Supervisor:
+    """Start a supervisor that outlives this process, and wait until it holds the lock.
+
+    Raises:
+        BoxError: it ended before it held the lock (exit code 1).
+    """
+    argv = [sys.executable, "-m", "boxplat", "--project", str(paths.root), "up"]
+    # Without the marker: a supervisor is no process of the box that a sweep may end.
+    env = {key: value for key, value in os.environ.items() if key not in (*DROPPED, processes.MARKER)}
+    child = processes.spawn(argv, env, paths.root, paths.supervisor_log)
+    while True:
+        there = holder(paths)
+        if there is not None and there.pid:
+            return there
+        if child.poll() is not None and holder(paths) is None:
+            raise BoxError(
+                "the supervisor did not start",
+                why="\n       ".join(tail(paths.supervisor_log, 8)) or f"it exited with status {child.returncode}",
+                fix="box doctor",
+                log=paths.supervisor_log,
+            )
+        time.sleep(_POLL)
+
+
+def already(paths: Paths, there: Supervisor | None) -> BoxError:
+    """The error of the one that came second."""
+    who = f"pid {there.pid}, started by {there.by} {time.time() - there.started:.0f} s ago" if there else "just now"
+    return BoxError(
+        f"this box is up already ({who})",
+        why="one supervisor holds a box at a time",
+        fix="box status   (to stop it: box down)",
+        log=paths.supervisor_log,
+    )
+
+
+def _outwait_a_stopping_one(paths: Paths, state: StateStore, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while holder(paths) is not None and state.meta.get(WANTED) == "down" and time.monotonic() < deadline:
+        time.sleep(_POLL)
+
+
+def down(paths: Paths, state: StateStore, names: Iterable[str], timeout: float, by: str) -> list[int]:
+    """Stop the named services, or the whole box; returns the pids that a dead supervisor had left and were ended.
+
+    Raises:
+        BoxError: the supervisor did not end in time (exit code 6).
+    """
+    wanted = list(names)
+    for name in wanted:
+        state.services.set_desired(name, False, by)
+    if wanted:
+        return []
+    state.meta.set(WANTED, "down")
+    there = holder(paths)
+    deadline = time.monotonic() + timeout
+    while there is not None and holder(paths) is not None:
+        if time.monotonic() > deadline:
+            raise BoxError(
+                f"the supervisor (pid {there.pid}) did not stop within {timeout:g} s",
+                why="a process of the box may hang",
+                fix=f"kill {there.pid}; box down",
+                log=paths.supervisor_log,
+                code=ExitCode.TIMED_OUT,
+            )
+        time.sleep(_POLL)
+    return [] if there is not None else _clean_up(paths, state)
+
+
+def _clean_up(paths: Paths, state: StateStore) -> list[int]:
+    """End what a killed supervisor left behind and say so in the state."""
+    lock = Lock(paths.lock)
+    if not lock.acquire():
+        return []
+    try:
+        ended = sweep(paths, set())
+        gone = {"pid": None, "pid_started": None, "running_digest": None}
+        for row in state.services.wanted():
+            if row.pid is not None or row.state is not State.STOPPED:
+                state.services.moved(row.service.name, State.STOPPED, "", "service.stopped", **gone)
+        return ended
+    finally:
+        lock.release()
+
+
+def wait(
+    paths: Paths, state: StateStore, names: Iterable[str], timeout: float, told: Callable[[ServiceStatus], None]
+) -> list[ServiceStatus]:
+    """Until the named services (none: all wanted ones) are healthy.
+
+    Args:
+        told: called with each status that is new.
+
+    Raises:
+        BoxError: unknown name (9), no supervisor (3), a service gave up (1), or time is up (6).
+    """
+    wanted, deadline, seen = set(names), time.monotonic() + timeout, {}
+    while True:
+        rows = {row.name: row for row in state.services.all()}
+        for name in wanted - rows.keys():
+            raise not_found("service", name, rows, "box status")
+        chosen = [row for name, row in rows.items() if (name in wanted if wanted else row.desired)]
+        for row in chosen:
+            if seen.get(row.name) != row.state:
+                seen[row.name] = row.state
+                told(row)
+        if all(row.state is State.RUNNING for row in chosen):
+            return chosen
+        if holder(paths) is None:
+            raise not_running(paths)
+        _give_up(chosen, time.monotonic() > deadline, timeout)
+        time.sleep(_POLL)
+
+
+def _give_up(chosen: list[ServiceStatus], late: bool, timeout: float) -> None:
+    for row in chosen:
+        if row.state is State.FAILED or (late and row.state is not State.RUNNING):
+            what = (
+                f"{row.name} failed" if row.state is State.FAILED else f"{row.name} is not healthy after {timeout:g} s"
+            )
+            words = "\n       ".join(line for line in tail(Path(row.log), 6) if line.strip())
+            raise BoxError(
+                what,
+                why=f"{row.state}: {row.reason}" + (f"\n       {words}" if words else ""),
+                fix=f"box logs {row.name}   (then: box restart {row.name})",
+                log=row.log,
+                code=ExitCode.FAILED if row.state is State.FAILED else ExitCode.TIMED_OUT,
+            )
+
+
+def not_running(paths: Paths) -> BoxError:
+    """The error of a command that needs a running box."""
+    return BoxError(
+        "the box is not running",
+        why=f"no supervisor holds {paths.lock}",
+        fix="box up --detach",
+        log=paths.supervisor_log,
+        code=ExitCode.NO_BOX,
+    )
+
+
+def must_run(paths: Paths) -> None:
+    """Raise unless a supervisor runs this box."""
+    if holder(paths) is None:
+        raise not_running(paths)

@@ -1,0 +1,56 @@
+"""Which log file belongs to a name, and its lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from boxplat.core.errors import not_found
+from boxplat.core.logs import follow as follow_file
+from boxplat.core.logs import tail
+from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
+
+
+def path_of(paths: Paths, state: StateStore, name: str) -> Path:
+    """The log of a run (`7`, `run/7`), of a service, or of the supervisor.
+
+    Raises:
+        BoxError: no such run or service (exit code 9).
+    """
+    number = name.removeprefix("run/")
+    if number.isdigit():
+        return paths.run_log(state.runs.get(int(number)).id)
+    if name == "supervisor":
+        return paths.supervisor_log
+    known = [row.name for row in state.services.all()]
+    if name not in known:
+        raise not_found("service or run", name, [*known, "supervisor"], "box status   (runs: box runs)")
+    return paths.service_log(name)
+
+
+def lines_of(
+    paths: Paths, state: StateStore, name: str, follow: bool, step: str | None, lines: int, wait: float
+) -> Iterator[str]:
+    """The last lines of a log, and with `follow` those that come (of a run: until it is over)."""
+    path = path_of(paths, state, name)
+    number = name.removeprefix("run/")
+    run = int(number) if number.isdigit() else None
+
+    def more() -> bool:
+        if run is not None and state.runs.get(run).state.over:
+            return False
+        time.sleep(wait)
+        return True
+
+    size = path.stat().st_size if path.exists() else 0
+    last = [line for line in tail(path, lines if step is None else 100_000) if _of_step(line, step)]
+    yield from last[-lines:]
+    if follow:
+        yield from (line for line in follow_file(path, size, more) if _of_step(line, step))
+
+
+def _of_step(line: str, step: str | None) -> bool:
+    """Whether a line of Metaflow's output (`… [run/step/task (pid 1)] text`) is the step's."""
+    return step is None or f"/{step}/" in line.partition("]")[0]

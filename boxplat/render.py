@@ -1,0 +1,229 @@
+"""Objects into text: tables for people, JSON for programs. The one place that knows how things look."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from boxplat.core.model import Check, Endpoint, Event, Gpu, ModelVersion, Run, ServiceStatus, Snapshot, Task
+
+SCHEMA_VERSION = 1
+_COLOURS = {
+    "running": "32", "succeeded": "32", "ok": "32", "live": "32",
+    "starting": "33", "waiting": "33", "stopping": "33", "queued": "33", "warn": "33", "unhealthy": "33",
+    "failed": "31", "fail": "31",
+}  # fmt: skip
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def as_json(**parts: Any) -> str:
+    """One object with `schema_version`, on one line where it is one line of a stream."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **plain(parts)}, indent=2, default=str)
+
+
+def as_line(value: Any) -> str:
+    """One object of a JSON-lines stream."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **plain(value)}, default=str)
+
+
+def coloured() -> bool:
+    """Colours only for a terminal that wants them (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns padded to their widest cell; a state word gets its colour."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(header), *(len(row[i]) for row in cells), 0) for i, header in enumerate(headers)]
+    paint = coloured()
+    lines = ["  ".join(header.ljust(width) for header, width in zip(headers, widths, strict=True)).rstrip()]
+    for row in cells:
+        padded = [_paint(cell, cell.ljust(width), paint) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    return value.value if isinstance(value, Enum) else str(value)
+
+
+def _paint(word: str, padded: str, paint: bool) -> str:
+    colour = _COLOURS.get(word)
+    return f"\x1b[{colour}m{padded}\x1b[0m" if paint and colour else padded
+
+
+def size(count: int | None) -> str | None:
+    """Bytes in the unit that keeps the number short."""
+    if count is None:
+        return None
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count} {unit}"
+        count //= 1024
+    return f"{count / 1024:.1f} GiB" if count < 10 * 1024 else f"{count // 1024} GiB"
+
+
+def duration(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} m" if hours else f"{minutes} m {rest:02d} s"
+
+
+def ago(at: float | None, now: float | None = None) -> str | None:
+    return None if at is None else f"{duration(max(0.0, (now or time.time()) - at))} ago"
+
+
+def clock(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def services(rows: Iterable[ServiceStatus]) -> str:
+    return table(
+        ("SERVICE", "KIND", "STATE", "URL", "MEMORY", "RESTARTS", "SINCE", "REASON"),
+        [(r.name, r.kind, r.state, r.url, size(r.memory_bytes), r.restarts, ago(r.since), r.reason) for r in rows],
+    )
+
+
+def snapshot(shown: Snapshot) -> str:
+    """The overview of `box status`."""
+    there = shown.supervisor
+    head = f"{shown.project}  {shown.root}"
+    if there:
+        head += f"\nup since {clock(there.started)} (supervisor pid {there.pid}, {size(there.memory_bytes)})"
+    else:
+        head += "\nnot running   (start it: box up --detach)"
+    parts = [head, services(shown.services) if shown.services else "no services declared yet"]
+    if shown.endpoints:
+        parts.append(endpoints(shown.endpoints))
+    if shown.runs:
+        parts.append(runs(shown.runs[:5]))
+    parts.append(gpus(shown.gpus, shown.gpu_note))
+    return "\n\n".join(parts)
+
+
+def runs(rows: Iterable[Run]) -> str:
+    def took(run: Run) -> str | None:
+        return duration((run.ended or time.time()) - run.started) if run.started else None
+
+    return table(
+        ("RUN", "FLOW", "STATE", "CREATED", "TOOK", "METAFLOW", "MLFLOW RUN", "ERROR"),
+        [
+            (r.id, r.flow, r.state, ago(r.created), took(r), r.pathspec, r.tracking_run_id, _brief(r.error))
+            for r in rows
+        ],
+    )
+
+
+def _brief(text: str | None) -> str | None:
+    lines = [line for line in (text or "").splitlines() if line.strip()]
+    return lines[-1].strip()[:60] if lines else None
+
+
+def tasks(rows: Iterable[Task]) -> str:
+    return table(
+        ("STEP", "TASK", "INDEX", "ATTEMPT", "STATE", "TOOK", "ERROR"),
+        [
+            (
+                t.step,
+                t.task,
+                t.index,
+                t.attempt,
+                t.state,
+                duration((t.ended or time.time()) - t.started),
+                _brief(t.error),
+            )
+            for t in rows
+        ],
+    )
+
+
+def endpoints(rows: Iterable[Endpoint]) -> str:
+    lines: list[tuple[object, ...]] = []
+    for row in rows:
+        live = next((r for r in row.releases if r.number in row.traffic), None)
+        model = f"{live.model} v{live.model_version}" if live and live.model else None
+        traffic = " ".join(f"{number}={weight}" for number, weight in row.traffic.items())
+        lines.append((row.name, row.state, row.url, traffic, model, live.bento if live else None))
+    return table(("ENDPOINT", "STATE", "URL", "RELEASE=%", "MODEL", "BENTO"), lines)
+
+
+def models(rows: Iterable[ModelVersion]) -> str:
+    def numbers(version: ModelVersion) -> str:
+        return " ".join(f"{key}={value:.4g}" for key, value in sorted(version.metrics.items())[:6])
+
+    return table(
+        ("MODEL", "VERSION", "ALIASES", "CREATED", "RUN", "METRICS"),
+        [(v.name, v.version, " ".join(v.aliases), ago(v.created), v.source_run_id, numbers(v)) for v in rows],
+    )
+
+
+def gpus(rows: Sequence[Gpu], note: str) -> str:
+    if not rows:
+        return f"GPU: {note}"
+    lines: list[tuple[object, ...]] = []
+    for gpu in rows:
+        used = f"{size(gpu.memory_used)} of {size(gpu.memory_total)}"
+        power = None if gpu.power is None else f"{gpu.power:.0f} of {gpu.power_limit or 0:.0f} W"
+        util = None if gpu.utilisation is None else f"{gpu.utilisation} %"
+        heat = None if gpu.temperature is None else f"{gpu.temperature} °C"
+        owners = ", ".join(f"{p.name}[{p.pid}] {size(p.memory_bytes) or '?'}" for p in gpu.processes)
+        lines.append((gpu.index, gpu.name, util, used, power, heat, owners))
+    text = table(("GPU", "NAME", "USE", "MEMORY", "POWER", "TEMP", "PROCESSES"), lines)
+    return f"{text}\n{note}" if note else text
+
+
+def events(rows: Iterable[Event]) -> str:
+    return "\n".join(event_line(row) for row in rows)
+
+
+def event_line(row: Event) -> str:
+    data = " ".join(f"{key}={value}" for key, value in row.data.items() if value not in (None, "", {}))
+    return f"{row.id:>6}  {clock(row.at)}  {row.subject:<14} {row.kind:<24} {data}"[:240]
+
+
+def checks(rows: Sequence[Check]) -> str:
+    """Grouped findings, each with its fix where there is one."""
+    marks = {"ok": "✓", "warn": "!", "fail": "✗", "skip": "-"}
+    lines, group, paint = [], "", coloured()
+    for row in rows:
+        if row.group != group:
+            group = row.group
+            lines.append(f"{group}")
+        mark = _paint(row.state, marks[row.state], paint)
+        lines.append(f"  {mark} {row.state:<4} {row.id:<12} {row.title}: {row.detail}")
+        if row.fix and row.state in ("warn", "fail"):
+            lines.append(f"         fix: {row.fix}")
+    bad = sum(row.state == "fail" for row in rows)
+    lines.append(f"{bad} to mend, {sum(row.state == 'warn' for row in rows)} to look at, of {len(rows)}")
+    return "\n".join(lines)
+
+
+def settings(rows: Mapping[str, tuple[object, str]], origin: bool) -> str:
+    if origin:
+        return table(("KEY", "VALUE", "FROM"), [(key, value, source) for key, (value, source) in rows.items()])
+    return table(("KEY", "VALUE"), [(key, value) for key, (value, _) in rows.items()])

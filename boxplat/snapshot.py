@@ -1,0 +1,63 @@
+"""One reading of everything that a screen or `box status` shows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from boxplat.core import processes
+from boxplat.core.config import Config
+from boxplat.core.model import Endpoint, ServiceStatus, Snapshot, State
+from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
+from boxplat.supervisor.lock import holder
+
+
+def take(paths: Paths, config: Config, state: StateStore, runs: int = 50, events: int = 50) -> Snapshot:
+    """The newest `runs` runs and `events` events, every service and endpoint, and the devices."""
+    from boxplat.adapters import gpu
+
+    there = holder(paths)
+    with state.database.read():
+        services = state.services.all()
+        recent, log = state.runs.all(limit=runs), state.events.all(limit=events)
+        served = endpoints(config, state, services)
+    tree = processes.children() if there else {}
+    measured = tuple(_measured(row, tree, there is not None) for row in services)
+    gpus, note = gpu.read()
+    return Snapshot(
+        at=time.time(),
+        project=config.project.name,
+        root=str(paths.root),
+        supervisor=there,
+        services=measured,
+        runs=tuple(recent),
+        endpoints=served,
+        gpus=gpus,
+        gpu_note=note,
+        events=tuple(log),
+    )
+
+
+def _measured(row: ServiceStatus, tree: dict[int, list[int]], held: bool) -> ServiceStatus:
+    """With its memory; without a supervisor no recorded state is trusted."""
+    if not held:
+        left = row.state not in (State.STOPPED, State.FAILED)
+        reason = "its supervisor is gone; `box up` takes over" if left else row.reason
+        return replace(row, state=State.STOPPED if left else row.state, pid=None, reason=reason)
+    if row.pid is None:
+        return row
+    return replace(row, memory_bytes=sum(processes.memory(pid) for pid in processes.descendants(row.pid, tree)))
+
+
+def endpoints(config: Config, state: StateStore, services: list[ServiceStatus]) -> tuple[Endpoint, ...]:
+    """Every endpoint that is configured or was ever released."""
+    running = {row.name: row for row in services if row.kind == "endpoint"}
+    releases = state.releases.all()
+    found = []
+    for name in sorted({*config.endpoints, *(release.endpoint for release in releases)}):
+        row = running.get(name)
+        own = tuple(release for release in releases if release.endpoint == name)
+        now = row.state if row else State.STOPPED
+        found.append(Endpoint(name, row.url if row else None, now, state.releases.traffic(name), own))
+    return tuple(found)

@@ -1,0 +1,199 @@
+"""The reconciler: reads what is wanted, and takes each service and run one step further, ten times a second."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from dataclasses import replace
+
+from boxplat.core import processes
+from boxplat.core.config import Config
+from boxplat.core.environment import child_environment
+from boxplat.core.errors import BoxError
+from boxplat.core.graph import needs, start_order
+from boxplat.core.logs import rotate
+from boxplat.core.model import Service, State
+from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
+from boxplat.core.state.services import Wanted
+from boxplat.supervisor.child import Child
+from boxplat.supervisor.health import Probes
+from boxplat.supervisor.launches import Launches
+
+TICK = 0.1
+_ROTATE_EVERY = 5.0
+_PAUSE_AFTER_ERROR = 2.0
+WANTED = "box.wanted"
+
+
+class Loop:
+    """One supervisor's life, while it holds the lock."""
+
+    def __init__(self, paths: Paths, config: Config, state: StateStore) -> None:
+        self._paths = paths
+        self._config = config
+        self._state = state
+        self._probes = Probes()
+        self._children: dict[str, Child] = {}
+        self._launches = Launches(state, paths, self._environment)
+        self._stop = threading.Event()
+        self._resend: subprocess.Popen[bytes] | None = None
+        self._tracking_was = State.STOPPED
+        self._next_rotation = 0.0
+
+    def run(self) -> None:
+        """Until `box down` or a signal: reconcile. Ends with every process of the box gone."""
+        signal.signal(signal.SIGTERM, lambda *_: self._stop.set())
+        signal.signal(signal.SIGINT, lambda *_: self._stop.set())
+        self._state.events.append("supervisor", "supervisor.started", {"pid": os.getpid()})
+        self._take_over()
+        while not self._stop.wait(TICK):
+            try:
+                if self._state.meta.get(WANTED) == "down":
+                    self._stop.set()
+                self._tick(stopping=False)
+            except Exception:
+                # A full disk or a defect must not take the services down with it: say so, and try again.
+                traceback.print_exc()
+                self._stop.wait(_PAUSE_AFTER_ERROR)
+        self._wind_down()
+        self._state.events.append("supervisor", "supervisor.stopped", {"pid": os.getpid()})
+
+    def _environment(self) -> dict[str, str]:
+        tracking = self._children.get("tracking")
+        url = f"http://127.0.0.1:{tracking.port}" if tracking and tracking.port else None
+        return child_environment(self._paths, self._config, url)
+
+    # -- taking over ---------------------------------------------------------------------------------------------
+
+    def _take_over(self) -> None:
+        """Adopt the services and launchers that an earlier supervisor left, and end every other process of the box."""
+        for wanted in self._state.services.wanted():
+            child = self._child(wanted.service.name)
+            if not child.adopt(wanted) and wanted.state is not State.STOPPED:
+                gone = {"pid": None, "pid_started": None, "running_digest": None}
+                self._state.services.moved(wanted.service.name, State.STOPPED, "", None, **gone)
+        kept = {child.process.pid for child in self._children.values() if child.process} | self._launches.known()
+        ended = sweep(self._paths, kept)
+        if ended:
+            self._state.events.append("supervisor", "supervisor.cleaned", {"pids": ended})
+
+    def _child(self, name: str) -> Child:
+        if name not in self._children:
+            self._children[name] = Child(name, self._state, self._paths, self._probes, self._environment)
+        return self._children[name]
+
+    # -- each tick -----------------------------------------------------------------------------------------------
+
+    def _tick(self, stopping: bool) -> bool:
+        """One step for everything. Returns whether any process of the box still lives."""
+        wanted = {row.service.name: row for row in self._state.services.wanted()}
+        for name in self._children.keys() - wanted.keys():
+            wanted[name] = self._removed(name)
+        order = self._order([row.service for row in wanted.values()])
+        values = self._values(wanted)
+        for name in reversed(order) if stopping else order:
+            row = wanted[name]
+            if stopping:
+                row = replace(row, desired=False)
+            self._child(name).tick(row, self._healthy, values, self._may_stop(name, wanted) or not stopping)
+        for name in [name for name in self._children if name not in wanted]:
+            del self._children[name]
+        busy = self._launches.tick(stopping)
+        self._after_tracking()
+        self._rotate_logs()
+        return busy or any(child.process is not None for child in self._children.values())
+
+    def _removed(self, name: str) -> Wanted:
+        """A declaration that is gone while its process may still be there."""
+        process = self._children[name].process
+        service = process.service if process else Service(name, ())
+        return Wanted(service, False, 0, State.STOPPED, None, None, None, None, 0)
+
+    def _order(self, services: list[Service]) -> list[str]:
+        try:
+            return start_order(services)
+        except BoxError:
+            # A declaration that points nowhere waits for ever; the others must not.
+            return sorted(service.name for service in services)
+
+    def _values(self, wanted: dict[str, Wanted]) -> dict[str, str]:
+        values = {
+            "box.root": str(self._paths.root),
+            "box.state": str(self._paths.state),
+            "box.python": sys.executable,
+        }
+        for name in wanted:
+            port = self._child(name).port
+            if port:
+                values |= {f"{name}.url": f"http://127.0.0.1:{port}", f"{name}.port": str(port)}
+        return values
+
+    def _healthy(self, name: str) -> bool:
+        child = self._children.get(name)
+        return child is not None and child.state_now is State.RUNNING
+
+    def _may_stop(self, name: str, wanted: dict[str, Wanted]) -> bool:
+        return not any(
+            name in needs(row.service) and self._child(other).process is not None for other, row in wanted.items()
+        )
+
+    def _after_tracking(self) -> None:
+        """When tracking has become healthy, send what runs could not deliver while it was away."""
+        child = self._children.get("tracking")
+        now = child.state_now if child else State.STOPPED
+        became = now is State.RUNNING and self._tracking_was is not State.RUNNING
+        self._tracking_was = now
+        if self._resend is not None and self._resend.poll() is not None:
+            self._resend = None
+        if became and self._resend is None:
+            from boxplat.runs.resend import pending
+
+            if pending(self._paths):
+                argv = [sys.executable, "-m", "boxplat.runs.resend"]
+                log = self._paths.service_log("resend")
+                self._resend = processes.spawn(argv, self._environment(), self._paths.root, log)
+
+    def _rotate_logs(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_rotation:
+            self._next_rotation = now + _ROTATE_EVERY
+            for log in [*self._paths.logs.glob("*.log"), *self._paths.runs.glob("*/run.log")]:
+                rotate(log)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def _wind_down(self) -> None:
+        """Stop everything, dependents first, and whatever is left of the box at the end."""
+        while self._tick(stopping=True):
+            time.sleep(TICK / 2)
+        for child in self._children.values():
+            child.close()
+        self._probes.close()
+        sweep(self._paths, set())
+
+
+def sweep(paths: Paths, kept: set[int]) -> list[int]:
+    """End every process of the box but the kept ones, what they started, this process and those above it.
+
+    Returns the pids that were ended.
+    """
+    tree = processes.children()
+    spared = {pid for keep in kept for pid in processes.descendants(keep, tree)}
+    above: int | None = os.getpid()
+    while above:
+        spared.add(above)
+        above = processes.parent(above)
+    targets = [pid for pid in processes.marked(paths.state) if pid not in spared]
+    ticks = {pid: processes.start_ticks(pid) for pid in targets}
+    processes.signal_all(targets, signal.SIGTERM)
+    deadline = time.monotonic() + 5.0
+    while time.monotonic() < deadline and any(processes.alive(pid, ticks[pid]) for pid in targets):
+        time.sleep(0.05)
+    processes.signal_all([pid for pid in targets if processes.alive(pid, ticks[pid])], signal.SIGKILL)
+    return targets
