@@ -158,6 +158,7 @@ class Box:
         max_workers: int | None = None,
         tags: Sequence[str] = (),
         extra: Sequence[str] = (),
+        once: bool = False,
     ) -> Run:
         """Queue a flow; the supervisor starts it.
 
@@ -166,12 +167,20 @@ class Box:
             params: the flow's parameters.
             resume: number of an earlier run whose finished steps are taken over.
             extra: further options for Metaflow's `run`.
+            once: queue nothing if the same code with the same parameters has succeeded before; returns that run.
         """
         from boxplat import lifecycle
         from boxplat.runs import start
+        from boxplat.runs.fingerprint import fingerprint
 
         lifecycle.must_run(self.paths)
+        folders = [(self.root / flow).parent, self.features.repo]
+        mark = fingerprint(folders, flow, params or {})
+        before = self.state.runs.done_before(mark) if once else None
+        if before is not None:
+            return before
         options = {"resume": resume, "max_workers": max_workers, "tags": list(tags), "extra": list(extra)}
+        options["fingerprint"] = mark
         return start(self.state, self.paths, self.settings, flow, params or {}, options, self.by)
 
     def wait_run(self, run: int, timeout: float | None = None) -> Run:

@@ -33,6 +33,7 @@ def _pairs(values: tuple[str, ...]) -> dict[str, str]:
 @click.option("--resume", type=int, metavar="RUN", help="Take over the finished steps of an earlier run.")
 @click.option("--max-workers", type=int, help="Tasks at once (default: as many as there are cores).")
 @click.option("--tag", multiple=True, help="A Metaflow tag (repeatable).")
+@click.option("--once", is_flag=True, help="Nothing to do if the same code and parameters have succeeded before.")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
 @json_option
 def run(
@@ -42,14 +43,18 @@ def run(
     resume: int | None,
     max_workers: int | None,
     tag: tuple[str, ...],
+    once: bool,
     extra: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Run a flow; after `--`, further options for Metaflow."""
     box = the_box()
-    made = box.run(flow, _pairs(param), resume, max_workers, tag, extra)
-    say(f"run {made.id} of {made.flow} is queued")
-    if wait:
+    made = box.run(flow, _pairs(param), resume, max_workers, tag, extra, once)
+    if made.state.over:
+        say(f"run {made.id} of {made.flow} did this already, {render.ago(made.ended)}: nothing to do")
+    else:
+        say(f"run {made.id} of {made.flow} is queued")
+    if wait and not made.state.over:
         made = _watch(box, made.id)
     if as_json:
         click.echo(render.as_json(run=made))

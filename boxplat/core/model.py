@@ -5,8 +5,6 @@ Times are seconds since the epoch (UTC) as float; sizes are bytes as int unless 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -75,6 +73,9 @@ class Service:
 
     def digest(self) -> str:
         """Changes whenever a running process would have to be replaced to match the declaration."""
+        import hashlib
+        import json
+
         text = json.dumps(self.as_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

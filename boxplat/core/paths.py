@@ -81,11 +81,12 @@ class Paths:
             BoxError: the project folder cannot be written (exit code 4).
         """
         # Metaflow refuses a local datastore root without this folder in it.
-        folders = (self.logs, self.mlflow, self.feast, self.metaflow / ".metaflow", self.bentoml, self.data, self.runs)
+        folders = [self.logs, self.mlflow, self.feast, self.metaflow, self.metaflow / ".metaflow"]
+        folders += [self.bentoml, self.data, self.runs]
         try:
             self.state.mkdir(mode=0o700, exist_ok=True)
             for folder in folders:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.mkdir(mode=0o700, exist_ok=True)
             if self.state.stat().st_mode & 0o077:
                 self.state.chmod(0o700)
         except OSError as error:

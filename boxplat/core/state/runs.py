@@ -70,6 +70,16 @@ class Runs:
             rows = db.execute("select * from run where state in ('queued', 'running') order by id").fetchall()
             return [self._run(row) for row in rows]
 
+    def done_before(self, fingerprint: str) -> Run | None:
+        """The newest run that succeeded with this fingerprint of code and parameters."""
+        with self._database.read() as db:
+            row = db.execute(
+                "select * from run where state = 'succeeded' and json_extract(options, '$.fingerprint') = ? "
+                "order by id desc limit 1",
+                (fingerprint,),
+            ).fetchone()
+            return self._run(row) if row else None
+
     def pid_started(self, run_id: int) -> float | None:
         """When the recorded launcher process began, to tell it from a later one with the same pid."""
         with self._database.read() as db:

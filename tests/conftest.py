@@ -1,0 +1,59 @@
+"""What every test stands on: projects in temporary folders, and a running box shared by the session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
+
+# Tests of telemetry switches must see what a user sees, not what a test runner or CI adds.
+for _name in ("PYTHONDONTWRITEBYTECODE", "BOX_PROJECT"):
+    os.environ.pop(_name, None)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """An empty project folder."""
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "boxplat.toml").write_text('[project]\nname = "test"\n')
+    return root
+
+
+@pytest.fixture
+def state(project: Path) -> Iterator[StateStore]:
+    store = StateStore.open(Paths(project))
+    yield store
+    store.close()
+
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run_box(root: Path, *args: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """The real command in a process of its own."""
+    argv = [sys.executable, "-m", "boxplat", *args]
+    return subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture
+def box_command(project: Path) -> Iterator[Command]:
+    """`box …` in the project; whatever it left running is stopped at the end."""
+
+    def command(*args: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        return run_box(project, *args, timeout=timeout)
+
+    yield command
+    command("down")

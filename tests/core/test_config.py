@@ -1,0 +1,82 @@
+"""Settings: layers, and what a mistake in them says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boxplat.core.config import Config, load
+from boxplat.core.errors import BoxError, ExitCode
+
+SAMPLE = """
+[project]
+name = "flights"
+[tracking]
+port = 5100
+[endpoints.delay]
+bento = "bentos/delay"
+model = "delay"
+env = { THRESHOLD = "0.3" }
+[services.web]
+command = ["python", "-m", "http.server", "${self.port}"]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "boxplat.toml"
+    path.write_text(text)
+    return path
+
+
+def test_each_layer_beats_the_one_below_and_is_named_as_the_origin(tmp_path: Path) -> None:
+    path = write(tmp_path, SAMPLE)
+    config = load(path, {"BOXPLAT_TRACKING_PORT": "5200", "BOXPLAT_RUN_MAX_WORKERS": "3"}, {"run.max_workers": 4})
+    rows = config.flat()
+    assert rows["features.repo"] == ("feature_repo", "default")
+    assert rows["project.name"] == ("flights", str(path))
+    assert rows["tracking.port"] == (5200, "BOXPLAT_TRACKING_PORT")
+    assert rows["run.max_workers"] == (4, "flag")
+    assert config.endpoints["delay"].env == {"THRESHOLD": "0.3"}
+    assert config.services["web"].command[-1] == "${self.port}"
+
+
+def test_no_file_means_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path / "boxplat.toml", {}) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[tracking]\nprot = 1\n", ["tracking.prot", "'port'"]),
+        ("[trackin]\nport = 1\n", ["'trackin'", "'tracking'"]),
+        ("[endpoints.delay]\nmodle = 'x'\n", ["endpoints.delay.modle", "'model'"]),
+        ("[tracking]\nport = 'high'\n", ["tracking.port", "whole number", "'high'"]),
+        ("[tracking]\nport = 70000\n", ["tracking.port", "65535"]),
+        ("[tracking]\nport = true\n", ["tracking.port", "whole number"]),
+        ("tracking = 3\n", ["tracking", "table"]),
+        ("[services.web]\ncommand = 'ls'\n", ["services.web.command", "list of texts"]),
+        ("[services.'a b']\ncommand = ['ls']\n", ["'a b'", "letters"]),
+        ("[project\n", ["cannot read"]),
+    ],
+)
+def test_a_mistake_names_the_file_the_key_and_the_nearest_one(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(BoxError) as caught:
+        load(path, {})
+    assert caught.value.code is ExitCode.USAGE
+    assert all(word in str(caught.value) for word in [*words, str(path)])
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_a_usage_error_or_a_config_never_a_crash(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("garbage") / "boxplat.toml"
+    path.write_bytes(data)
+    try:
+        load(path, {})
+    except BoxError as error:
+        assert error.code is ExitCode.USAGE
