@@ -67,6 +67,8 @@ def run_here(paths: Paths, config: Config, state: StateStore) -> Supervisor:
     if not lock.acquire():
         raise already(paths, holder(paths))
     here = Supervisor(os.getpid(), time.time(), "")
+    # Logs, databases and artifacts that the children write are nobody else's business.
+    os.umask(0o077)
     try:
         Loop(paths, config, state).run()
     finally:
@@ -170,6 +172,7 @@ def wait(
         BoxError: unknown name (9), no supervisor (3), a service gave up (1), or time is up (6).
     """
     wanted, deadline, seen = set(names), time.monotonic() + timeout, {}
+    must_run(paths)
     while True:
         rows = {row.name: row for row in state.services.all()}
         for name in wanted - rows.keys():
@@ -181,8 +184,7 @@ def wait(
                 told(row)
         if all(row.state is State.RUNNING for row in chosen):
             return chosen
-        if holder(paths) is None:
-            raise not_running(paths)
+        must_run(paths)
         _give_up(chosen, time.monotonic() > deadline, timeout)
         time.sleep(_POLL)
 

@@ -57,3 +57,19 @@ def box_command(project: Path) -> Iterator[Command]:
 
     yield command
     command("down")
+
+
+@pytest.fixture(scope="session")
+def live_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The root of a project whose box is up with its tracking server, shared by the session."""
+    root = tmp_path_factory.mktemp("live")
+    (root / "boxplat.toml").write_text('[project]\nname = "live"\n[tracking]\nport = 5600\n')
+    (root / "flows").mkdir()
+    for flow in sorted((Path(__file__).parent / "cli" / "flows").glob("*.py")):
+        (root / "flows" / flow.name).write_text(flow.read_text())
+    done = run_box(root, "up", "--detach")
+    assert done.returncode == 0, done.stderr
+    done = run_box(root, "wait", "--all")
+    assert done.returncode == 0, done.stderr
+    yield root
+    run_box(root, "down")

@@ -1,0 +1,261 @@
+"""The supervisor as a process: order, restarts, crash loops, take-over, ports, and nothing left behind.
+
+The settings switch tracking off by pointing at small servers of the test's own: these tests are about processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from boxplat.core import processes
+from boxplat.core.model import Service, State
+from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
+from boxplat.supervisor.lock import holder
+from tests.conftest import run_box
+
+pytestmark = pytest.mark.integration
+SERVER = Path(__file__).with_name("server.py")
+
+
+class Rig:
+    """A supervisor over services of the test's own, without the tracking server."""
+
+    def __init__(self, root: Path) -> None:
+        self.paths = Paths(root)
+        self.state = StateStore.open(self.paths)
+        self.supervisors: list[subprocess.Popen[bytes]] = []
+
+    def declare(self, name: str, *options: str, listen: bool = True, **fields: Any) -> None:
+        place = ("--fd", "${self.fd}") if listen else ("--port", "${self.port}")
+        command = ("${box.python}", str(SERVER), *place, *options)
+        settings = {"start_seconds": 20.0, "stop_seconds": 3.0, **fields}
+        self.state.services.declare(Service(name, command, listen=listen, **settings), True, "test")
+
+    def start(self) -> None:
+        program = (
+            "import os\nfrom pathlib import Path\nfrom boxplat.core.config import Config\n"
+            "from boxplat.core.paths import Paths\nfrom boxplat.core.state import StateStore\n"
+            "from boxplat.lifecycle import run_here\n"
+            f"paths = Paths(Path({str(self.paths.root)!r}))\nrun_here(paths, Config(), StateStore.open(paths))\n"
+        )
+        self.state.meta.set("box.wanted", "up")
+        self.supervisors.append(subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL))
+        until(lambda: (there := holder(self.paths)) is not None and there.pid == self.supervisors[-1].pid)
+
+    def kill_supervisor(self) -> None:
+        self.supervisors[-1].send_signal(signal.SIGKILL)
+        self.supervisors[-1].wait()
+
+    def status(self, name: str) -> Any:
+        return next(row for row in self.state.services.all() if row.name == name)
+
+    def until_state(self, name: str, state: State) -> Any:
+        until(lambda: self.status(name).state is state, lambda: f"{name}: {self.status(name)}")
+        return self.status(name)
+
+    def get(self, name: str, path: str = "/", seconds: float = 20) -> str:
+        with urllib.request.urlopen(f"{self.status(name).url}{path}", timeout=seconds) as answer:
+            return str(answer.read().decode())
+
+    def down(self) -> None:
+        run_box(self.paths.root, "down")
+        for supervisor in self.supervisors:
+            supervisor.wait(30)
+
+
+def until(true: Callable[[], object], say: Callable[[], str] = lambda: "", seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds} s. {say()}"
+        pause.wait(0.02)
+
+
+@pytest.fixture
+def rig(project: Path) -> Iterator[Rig]:
+    made = Rig(project)
+    yield made
+    made.down()
+    assert processes.marked(made.paths.state) == [], "a process of the box was left"
+
+
+def kinds(rig: Rig, subject: str) -> list[str]:
+    return [event.kind for event in rig.state.events.all(subject=subject)]
+
+
+def test_a_service_starts_after_what_it_refers_to_and_stops_before_it(rig: Rig) -> None:
+    rig.declare("base", listen=False)
+    rig.declare("front", env={"PEER": "${base.url}"})
+    rig.start()
+    rig.until_state("front", State.RUNNING)
+    assert rig.get("front").split()[1] == rig.status("base").url
+    rig.down()
+    order = [(event.subject, event.kind) for event in rig.state.events.all()]
+    assert order.index(("base", "service.healthy")) < order.index(("front", "service.started"))
+    assert order.index(("front", "service.stopped")) < order.index(("base", "service.stopping"))
+
+
+def test_a_killed_service_comes_back_and_the_next_request_waits(rig: Rig) -> None:
+    rig.declare("web")
+    rig.start()
+    first = rig.until_state("web", State.RUNNING)
+    os.kill(first.pid, signal.SIGKILL)
+    assert rig.get("web").split()[0] != str(first.pid)
+    assert rig.until_state("web", State.RUNNING).restarts == 1
+
+
+def test_requests_during_a_restart_all_succeed(rig: Rig) -> None:
+    rig.declare("web")
+    rig.start()
+    first = rig.until_state("web", State.RUNNING)
+    answers: list[str] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                answers.append(rig.get("web").split()[0])
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    rig.state.services.restart("web", "test")
+    until(lambda: rig.status("web").pid not in (first.pid, None) and rig.status("web").state is State.RUNNING)
+    stop.set()
+    asking.join()
+    assert {answers[0], answers[-1]} == {str(first.pid), str(rig.status("web").pid)}
+
+
+def test_a_service_that_keeps_failing_is_given_up_with_its_last_words(rig: Rig, tmp_path: Path) -> None:
+    rig.declare("web", "--starts", str(tmp_path / "starts"), "--fail-until", "99")
+    rig.start()
+    row = rig.until_state("web", State.FAILED)
+    assert "gave up after 6 tries" in row.reason and "the test asked for a failure" in row.reason
+    assert len((tmp_path / "starts").read_text().splitlines()) == 6
+    # Asking again tries again.
+    rig.state.services.set_desired("web", True, "test")
+    until(lambda: len((tmp_path / "starts").read_text().splitlines()) > 6)
+
+
+def test_one_that_fails_at_first_gets_there(rig: Rig, tmp_path: Path) -> None:
+    rig.declare("web", "--starts", str(tmp_path / "starts"), "--fail-until", "3")
+    rig.start()
+    assert rig.until_state("web", State.RUNNING).restarts == 2
+
+
+def test_one_that_never_gets_healthy_is_stopped_at_its_deadline(rig: Rig, project: Path) -> None:
+    (project / "sick").touch()
+    rig.declare("web", start_seconds=1.0)
+    rig.start()
+    until(lambda: "service.exited" in kinds(rig, "web"))
+    assert "not healthy within 1 s" in rig.status("web").reason
+
+
+def test_a_sick_one_is_unhealthy_and_recovers(rig: Rig, project: Path) -> None:
+    rig.declare("web")
+    rig.start()
+    rig.until_state("web", State.RUNNING)
+    (project / "sick").touch()
+    assert "answered 500" in rig.until_state("web", State.UNHEALTHY).reason
+    (project / "sick").unlink()
+    rig.until_state("web", State.RUNNING)
+    assert rig.status("web").restarts == 0
+
+
+def test_a_new_supervisor_adopts_what_a_killed_one_left(rig: Rig, tmp_path: Path) -> None:
+    rig.declare("web", "--starts", str(tmp_path / "starts"))
+    rig.start()
+    before = rig.until_state("web", State.RUNNING)
+    rig.kill_supervisor()
+    assert rig.get("web").split()[0] == str(before.pid), "it serves on while nobody supervises"
+    rig.start()
+    until(lambda: "service.adopted" in kinds(rig, "web"))
+    assert rig.until_state("web", State.RUNNING).pid == before.pid
+    assert (tmp_path / "starts").read_text().split() == [str(before.pid)], "no double start"
+    ids = [event.id for event in rig.state.events.all()]
+    assert ids == list(range(1, len(ids) + 1)), "no event is lost"
+    os.kill(before.pid, signal.SIGKILL)
+    until(lambda: rig.status("web").pid not in (before.pid, None) and rig.status("web").state is State.RUNNING)
+    assert rig.status("web").port == before.port
+
+
+def test_one_whose_declaration_changed_meanwhile_is_replaced(rig: Rig) -> None:
+    rig.declare("web")
+    rig.start()
+    before = rig.until_state("web", State.RUNNING)
+    rig.kill_supervisor()
+    rig.declare("web", env={"PEER": "changed"})
+    rig.start()
+    until(lambda: rig.status("web").pid not in (before.pid, None) and rig.status("web").state is State.RUNNING)
+    assert rig.get("web").split()[1] == "changed"
+
+
+def test_grandchildren_in_sessions_of_their_own_are_ended_too(rig: Rig) -> None:
+    rig.declare("web", "--child")
+    rig.start()
+    rig.until_state("web", State.RUNNING)
+    assert len(processes.marked(rig.paths.state)) == 2
+    rig.kill_supervisor()
+    done = run_box(rig.paths.root, "down")
+    assert done.returncode == 0 and "ended 2 processes" in done.stderr
+    assert processes.marked(rig.paths.state) == []
+
+
+def test_a_taken_port_means_the_next_one_and_says_so(rig: Rig) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        rig.declare("web", port=taken)
+        rig.start()
+        row = rig.until_state("web", State.RUNNING)
+    assert row.port is not None and row.port > taken
+    started = next(event for event in rig.state.events.all() if event.kind == "service.started")
+    assert f"port {taken} is taken" in started.data["reason"]
+
+
+def test_of_two_supervisors_one_wins_and_the_other_says_who(rig: Rig, project: Path) -> None:
+    rig.declare("web")
+    rig.start()
+    done = run_box(project, "up")
+    assert done.returncode == 1
+    assert f"pid {rig.supervisors[-1].pid}" in done.stderr and "box status" in done.stderr
+
+
+def test_one_with_a_broken_reference_fails_alone(rig: Rig) -> None:
+    rig.declare("good")
+    rig.declare("bad", env={"PEER": "${good.nonsense}"})
+    rig.start()
+    rig.until_state("good", State.RUNNING)
+    assert "${good.nonsense}" in rig.until_state("bad", State.FAILED).reason
+
+
+def test_a_program_that_does_not_exist_fails_with_its_name(rig: Rig) -> None:
+    rig.state.services.declare(Service("ghost", ("no-such-program",)), True, "test")
+    rig.start()
+    assert "no-such-program" in rig.until_state("ghost", State.FAILED).reason
+
+
+def test_status_tells_of_a_dead_supervisor(rig: Rig, project: Path) -> None:
+    rig.declare("web")
+    rig.start()
+    rig.until_state("web", State.RUNNING)
+    rig.kill_supervisor()
+    done = run_box(project, "status", "--json")
+    shown = json.loads(done.stdout)
+    assert done.returncode == 3 and shown["supervisor"] is None and shown["schema_version"] == 1
+    assert shown["services"][0]["state"] == "stopped" and "takes over" in shown["services"][0]["reason"]
