@@ -20,7 +20,7 @@ from boxplat.core.state import StateStore
 from boxplat.core.state.services import Wanted
 from boxplat.supervisor.backoff import Backoff
 from boxplat.supervisor.health import Probes
-from boxplat.supervisor.sockets import free_port, listen
+from boxplat.supervisor.sockets import free_port, listen, recover
 
 _STARTING_EVERY = 0.1
 _RUNNING_EVERY = 3.0
@@ -83,6 +83,8 @@ class Child:
         now = time.monotonic()
         self.process = Process(wanted.pid, wanted.pid_started, wanted.service, wanted.generation, now)
         self._tried = (wanted.service.digest(), wanted.generation)
+        if wanted.service.listen and wanted.port:
+            self._socket = recover(wanted.pid, wanted.port)
         self._move(State.STARTING, "found running after a restart of the supervisor", "service.adopted", pid=wanted.pid)
         return True
 

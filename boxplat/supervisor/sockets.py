@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 
 from boxplat.core.errors import BoxError, ExitCode
 
 _BACKLOG = 2048
 _TRIES = 200
+_PIDFD_GETFD = 438
 
 
 def listen(preferred: int) -> socket.socket:
@@ -42,3 +44,44 @@ def free_port(preferred: int) -> int:
     """A port that nobody listens on now, for a child that binds by itself."""
     with listen(preferred) as sock:
         return int(sock.getsockname()[1])
+
+
+def recover(pid: int, port: int) -> socket.socket | None:
+    """A copy of the listening socket that a living process holds, so that it stays open when that process ends.
+
+    Linux only, and only where one process of a user may inspect another (pidfd_getfd(2)); otherwise None, and the port
+    is bound anew after the process has gone.
+    """
+    try:
+        process = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            if os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
+                found = _copy(process, int(name), port)
+                if found is not None:
+                    return found
+    except OSError:
+        return None
+    finally:
+        os.close(process)
+    return None
+
+
+def _copy(process: int, number: int, port: int) -> socket.socket | None:
+    import ctypes
+
+    copied = ctypes.CDLL(None, use_errno=True).syscall(_PIDFD_GETFD, process, number, 0)
+    if copied < 0:
+        return None
+    sock = socket.socket(fileno=copied)
+    try:
+        ours = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and sock.getsockname()[1:2] == (port,)
+    except OSError:
+        ours = False
+    if not ours:
+        sock.close()
+        return None
+    sock.set_inheritable(True)
+    return sock

@@ -189,8 +189,8 @@ def test_a_new_supervisor_adopts_what_a_killed_one_left(rig: Rig, tmp_path: Path
     ids = [event.id for event in rig.state.events.all()]
     assert ids == list(range(1, len(ids) + 1)), "no event is lost"
     os.kill(before.pid, signal.SIGKILL)
-    until(lambda: rig.status("web").pid not in (before.pid, None) and rig.status("web").state is State.RUNNING)
-    assert rig.status("web").port == before.port
+    assert rig.get("web").split()[0] != str(before.pid), "the new supervisor holds the socket too: a request waits"
+    assert rig.until_state("web", State.RUNNING).port == before.port
 
 
 def test_one_whose_declaration_changed_meanwhile_is_replaced(rig: Rig) -> None:
