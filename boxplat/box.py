@@ -298,6 +298,9 @@ class Export:
 
     def kubernetes(self, output: str | Path, overlay: str = "dev", told: Told = _silent) -> list[str]:
         """Write the project as Kubernetes manifests; returns the paths written, relative to `output`."""
+        from boxplat.declarations import services
         from boxplat.export import kubernetes
 
-        return kubernetes(self._box.state, self._box.paths, self._box.settings, Path(output), overlay, told)
+        endpoints = [spec for spec in self._box.state.services.specs() if spec.kind == "endpoint"]
+        declared = [*services(self._box.settings, self._box.paths), *endpoints]
+        return kubernetes(self._box.paths, self._box.settings, declared, Path(output), overlay, told)

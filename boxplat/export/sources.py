@@ -1,0 +1,51 @@
+"""What of a project is exported: its flow files, and digests of the folders that go into images."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from boxplat.core.errors import BoxError
+
+_IGNORED = frozenset({"__pycache__", ".git", ".venv", "venv", ".box"})
+
+
+def flow_files(folder: Path) -> list[Path]:
+    """The Python files directly in a folder that define a flow and run it when started.
+
+    Raises:
+        BoxError: a file cannot be parsed.
+    """
+    return [file for file in sorted(folder.glob("*.py")) if _defines_flow(file)]
+
+
+def _defines_flow(file: Path) -> bool:
+    try:
+        tree = ast.parse(file.read_bytes(), filename=str(file))
+    except SyntaxError as error:
+        raise BoxError(
+            f"cannot export {file.name}",
+            why=f"line {error.lineno}: {error.msg}",
+            fix=f"correct it, then: python {file} check",
+        ) from error
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    started = any(isinstance(node, ast.If) and "__name__" in ast.unparse(node.test) for node in tree.body)
+    return started and any(_name(base) == "FlowSpec" for node in classes for base in node.bases)
+
+
+def _name(base: ast.expr) -> str:
+    return ast.unparse(base).rpartition(".")[2]
+
+
+def folder_digest(folders: Iterable[Path], *texts: str) -> str:
+    """12 hexadecimal digits over the names and contents of the files in some folders, and over some texts."""
+    digest = hashlib.sha256("\0".join(texts).encode())
+    for folder in folders:
+        for file in sorted(folder.rglob("*")):
+            name = file.relative_to(folder)
+            if file.is_file() and not _IGNORED.intersection(name.parts) and file.suffix != ".pyc":
+                digest.update(f"\0{name.as_posix()}\0".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,3 @@
+"""Not a flow: code that flows share."""
+
+LIMIT = 3
