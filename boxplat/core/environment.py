@@ -19,6 +19,8 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+# A proxy for the world outside must not get what is said on this machine.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Byte code must be cached, or every process compiles its imports again.
 DROPPED = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONSTARTUP")
 
@@ -42,9 +44,16 @@ def child_environment(paths: Paths, config: Config, tracking_url: str | None = N
         METAFLOW_DATASTORE_SYSROOT_LOCAL=str(paths.metaflow),
         METAFLOW_CARD_LOCALROOT=str(paths.metaflow / ".metaflow" / "mf.cards"),
         METAFLOW_CLIENT_CACHE_PATH=str(paths.metaflow / "client-cache"),
-        METAFLOW_USER=env.get("METAFLOW_USER") or getpass.getuser(),
+        METAFLOW_USER=_flow_user(env.get("METAFLOW_USER") or getpass.getuser()),
         BENTOML_HOME=str(paths.bentoml),
     )
+    for name in ("NO_PROXY", "no_proxy"):
+        env[name] = ",".join(dict.fromkeys([*filter(None, env.get(name, "").split(",")), *LOOPBACK]))
     if tracking_url:
         env["MLFLOW_TRACKING_URI"] = tracking_url
     return env
+
+
+def _flow_user(name: str) -> str:
+    """Metaflow refuses to run as root, which is the user in many containers."""
+    return "box" if name == "root" else name

@@ -62,6 +62,7 @@ class Child:
         self._probes = probes
         self._environment = environment
         self._socket: socket.socket | None = None
+        self._asked: int | None = None
         self._backoff = Backoff()
         self._tried: tuple[str, int] | None = None
         self._stop_at: float | None = None
@@ -76,11 +77,12 @@ class Child:
 
     def adopt(self, wanted: Wanted) -> bool:
         """Go on with a process that an earlier supervisor left. False: there is none that fits."""
-        self._restarts, self.port = wanted.restarts, wanted.port
+        self._restarts = wanted.restarts
         fits = wanted.running_digest == wanted.service.digest() and processes.alive(wanted.pid, wanted.pid_started)
         if not fits or wanted.pid is None or wanted.pid_started is None:
             return False
         now = time.monotonic()
+        self.port, self._asked = wanted.port, wanted.service.port
         self.process = Process(wanted.pid, wanted.pid_started, wanted.service, wanted.generation, now)
         self._tried = (wanted.service.digest(), wanted.generation)
         if wanted.service.listen and wanted.port:
@@ -217,6 +219,9 @@ class Child:
 
     def open_port(self, service: Service) -> int:
         """The port of this service: the one it had, else the preferred one, else the next free one."""
+        if service.port != self._asked:
+            self.close()
+            self.port, self._asked = None, service.port
         preferred = self.port or service.port
         if service.listen:
             if self._socket is None:

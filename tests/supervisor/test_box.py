@@ -228,6 +228,24 @@ def test_a_taken_port_means_the_next_one_and_says_so(rig: Rig) -> None:
     assert f"port {taken} is taken" in started.data["reason"]
 
 
+def test_another_port_in_the_settings_is_taken_up_and_the_old_one_let_go(rig: Rig) -> None:
+    rig.declare("web", port=free())
+    rig.start()
+    before = rig.until_state("web", State.RUNNING)
+    wanted = free()
+    rig.declare("web", port=wanted)
+    until(lambda: rig.status("web").port == wanted and rig.status("web").state is State.RUNNING)
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", before.port))
+
+
+def free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def test_of_two_supervisors_one_wins_and_the_other_says_who(rig: Rig, project: Path) -> None:
     rig.declare("web")
     rig.start()

@@ -190,6 +190,6 @@ class Database:
             f"{self.path} cannot be read: {error}",
             why="the file is damaged or is no SQLite database; boxplat never deletes it",
             fix=f"keep it and start afresh: mv {self.path} {aside} && box up   "
-            f"(to save what is readable: sqlite3 {aside} .recover)",
+            "(to save what is readable: docs/runbooks/corrupt-box-db.md)",
             code=ExitCode.PRECONDITION,
         )
