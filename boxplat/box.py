@@ -179,8 +179,13 @@ class Box:
         before = self.state.runs.done_before(mark) if once else None
         if before is not None:
             return before
-        options = {"resume": resume, "max_workers": max_workers, "tags": list(tags), "extra": list(extra)}
-        options["fingerprint"] = mark
+        options = {
+            "resume": resume,
+            "max_workers": max_workers,
+            "tags": list(tags),
+            "extra": list(extra),
+            "fingerprint": mark,
+        }
         return start(self.state, self.paths, self.settings, flow, params or {}, options, self.by)
 
     def wait_run(self, run: int, timeout: float | None = None) -> Run:
@@ -229,11 +234,15 @@ class Box:
         """Every endpoint with its releases and traffic."""
         return self.status().endpoints
 
-    def predict(self, name: str, data: Any, timeout: float = 60.0) -> Any:
-        """Ask an endpoint: `data` is the request's JSON, as text or as an object."""
+    def predict(self, name: str, data: Any, timeout: float = 60.0, route: str | None = None) -> Any:
+        """Ask an endpoint: `data` is the request's JSON, as text or as an object.
+
+        Args:
+            route: which API of the service, where it has several.
+        """
         from boxplat.releases import predict
 
-        return predict(self.state, self.paths, self.settings, name, data, timeout)
+        return predict(self.state, self.paths, self.settings, name, data, timeout, route)
 
     # -- watch ---------------------------------------------------------------------------------------------------
 
@@ -277,17 +286,17 @@ class Models:
     def __init__(self, box: Box) -> None:
         self._box = box
 
-    def list(self) -> list[ModelVersion]:
-        """Every version of every registered model, newest first."""
-        from boxplat.releases.models import versions
-
-        return versions(self._box.state)
-
     def show(self, name: str) -> list[ModelVersion]:
         """The versions of one registered model."""
         from boxplat.releases.models import versions
 
         return versions(self._box.state, name)
+
+    def list(self) -> list[ModelVersion]:
+        """Every version of every registered model, newest first."""
+        from boxplat.releases.models import versions
+
+        return versions(self._box.state)
 
 
 class Export:

@@ -93,7 +93,7 @@ def start_detached(paths: Paths) -> Supervisor:
         if child.poll() is not None and holder(paths) is None:
             raise BoxError(
                 "the supervisor did not start",
-                why="\n       ".join(tail(paths.supervisor_log, 8)) or f"it exited with status {child.returncode}",
+                why="\n".join(tail(paths.supervisor_log, 8)) or f"it exited with status {child.returncode}",
                 fix="box doctor",
                 log=paths.supervisor_log,
             )
@@ -171,7 +171,8 @@ def wait(
     Raises:
         BoxError: unknown name (9), no supervisor (3), a service gave up (1), or time is up (6).
     """
-    wanted, deadline, seen = set(names), time.monotonic() + timeout, {}
+    wanted, deadline = set(names), time.monotonic() + timeout
+    seen: dict[str, State] = {}
     must_run(paths)
     while True:
         rows = {row.name: row for row in state.services.all()}
@@ -195,10 +196,10 @@ def _give_up(chosen: list[ServiceStatus], late: bool, timeout: float) -> None:
             what = (
                 f"{row.name} failed" if row.state is State.FAILED else f"{row.name} is not healthy after {timeout:g} s"
             )
-            words = "\n       ".join(line for line in tail(Path(row.log), 6) if line.strip())
+            words = "\n".join(line for line in tail(Path(row.log), 6) if line.strip())
             raise BoxError(
                 what,
-                why=f"{row.state}: {row.reason}" + (f"\n       {words}" if words else ""),
+                why=f"{row.state}: {row.reason}" + (f"\n{words}" if words else ""),
                 fix=f"box logs {row.name}   (then: box restart {row.name})",
                 log=row.log,
                 code=ExitCode.FAILED if row.state is State.FAILED else ExitCode.TIMED_OUT,

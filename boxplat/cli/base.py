@@ -75,7 +75,7 @@ def _unexpected(error: Exception) -> BoxError:
     last = text.strip().splitlines()[-6:]
     return BoxError(
         f"unexpected {type(error).__name__} in `box {' '.join(sys.argv[1:2])}`",
-        why=str(error) if log else "\n       ".join(last),
+        why=str(error) if log else "\n".join(last),
         fix="box doctor   (if that finds nothing, this is a defect of boxplat: report it with the log)",
         log=log,
     )

@@ -45,9 +45,10 @@ def endpoints(as_json: bool) -> None:
 @click.argument("name")
 @click.argument("data")
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds.")
-def predict(name: str, data: str, timeout: float) -> None:
+@click.option("--route", help="Which API of the service, where it has several.")
+def predict(name: str, data: str, timeout: float, route: str | None) -> None:
     """Ask an endpoint: DATA is JSON as text, @file or - for standard input."""
-    click.echo(json.dumps(the_box().predict(name, read_json(data), timeout), indent=2))
+    click.echo(json.dumps(the_box().predict(name, read_json(data), timeout, route), indent=2))
 
 
 COMMANDS: tuple[click.Command, ...] = (deploy, undeploy, endpoints, predict)

@@ -75,7 +75,7 @@ def _watch(box: Any, number: int) -> Any:
     if done.state.value != "succeeded":
         raise BoxError(
             f"run {done.id} of {done.flow} {done.state}",
-            why=(done.error or "no error was recorded").replace("\n", "\n       "),
+            why=done.error or "no error was recorded",
             fix=f"box logs {done.id}   (then: box run {done.flow} --resume {done.id})",
             log=done.log,
         )

@@ -47,7 +47,7 @@ class BoxError(Exception):
         self.code = code
 
     def __str__(self) -> str:
-        parts = [f"error: {self.what}", f"  why: {self.why}", f"  fix: {self.fix}"]
+        parts = [f"error: {self.what}", f"  why: {indented(self.why)}", f"  fix: {indented(self.fix)}"]
         if self.log is not None:
             parts.append(f"  log: {self.log}")
         return "\n".join(parts)
@@ -55,6 +55,11 @@ class BoxError(Exception):
     def as_dict(self) -> dict[str, object]:
         """The same four parts for `--json`."""
         return {"error": self.what, "why": self.why, "fix": self.fix, "log": self.log, "code": int(self.code)}
+
+
+def indented(text: str) -> str:
+    """Later lines under the first one's words."""
+    return text.strip().replace("\n", "\n       ")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

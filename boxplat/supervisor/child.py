@@ -62,7 +62,7 @@ class Child:
         self._probes = probes
         self._environment = environment
         self._socket: socket.socket | None = None
-        self._asked: int | None = None
+        self._asked: tuple[int, bool] | None = None
         self._backoff = Backoff()
         self._tried: tuple[str, int] | None = None
         self._stop_at: float | None = None
@@ -82,7 +82,7 @@ class Child:
         if not fits or wanted.pid is None or wanted.pid_started is None:
             return False
         now = time.monotonic()
-        self.port, self._asked = wanted.port, wanted.service.port
+        self.port, self._asked = wanted.port, (wanted.service.port, wanted.service.listen)
         self.process = Process(wanted.pid, wanted.pid_started, wanted.service, wanted.generation, now)
         self._tried = (wanted.service.digest(), wanted.generation)
         if wanted.service.listen and wanted.port:
@@ -219,9 +219,10 @@ class Child:
 
     def open_port(self, service: Service) -> int:
         """The port of this service: the one it had, else the preferred one, else the next free one."""
-        if service.port != self._asked:
+        asked = (service.port, service.listen)
+        if asked != self._asked:
             self.close()
-            self.port, self._asked = None, service.port
+            self.port, self._asked = None, asked
         preferred = self.port or service.port
         if service.listen:
             if self._socket is None:

@@ -93,8 +93,8 @@ class Loop:
     def _tick(self, stopping: bool) -> bool:
         """One step for everything. Returns whether any process of the box still lives."""
         wanted = {row.service.name: row for row in self._state.services.wanted()}
-        for name in self._children.keys() - wanted.keys():
-            wanted[name] = self._removed(name)
+        removed = self._children.keys() - wanted.keys()
+        wanted |= {name: self._removed(name) for name in removed}
         order = self._order([row.service for row in wanted.values()])
         values = self._values(wanted)
         for name in reversed(order) if stopping else order:
@@ -102,8 +102,9 @@ class Loop:
             if stopping:
                 row = replace(row, desired=False)
             self._child(name).tick(row, self._healthy, values, self._may_stop(name, wanted) or not stopping)
-        for name in [name for name in self._children if name not in wanted]:
-            del self._children[name]
+        for name in removed:
+            if self._children[name].process is None:
+                del self._children[name]
         busy = self._launches.tick(stopping)
         self._after_tracking()
         self._rotate_logs()

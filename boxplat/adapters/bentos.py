@@ -1,0 +1,178 @@
+"""BentoML's door: Bentos built without network, and what it takes to run one as an endpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from boxplat.core.config import Config
+from boxplat.core.environment import child_environment
+from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.model import Release, Service
+from boxplat.core.paths import Paths
+
+FACTS = "boxplat.json"
+RELEASE = "BOXPLAT_RELEASE"
+_IGNORED = frozenset({"__pycache__", ".git", ".venv", "venv", ".DS_Store"})
+_BUILD_SECONDS = 600
+
+
+def content_version(folder: Path) -> str:
+    """A Bento version that changes with the folder's content, BentoML's version or Python's, and with nothing else."""
+    digest = hashlib.sha256(f"{metadata.version('bentoml')} {sys.version_info[:2]}".encode())
+    for file in _files(folder):
+        digest.update(f"\0{file.relative_to(folder).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    # A letter first: YAML would read some hexadecimal texts as numbers.
+    return "c" + digest.hexdigest()[:15]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and not _IGNORED.intersection(file.relative_to(folder).parts):
+            yield file
+
+
+def find(paths: Paths, version: str) -> str | None:
+    """The tag of the complete Bento with this version, if it is in the store."""
+    for facts in sorted((paths.bentoml / "bentos").glob(f"*/{version}/{FACTS}")):
+        return str(json.loads(facts.read_text(encoding="utf-8"))["tag"])
+    return None
+
+
+def build(folder: Path, paths: Paths, config: Config, told: Callable[[str], None] = lambda line: None) -> str:
+    """Build the Bento of a folder into the project's store, or find the one built from the same content before.
+
+    Args:
+        told: called with a line of progress before work that takes seconds.
+
+    Returns:
+        The Bento's tag, `name:version`.
+
+    Raises:
+        BoxError: there is no such folder (exit code 9), or its service cannot be imported or built (exit code 1).
+    """
+    if not folder.is_dir() or not any(_files(folder)):
+        raise BoxError(
+            f"no Bento at {folder}",
+            why="the folder does not exist or is empty",
+            fix=f"write {folder / 'service.py'}, or correct `bento` of the endpoint in {paths.config}",
+            code=ExitCode.NOT_FOUND,
+        )
+    version = content_version(folder)
+    tag = find(paths, version)
+    if tag is None:
+        told(f"building the Bento in {folder.name}")
+        log = paths.logs / f"build-{folder.name}.log"
+        status = _run_build(folder, version, log, child_environment(paths, config))
+        # Looked for even after a failure: somebody else may have built the same content meanwhile.
+        tag = find(paths, version)
+        if tag is None:
+            raise BoxError(
+                f"cannot build the Bento in {folder}",
+                why=last_words(log) or f"the build ended with status {status}",
+                fix=f"correct {folder / 'service.py'}, then deploy again",
+                log=log,
+            )
+    return tag
+
+
+def _run_build(folder: Path, version: str, log: Path, env: Mapping[str, str]) -> int:
+    command = [sys.executable, "-P", "-m", "boxplat.serving.build", str(folder), version]
+    with log.open("wb") as output:
+        try:
+            result = subprocess.run(
+                command,
+                env=dict(env),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=_BUILD_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            output.write(f"the build took longer than {_BUILD_SECONDS} s\n".encode())
+            return 1
+    return result.returncode
+
+
+def last_words(log: Path, start: int = 0, lines: int = 10) -> str:
+    """The last lines of a log after `start` bytes of it, without BentoML's routine messages."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            # A log that was rotated meanwhile is shorter than it was.
+            file.seek(max(start if start <= size else 0, size - 64 * 1024))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    said = [line for line in text.splitlines() if line.strip() and "[INFO]" not in line]
+    return "\n".join(said[-lines:])
+
+
+def service(endpoint: str, release: Release, config: Config, paths: Paths) -> Service:
+    """The declaration of the process that serves a release of an endpoint.
+
+    A service that is one process runs as BentoML's own worker on the supervisor's listening socket; one with several
+    workers, dependencies or a command of its own needs BentoML's parent process, which opens its socket itself.
+    """
+    settings = config.endpoints[endpoint]
+    name, _, version = release.bento.partition(":")
+    folder = f"${{box.state}}/{paths.bentoml.name}/bentos/{name}/{version}"
+    facts = _facts(paths, name, version)
+    env = {**settings.env, **_environment(endpoint, release, config)}
+    command: tuple[str, ...] = ("-m", "bentoml", "serve", folder, "--host", "127.0.0.1", "--port", "${self.port}")
+    if facts["single_process"]:
+        command = ("-m", "boxplat.serving.worker", folder, "--fd", "${self.fd}")
+        env["PROMETHEUS_MULTIPROC_DIR"] = f"${{box.state}}/bentoml/metrics-{endpoint}"
+    return Service(
+        name=endpoint,
+        command=("${box.python}", *command),
+        kind="endpoint",
+        env=env,
+        port=settings.port,
+        listen=bool(facts["single_process"]),
+        health=str(facts["health"]),
+        # As BentoML has it: modules of the project that are not in the Bento must not be found by accident.
+        cwd=folder,
+        start_seconds=120.0,
+        memory_mib=1024,
+    )
+
+
+def _environment(endpoint: str, release: Release, config: Config) -> dict[str, str]:
+    env = {
+        "MLFLOW_TRACKING_URI": "${tracking.url}",
+        "BOXPLAT_FEATURE_REPO": f"${{box.root}}/{config.features.repo}",
+        "BOXPLAT_ENDPOINT": endpoint,
+        RELEASE: str(release.number),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_RESULT_STORE": f"${{box.state}}/bentoml/tasks-{endpoint}.db",
+    }
+    if release.model:
+        env["BOXPLAT_MODEL_URI"] = f"models:/{release.model}/{release.model_version}"
+    if release.feature_service:
+        env["BOXPLAT_FEATURE_SERVICE"] = release.feature_service
+    return env
+
+
+def _facts(paths: Paths, name: str, version: str) -> dict[str, Any]:
+    path = paths.bentoml / "bentos" / name / version / FACTS
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BoxError(
+            f"the Bento {name}:{version} is gone",
+            why=f"{path} cannot be read: {error.strerror}",
+            fix="deploy the endpoint again: it is rebuilt from its folder",
+            code=ExitCode.NOT_FOUND,
+        ) from error
+    return facts

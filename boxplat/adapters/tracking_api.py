@@ -1,0 +1,193 @@
+"""MLflow's REST API (version 2.0) for the recorder and the registry verbs, on the standard library.
+
+MLflow's own client costs a second of CPU and 170 MB in every process that imports it, and repeats a failed request for
+minutes. A launcher beside each run can afford neither.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+_API = "/api/2.0/mlflow"
+_SCHEME = "mlflow-artifacts:"
+# MLflow refuses more in one request.
+_METRICS, _PARAMS = 800, 100
+
+
+class TrackingDownError(Exception):
+    """The server cannot be reached, or answers with a fault of its own: try again later."""
+
+
+class TrackingRefusedError(Exception):
+    """The server answered and will not do it: trying again changes nothing."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{code or status}: {message}")
+        self.code = code
+
+
+class TrackingApi:
+    """One tracking server. Not for use from several threads at once.
+
+    Args:
+        url: its base URL.
+        timeout: seconds to wait for any one answer.
+    """
+
+    def __init__(self, url: str, timeout: float = 30.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise TrackingRefusedError(0, "", f"{url!r} is no http URL of a tracking server")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._base = parts.path.rstrip("/")
+        self._connection = kind(parts.hostname, parts.port, timeout=timeout)
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment of that name, made if need be."""
+        try:
+            found = self._get("experiments/get-by-name", experiment_name=name)
+            return str(found["experiment"]["experiment_id"])
+        except TrackingRefusedError as error:
+            if error.code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        try:
+            return str(self._post("experiments/create", name=name)["experiment_id"])
+        except TrackingRefusedError as error:
+            if error.code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = self._get("experiments/get-by-name", experiment_name=name)
+            return str(found["experiment"]["experiment_id"])
+
+    def search(self, experiment: str, where: str, limit: int = 1000) -> list[dict[str, Any]]:
+        """Active runs of an experiment that match an MLflow filter."""
+        body = {"experiment_ids": [experiment], "filter": where, "max_results": limit}
+        return list(self._post("runs/search", **body).get("runs", []))
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """A run's info and data."""
+        return dict(self._get("runs/get", run_id=run_id)["run"])
+
+    def create(self, experiment: str, name: str, started: float, tags: Mapping[str, str]) -> dict[str, Any]:
+        """Start a run at a time (seconds since the epoch) and return it."""
+        return dict(
+            self._post(
+                "runs/create",
+                experiment_id=experiment,
+                run_name=name,
+                start_time=int(started * 1000),
+                tags=_pairs(tags),
+            )["run"]
+        )
+
+    def log(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Iterable[tuple[str, float, float, int]] = (),
+    ) -> None:
+        """Log in as few requests as the server's limits allow. Logging the same again changes nothing.
+
+        Args:
+            metrics: (key, value, time in seconds since the epoch, step).
+        """
+        left = [_metric(*metric) for metric in metrics]
+        pairs, labels = _pairs(params or {}), _pairs(tags or {})
+        while left or pairs or labels:
+            self._post(
+                "runs/log-batch", run_id=run_id, metrics=left[:_METRICS], params=pairs[:_PARAMS], tags=labels[:_PARAMS]
+            )
+            left, pairs, labels = left[_METRICS:], pairs[_PARAMS:], labels[_PARAMS:]
+
+    def end(self, run_id: str, status: str, ended: float) -> None:
+        """Set a run's final status: FINISHED, FAILED or KILLED."""
+        self._post("runs/update", run_id=run_id, status=status, end_time=int(ended * 1000))
+
+    def upload(self, artifact_uri: str, path: str, content: bytes) -> None:
+        """Store one artifact of a run through the server.
+
+        Args:
+            artifact_uri: the run's own, as `create` returns it.
+            path: where below it.
+        """
+        if not artifact_uri.startswith(_SCHEME):
+            raise TrackingRefusedError(0, "", f"artifacts at {artifact_uri} do not go through the server")
+        target = f"{artifact_uri.removeprefix(_SCHEME).strip('/')}/{path}"
+        self._request("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{quote(target)}", content)
+
+    def registered_models(self) -> list[dict[str, Any]]:
+        """Every registered model, with its aliases."""
+        return self._pages("registered-models/search", "registered_models")
+
+    def model_versions(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Every version, of one model or of all."""
+        where = {"filter": f'name="{name}"'} if name is not None else {}
+        return self._pages("model-versions/search", "model_versions", **where)
+
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """Point an alias at a version."""
+        self._post("registered-models/alias", name=name, alias=alias, version=str(version))
+
+    def _pages(self, path: str, key: str, **query: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        token = ""
+        while True:
+            more = {"page_token": token} if token else {}
+            page = self._get(path, max_results="200", **query, **more)
+            rows += page.get(key, [])
+            token = page.get("next_page_token", "")
+            if not token:
+                return rows
+
+    def _get(self, path: str, **query: str) -> dict[str, Any]:
+        return self._request("GET", f"{_API}/{path}?{urlencode(query)}")
+
+    def _post(self, path: str, **body: Any) -> dict[str, Any]:
+        return self._request("POST", f"{_API}/{path}", json.dumps(body, allow_nan=False).encode())
+
+    def _request(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        kind = "application/json" if method == "POST" else "application/octet-stream"
+        try:
+            self._connection.request(method, self._base + path, body, {"Content-Type": kind})
+            response = self._connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            # A half-done exchange leaves the connection unusable; the next request opens a new one.
+            self._connection.close()
+            raise TrackingDownError(f"{type(error).__name__}: {error}") from error
+        return _answer(response.status, content)
+
+
+def _answer(status: int, content: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(content or b"{}")
+    except ValueError:
+        answer = {"message": content[:200].decode(errors="replace")}
+    if status < 300 and isinstance(answer, dict):
+        return answer
+    text = str(answer.get("message", answer) if isinstance(answer, dict) else answer)[:500]
+    # Refused access says nothing about the request itself: that server may not be ours, or may let us in later.
+    if status >= 500 or status in (401, 403, 408, 429):
+        raise TrackingDownError(f"status {status}: {text}")
+    code = str(answer.get("error_code", "")) if isinstance(answer, dict) else ""
+    raise TrackingRefusedError(status, code, text)
+
+
+def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in values.items()]
+
+
+def _metric(key: str, value: float, at: float, step: int) -> dict[str, Any]:
+    # JSON has no NaN; protobuf's JSON form of a double spells it as a text.
+    number: float | str = value
+    if math.isnan(value):
+        number = "NaN"
+    elif math.isinf(value):
+        number = "Infinity" if value > 0 else "-Infinity"
+    return {"key": key, "value": number, "timestamp": int(at * 1000), "step": step}

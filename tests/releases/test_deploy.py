@@ -1,0 +1,279 @@
+"""Deploying, changing, breaking and removing endpoints under a real supervisor with a real tracking server."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from boxplat.box import Box
+from boxplat.core.config import Config
+from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.model import Service, State
+from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
+from boxplat.releases import predict
+from boxplat.releases.environment import environment_digest
+
+from .conftest import ADDER, write_bento
+
+SETTINGS = """
+[project]
+name = "deploys"
+[tracking]
+port = 0
+[endpoints.adder]
+bento = "bentos/adder"
+model = "toy"
+port = 0
+[endpoints.fragile]
+bento = "bentos/fragile"
+port = 0
+[endpoints.wanting]
+bento = "bentos/adder"
+model = "toy"
+alias = "champoin"
+[endpoints.modelless]
+bento = "bentos/adder"
+model = "tyo"
+"""
+BROKEN = ADDER.replace(
+    "class Adder:", "class Adder:\n    def __init__(self):\n        raise ValueError('no weights')\n"
+)
+
+
+def post(url: str, path: str, **body: Any) -> dict[str, Any]:
+    data, kind = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}/api/2.0/mlflow/{path}", data, kind)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.load(response)
+
+
+def register(url: str) -> int:
+    """A new version of the model `toy`, as champion."""
+    run = post(url, "runs/create", experiment_id="0", start_time=0)["run"]["info"]
+    metrics = [{"key": "auc", "value": 0.75, "timestamp": 0, "step": 0}]
+    post(url, "runs/log-batch", run_id=run["run_id"], metrics=metrics)
+    made = post(url, "model-versions/create", name="toy", source=f"{run['artifact_uri']}/m", run_id=run["run_id"])
+    version = int(made["model_version"]["version"])
+    post(url, "registered-models/alias", name="toy", alias="champion", version=str(version))
+    return version
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    root = tmp_path_factory.mktemp("deploys")
+    (root / "boxplat.toml").write_text(SETTINGS)
+    write_bento(root / "bentos" / "adder")
+    write_bento(root / "bentos" / "fragile")
+    found = Box(root, by="test")
+    found.up(detach=True)
+    try:
+        found.wait(timeout=90)
+        post(tracking(found), "registered-models/create", name="toy")
+        register(tracking(found))
+        yield found
+    finally:
+        found.down()
+
+
+@pytest.fixture(scope="module")
+def adder(box: Box) -> Box:
+    box.deploy("adder")
+    return box
+
+
+def tracking(box: Box) -> str:
+    return next(str(status.url) for status in box.state.services.all() if status.name == "tracking")
+
+
+def serving(box: Box, name: str = "adder") -> dict[str, Any]:
+    """What the process behind an endpoint says of itself."""
+    return predict(box.state, box.paths, box.settings, name, {}, route="serving")
+
+
+def live(box: Box, name: str) -> tuple[dict[int, int], dict[int, str]]:
+    states = {release.number: release.state for release in box.state.releases.all(name)}
+    return box.state.releases.traffic(name), states
+
+
+@pytest.mark.integration
+def test_release_pins_what_the_alias_meant(adder: Box) -> None:
+    release = adder.state.releases.all("adder")[-1]
+    assert (release.number, release.model, release.model_version) == (1, "toy", 1)
+    assert release.environment == environment_digest() and release.created_by == "test"
+    said = serving(adder)
+    assert said["BOXPLAT_MODEL_URI"] == "models:/toy/1" and said["BOXPLAT_RELEASE"] == "1"
+    assert said["MLFLOW_TRACKING_URI"] == tracking(adder)
+
+
+@pytest.mark.integration
+def test_deploying_the_same_again_does_nothing(adder: Box) -> None:
+    before, told = serving(adder)["pid"], []
+    releases, event = adder.state.releases.all(), adder.events(limit=1)[-1].id
+    release = adder.deploy("adder", told=told.append)
+    assert told == [f"nothing changed: release {release.number} of adder is live and healthy"]
+    assert serving(adder)["pid"] == before and adder.state.releases.all() == releases
+    assert adder.events(after=event) == []
+
+
+@pytest.mark.integration
+def test_new_model_version_makes_a_release_and_requests_wait(adder: Box) -> None:
+    """The alias moves, the process changes, and a client that keeps asking gets an answer every time."""
+    number = max(adder.state.releases.traffic("adder")) + 1
+    version, done, answers, failures = register(tracking(adder)), threading.Event(), set(), []
+
+    def keep_asking() -> None:
+        asking = Box(adder.root)
+        while not done.is_set():
+            try:
+                answers.add(serving(asking)["BOXPLAT_RELEASE"])
+            except BoxError as error:
+                failures.append(str(error))
+
+    client = threading.Thread(target=keep_asking)
+    client.start()
+    try:
+        release = adder.deploy("adder")
+    finally:
+        done.set()
+        client.join(60)
+    assert (release.number, release.model_version, release.state) == (number, version, "live")
+    assert live(adder, "adder")[0] == {number: 100} and live(adder, "adder")[1][number - 1] == "retired"
+    assert failures == [] and str(number - 1) in answers
+    assert serving(adder)["BOXPLAT_MODEL_URI"] == f"models:/toy/{version}"
+
+
+@pytest.mark.integration
+def test_release_that_does_not_start_gives_way_to_the_one_before(box: Box) -> None:
+    with pytest.raises(BoxError, match="the endpoint has no other release") as caught:
+        write_bento(box.root / "bentos" / "fragile", BROKEN)
+        box.deploy("fragile")
+    assert live(box, "fragile") == ({}, {1: "failed"})
+    assert "fragile" not in [status.name for status in box.state.services.all()]
+
+    write_bento(box.root / "bentos" / "fragile")
+    assert box.deploy("fragile").number == 2
+
+    write_bento(box.root / "bentos" / "fragile", BROKEN)
+    with pytest.raises(BoxError, match="release 2 serves again") as caught:
+        box.deploy("fragile")
+    assert "no weights" in caught.value.why and caught.value.log == str(box.paths.service_log("fragile"))
+    assert live(box, "fragile") == ({2: 100}, {1: "failed", 2: "live", 3: "failed"})
+    assert serving(box, "fragile")["BOXPLAT_RELEASE"] == "2"
+
+    write_bento(box.root / "bentos" / "fragile", "import bentoml\n\nraise RuntimeError('half written')\n")
+    pid = serving(box, "fragile")["pid"]
+    with pytest.raises(BoxError, match="cannot build") as caught:
+        box.deploy("fragile")
+    assert "half written" in caught.value.why
+    assert serving(box, "fragile")["pid"] == pid and len(box.state.releases.all("fragile")) == 3
+
+    box.undeploy("fragile")
+    assert live(box, "fragile")[0] == {} and "fragile" not in [row.name for row in box.state.services.all()]
+    with pytest.raises(BoxError) as caught:
+        box.predict("fragile", {})
+    assert caught.value.code is ExitCode.NO_BOX and caught.value.fix == "box deploy fragile"
+
+
+@pytest.mark.integration
+def test_changed_settings_make_a_release(adder: Box) -> None:
+    """A variable in boxplat.toml is part of what runs: it must be possible to go back from it."""
+    before = adder.deploy("adder").number
+    settings = replace(adder.settings.endpoints["adder"], env={"ADDER_UNIT": "mile"})
+    changed = Box(adder.root, by="test")
+    changed.settings = replace(adder.settings, endpoints={"adder": settings})
+    assert changed.deploy("adder").number == before + 1
+    answer = predict(changed.state, changed.paths, changed.settings, "adder", '{"numbers": [1]}', route="add")
+    assert answer == {"sum": 1.0, "unit": "mile"}
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("ader", ExitCode.NOT_FOUND, "did you mean 'adder'"),
+        ("wanting", ExitCode.NOT_FOUND, "no alias 'champoin' (did you mean 'champion'?)"),
+        ("modelless", ExitCode.NOT_FOUND, "no registered model 'tyo' (did you mean 'toy'?)"),
+    ],
+)
+def test_deploy_of_what_is_not_there(adder: Box, name: str, code: ExitCode, words: str) -> None:
+    with pytest.raises(BoxError) as caught:
+        adder.deploy(name)
+    assert caught.value.code is code and words in caught.value.what and caught.value.fix.strip()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("data", "route", "code", "words"),
+    [
+        ('{"numbers": "x"}', "add", ExitCode.USAGE, "numbers: Input should be a valid array"),
+        ('{"numbers": []}', "add", ExitCode.USAGE, "no numbers"),
+        ("{numbers: 1}", "add", ExitCode.USAGE, "line 1 column 2"),
+        ({"numbers": [float("nan")]}, "add", ExitCode.USAGE, "not JSON compliant"),
+        ("{}", "sub", ExitCode.NOT_FOUND, "add, serving"),
+        ("{}", None, ExitCode.NOT_FOUND, "add, serving"),
+    ],
+)
+def test_bad_requests(adder: Box, data: Any, route: str | None, code: ExitCode, words: str) -> None:
+    with pytest.raises(BoxError) as caught:
+        predict(adder.state, adder.paths, adder.settings, "adder", data, route=route)
+    assert caught.value.code is code and words in caught.value.why
+
+
+def test_no_answer_in_time(project: Path, state: StateStore) -> None:
+    """Something listens, as a supervisor does while a process starts, but nobody answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        state.services.declare(Service("stuck", ("true",), kind="endpoint"), True, "test")
+        state.services.moved("stuck", State.STARTING, port=silent.getsockname()[1])
+        with pytest.raises(BoxError) as caught:
+            predict(state, Paths(project), Config(), "stuck", {}, timeout=0.2)
+    assert caught.value.code is ExitCode.TIMED_OUT and caught.value.fix.startswith("box wait stuck")
+    with pytest.raises(BoxError) as caught:
+        predict(state, Paths(project), Config(), "stuck", {}, timeout=0.2)
+    assert caught.value.code is ExitCode.NO_BOX
+
+
+@pytest.mark.integration
+def test_models_are_listed_and_shown(adder: Box) -> None:
+    rows = adder.models.list()
+    assert [row.version for row in rows] == sorted((row.version for row in rows), reverse=True)
+    assert rows[0].aliases == ("champion",) and adder.models.show("toy")[0].metrics == {"auc": 0.75}
+
+
+def test_nothing_runs(tmp_path: Path) -> None:
+    (tmp_path / "boxplat.toml").write_text(SETTINGS)
+    box = Box(tmp_path)
+    for call in (box.models.list, lambda: box.predict("adder", {}), lambda: box.deploy("adder")):
+        with pytest.raises(BoxError) as caught:
+            call()
+        assert caught.value.code is ExitCode.NO_BOX
+    with pytest.raises(BoxError) as caught:
+        box.undeploy("adder")
+    assert caught.value.code is ExitCode.NOT_FOUND
+    assert box.state.services.all() == [] and box.state.releases.all() == []
+
+
+@pytest.mark.integration
+def test_interrupted_deploy_puts_the_former_back(adder: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = adder.deploy("adder").number
+    register(tracking(adder))
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("boxplat.releases.switch.time.sleep", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            adder.deploy("adder")
+    assert adder.state.services.spec("adder").env["BOXPLAT_RELEASE"] == str(before)
+    assert live(adder, "adder")[0] == {before: 100} and live(adder, "adder")[1][before + 1] == "failed"
+    adder.wait(["adder"], timeout=60)
+    assert next(row.state for row in adder.state.services.all() if row.name == "adder") is State.RUNNING

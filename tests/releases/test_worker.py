@@ -1,0 +1,105 @@
+"""boxplat's worker beside `bentoml serve` on the same Bento, and its life on a listening socket that outlives it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from boxplat.core.config import Config
+from boxplat.core.paths import Paths
+from boxplat.serving.worker import apply_environment, empty_metrics
+
+from .conftest import Listener, add, ask
+
+REQUESTS = [
+    ("/add", b'{"numbers": [1, 2.5]}'),
+    ("/add", b'{"numbers": []}'),
+    ("/add", b'{"numbers": "x"}'),
+    ("/add", b"{}"),
+    ("/add", b"nope"),
+    ("/add", None),
+    ("/nothing", b"{}"),
+    ("/docs.json", None),
+    ("/schema.json", None),
+    ("/livez", None),
+    ("/readyz", None),
+]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("path", "body"), REQUESTS)
+def test_answers_equal_bentoml_serve(worker: str, stock: str, path: str, body: bytes | None) -> None:
+    assert ask(worker + path, body) == ask(stock + path, body)
+
+
+@pytest.mark.integration
+def test_metrics_equal_bentoml_serve(worker: str, stock: str) -> None:
+    """The same series with the same labels; the values are their own."""
+
+    def series(url: str) -> set[str]:
+        assert add(url, 1)[0] == 200
+        status, kind, text = ask(f"{url}/metrics")
+        assert status == 200 and kind.startswith("text/plain")
+        lines = [line.rpartition(" ")[0] for line in text.decode().splitlines() if not line.startswith("#")]
+        return {line for line in lines if 'endpoint="/add"' in line and 'http_response_code="200"' in line}
+
+    found = series(worker)
+    assert any("request_total" in line for line in found) and found == series(stock)
+
+
+@pytest.mark.integration
+def test_declared_variable_is_there_when_the_module_is_imported(worker: str) -> None:
+    assert json.loads(add(worker, 1)[2])["unit"] == "metre"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_requests_wait_for_the_next_worker(bento: Path, paths: Paths, config: Config, end: signal.Signals) -> None:
+    listener = Listener(bento, paths, config)
+    try:
+        first = listener.start()
+        assert json.loads(add(listener.url, 1, 1)[2])["sum"] == 2
+        first.send_signal(end)
+        assert first.wait(10) == -end
+        with ThreadPoolExecutor(4) as pool:
+            waiting = [pool.submit(add, listener.url, number, 1) for number in range(4)]
+            second = listener.start()
+            assert [json.loads(answer.result(60)[2])["sum"] for answer in waiting] == [1, 2, 3, 4]
+        assert second.pid != first.pid
+        # The first worker's request is not counted by the second.
+        lines = ask(f"{listener.url}/metrics")[2].decode().splitlines()
+        counts = [float(line.split()[-1]) for line in lines if "request_total{" in line and 'endpoint="/add"' in line]
+        assert sum(counts) == 4
+    finally:
+        listener.close()
+
+
+def test_variable_without_value_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIVEN", "mine")
+    monkeypatch.delenv("MISSING", raising=False)
+    declared = [SimpleNamespace(name="GIVEN", value="theirs", stage="all")]
+    apply_environment([*declared, SimpleNamespace(name="MISSING", value="", stage="build")])
+    with pytest.raises(SystemExit, match="MISSING"):
+        apply_environment([*declared, SimpleNamespace(name="MISSING", value="", stage="runtime")])
+
+
+def test_metrics_of_an_earlier_process_are_dropped(tmp_path: Path) -> None:
+    folder = tmp_path / "metrics"
+    empty_metrics(folder)
+    (folder / "counter_1.db").write_bytes(b"x")
+    empty_metrics(folder)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.integration
+def test_door_imports_no_bentoml() -> None:
+    """Declaring and deploying in the CLI must not cost BentoML's import."""
+    code = "import sys, boxplat.releases, boxplat.releases.models; sys.exit('bentoml' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
