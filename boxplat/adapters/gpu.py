@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
 from boxplat.core.model import Gpu, GpuProcess
+
+# What a driver makes on a workstation, under WSL 2 and on a Jetson.
+_DEVICE_FILES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-ctrl-gpu")
 
 NO_DRIVER = "no NVIDIA driver here: everything runs on the CPU"
 NO_DEVICE = "the NVIDIA driver sees no device: everything runs on the CPU"
@@ -101,7 +102,8 @@ _NVML = Nvml(_pynvml)
 
 def read() -> Reading:
     """All NVIDIA devices, and a plain note when there are none or some do not answer. Never raises."""
-    return _NVML.read()
+    # Loading NVML takes longer than all the rest of `box status`.
+    return _NVML.read() if any(map(os.path.exists, _DEVICE_FILES)) else ((), NO_DRIVER)
 
 
 def driver() -> Driver | str:
@@ -145,6 +147,8 @@ def _memory(nvml: Any, handle: Any) -> tuple[int, int]:
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
         return int(memory.total), int(memory.used)
     except nvml.NVMLError_NotSupported:
+        import psutil
+
         shared = psutil.virtual_memory()
         return shared.total, shared.total - shared.available
 
@@ -173,6 +177,8 @@ def _instances(nvml: Any, handle: Any) -> Iterator[Any]:
 
 def process_name(pid: int) -> str:
     """A short name; for Python the script or module as well. A process of another namespace or user is `?`."""
+    import psutil
+
     try:
         process = psutil.Process(pid)
         name = process.name()
