@@ -127,16 +127,29 @@ def snapshot(shown: Snapshot) -> str:
 
 
 def runs(rows: Iterable[Run]) -> str:
-    def took(run: Run) -> str | None:
-        return duration((run.ended or time.time()) - run.started) if run.started else None
-
     return table(
-        ("RUN", "FLOW", "STATE", "CREATED", "TOOK", "METAFLOW", "MLFLOW RUN", "ERROR"),
-        [
-            (r.id, r.flow, r.state, ago(r.created), took(r), r.pathspec, r.tracking_run_id, _brief(r.error))
-            for r in rows
-        ],
+        ("RUN", "FLOW", "STATE", "CREATED", "TOOK", "ERROR"),
+        [(r.id, r.flow, r.state, ago(r.created), _took(r), _brief(r.error)) for r in rows],
     )
+
+
+def _took(run: Run) -> str | None:
+    return duration((run.ended or time.time()) - run.started) if run.started else None
+
+
+def run(one: Run, tasks: Iterable[Task]) -> str:
+    """Everything about one run."""
+    facts = {
+        "run": f"{one.id}  {one.flow}",
+        "state": f"{one.state}  {_took(one) or ''}".strip(),
+        "created": clock(one.created),
+        "parameters": " ".join(f"{key}={value}" for key, value in one.params.items()),
+        "metaflow": one.pathspec,
+        "mlflow run": one.tracking_run_id,
+        "log": one.log,
+    }
+    head = "\n".join(f"{name:<11} {value}" for name, value in facts.items() if value)
+    return f"{head}\n\n{_tasks(tasks)}" + (f"\n\n{one.error}" if one.error else "")
 
 
 def _brief(text: str | None) -> str | None:
@@ -144,7 +157,7 @@ def _brief(text: str | None) -> str | None:
     return lines[-1].strip()[:60] if lines else None
 
 
-def tasks(rows: Iterable[Task]) -> str:
+def _tasks(rows: Iterable[Task]) -> str:
     return table(
         ("STEP", "TASK", "INDEX", "ATTEMPT", "STATE", "TOOK", "ERROR"),
         [

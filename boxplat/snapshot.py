@@ -44,7 +44,7 @@ def _measured(row: ServiceStatus, tree: dict[int, list[int]], held: bool) -> Ser
     if not held:
         left = row.state not in (State.STOPPED, State.FAILED)
         reason = "its supervisor is gone; `box up` takes over" if left else row.reason
-        return replace(row, state=State.STOPPED if left else row.state, pid=None, reason=reason)
+        return replace(row, state=State.STOPPED if left else row.state, pid=None, url=None, reason=reason)
     if row.pid is None:
         return row
     return replace(row, memory_bytes=sum(processes.memory(pid) for pid in processes.descendants(row.pid, tree)))

@@ -32,7 +32,7 @@ class TrackingRefusedError(Exception):
 
 
 class TrackingApi:
-    """One tracking server. Not for use from several threads at once.
+    """One tracking server.
 
     Args:
         url: its base URL.
@@ -43,9 +43,9 @@ class TrackingApi:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise TrackingRefusedError(0, "", f"{url!r} is no http URL of a tracking server")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._host, self._port, self._timeout = parts.hostname, parts.port, timeout
         self._base = parts.path.rstrip("/")
-        self._connection = kind(parts.hostname, parts.port, timeout=timeout)
 
     def experiment(self, name: str) -> str:
         """The id of the experiment of that name, made if need be."""
@@ -153,14 +153,16 @@ class TrackingApi:
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         kind = "application/json" if method == "POST" else "application/octet-stream"
+        # A connection for each request: the server closes idle ones, and a request lost that way must not be repeated.
+        connection = self._kind(self._host, self._port, timeout=self._timeout)
         try:
-            self._connection.request(method, self._base + path, body, {"Content-Type": kind})
-            response = self._connection.getresponse()
+            connection.request(method, self._base + path, body, {"Content-Type": kind})
+            response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
-            # A half-done exchange leaves the connection unusable; the next request opens a new one.
-            self._connection.close()
             raise TrackingDownError(f"{type(error).__name__}: {error}") from error
+        finally:
+            connection.close()
         return _answer(response.status, content)
 
 

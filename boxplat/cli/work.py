@@ -96,10 +96,7 @@ def runs(number: int | None, limit: int, as_json: bool) -> None:
         click.echo(render.as_json(runs=rows) if as_json else render.runs(rows) if rows else nothing)
         return
     one, tasks = box.state.runs.get(number), box.tasks(number)
-    text = f"{render.runs([one])}\n\n{render.tasks(tasks)}"
-    if one.error:
-        text += f"\n\n{one.error}\n\nlog: {one.log}"
-    click.echo(render.as_json(run=one, tasks=tasks) if as_json else text)
+    click.echo(render.as_json(run=one, tasks=tasks) if as_json else render.run(one, tasks))
 
 
 @click.command()

@@ -124,15 +124,15 @@ class Services:
             return [self._status(row) for row in db.execute("select * from service order by name").fetchall()]
 
     def _status(self, row: sqlite3.Row) -> ServiceStatus:
-        port = row["port"]
+        port, now = row["port"], State(row["state"])
         return ServiceStatus(
             name=row["name"],
             kind=row["kind"],
             desired=bool(row["desired"]),
-            state=State(row["state"]),
+            state=now,
             pid=row["pid"],
             port=port,
-            url=f"http://127.0.0.1:{port}" if port else None,
+            url=f"http://127.0.0.1:{port}" if port and now is not State.STOPPED else None,
             restarts=row["restarts"],
             since=row["since"],
             reason=row["reason"],

@@ -1,0 +1,152 @@
+"""The verbs on runs: start, wait, cancel. They write desired state; the supervisor acts on it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from boxplat.adapters import flows
+from boxplat.adapters.flows import FlowFile
+from boxplat.core.config import Config
+from boxplat.core.errors import BoxError, ExitCode, nearest, not_found
+from boxplat.core.model import Run, RunState
+from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
+
+POLL = 0.1
+_SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages"})
+_MOST_NAMES = 500
+
+
+def start(
+    state: StateStore,
+    paths: Paths,
+    config: Config,
+    flow: str,
+    params: Mapping[str, str],
+    options: Mapping[str, Any],
+    by: str,
+) -> Run:
+    """Queue a run of a flow, after checking what can be checked without running it.
+
+    Args:
+        flow: the file, relative to the project or to the working directory, or absolute.
+        options: any of resume (a run's number), step (where to resume), max_workers, tags, with, extra.
+
+    Raises:
+        BoxError: no such file or run (exit code 9), not a flow, an unknown parameter, or a run of another flow (2).
+    """
+    path = _find(paths, flow)
+    declared = flows.read(path)
+    _check_parameters(path, declared, params)
+    if options.get("resume") is not None:
+        _check_resume(state, declared, params, options)
+    wanted = {name: value for name, value in options.items() if value not in (None, [], ())}
+    return state.runs.add(_stored(paths, path), declared.name, dict(params), wanted, by)
+
+
+def wait(state: StateStore, paths: Paths, run_id: int, timeout: float | None = None) -> Run:
+    """Block until a run is over.
+
+    Args:
+        timeout: seconds; None waits for ever.
+
+    Raises:
+        BoxError: no such run (exit code 9), or the time is up (exit code 6); the run goes on.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        run = state.runs.get(run_id)
+        if run.state.over:
+            return run
+        if deadline is not None and time.monotonic() >= deadline:
+            raise BoxError(
+                f"run {run_id} is still {run.state} after {timeout:g} s",
+                why="the time given to wait is up; the run goes on",
+                fix=f"box logs {run_id} --follow   (end it: box cancel {run_id})",
+                log=paths.run_log(run_id),
+                code=ExitCode.TIMED_OUT,
+            )
+        time.sleep(POLL)
+
+
+def cancel(state: StateStore, run_id: int, by: str) -> Run:
+    """Ask for the end of a run.
+
+    Raises:
+        BoxError: no such run (exit code 9), or it is over already (exit code 1).
+    """
+    run = state.runs.get(run_id)
+    if run.state.over:
+        raise BoxError(
+            f"run {run_id} is over already: {run.state}",
+            why="only a queued or running run can be cancelled",
+            fix="box runs",
+            log=run.log,
+        )
+    state.runs.request_cancel(run_id, by)
+    return state.runs.get(run_id)
+
+
+def _find(paths: Paths, flow: str) -> Path:
+    for path in (paths.root / flow, Path.cwd() / flow):
+        if path.is_file():
+            return path.resolve()
+    raise not_found("flow", flow, _flow_names(paths), "box run FILE   (a file below the project folder)")
+
+
+def _flow_names(paths: Paths) -> list[str]:
+    """Python files of the project that look like flows, for the error that names the nearest."""
+    names: list[str] = []
+    for root, folders, files in os.walk(paths.root):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED]
+        for name in files:
+            path = Path(root, name)
+            if name.endswith(".py") and os.access(path, os.R_OK) and b"FlowSpec" in path.read_bytes():
+                names.append(str(path.relative_to(paths.root)))
+        if len(names) >= _MOST_NAMES:
+            break
+    return names
+
+
+def _stored(paths: Paths, path: Path) -> str:
+    root = paths.root.resolve()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _check_parameters(path: Path, flow: FlowFile, params: Mapping[str, str]) -> None:
+    known = flow.parameters | flow.configs
+    for name in params:
+        if flow.complete and name not in known:
+            raise BoxError(
+                f"{flow.name} has no parameter {name!r}{nearest(name, known)}",
+                why=f"known: {', '.join(sorted(known)) or 'none'}",
+                fix=f"box run {path.name} --param NAME=VALUE   (see: python {path} run --help)",
+                code=ExitCode.USAGE,
+            )
+
+
+def _check_resume(state: StateStore, flow: FlowFile, params: Mapping[str, str], options: Mapping[str, Any]) -> None:
+    origin = state.runs.get(int(options["resume"]))
+    step = options.get("step")
+    why = ""
+    if origin.name != flow.name:
+        why = f"it is a run of {origin.name}"
+    elif origin.pathspec is None:
+        why = "it never came to its first step"
+    elif params:
+        why = "a resumed run keeps the parameters of its origin"
+    elif step is not None and flow.complete and step not in flow.steps:
+        why = f"{flow.name} has no step {step!r}{nearest(step, flow.steps)}"
+    elif origin.state in (RunState.QUEUED, RunState.RUNNING):
+        why = "it is not over yet"
+    if why:
+        raise BoxError(
+            f"cannot resume run {origin.id} with {flow.name}",
+            why=why,
+            fix=f"box run {origin.flow} --resume {origin.id}" if "parameters" in why else "box runs",
+            code=ExitCode.USAGE,
+        )

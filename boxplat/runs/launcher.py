@@ -1,0 +1,260 @@
+"""One run's process: starts the flow, follows its spool, keeps the state current and MLflow informed.
+
+`python -m boxplat.runs.launcher RUN` with the project as the working folder; stdout and stderr are the run's log.
+SIGTERM cancels the run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from boxplat.adapters import flows
+from boxplat.core import config as settings
+from boxplat.core import processes
+from boxplat.core.config import Config
+from boxplat.core.environment import child_environment
+from boxplat.core.errors import BoxError
+from boxplat.core.logs import tail
+from boxplat.core.model import Run, RunState
+from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
+from boxplat.runs import code, spool
+from boxplat.runs.ending import end_all
+from boxplat.runs.links import announce, say, tag_metaflow, tracking_url
+from boxplat.runs.outbox import ANSWER, Outbox, Unsent, box_identity, spool_path
+from boxplat.runs.progress import Progress, close_tasks
+from boxplat.runs.shipping import Shipment
+
+POLL = 0.15
+FIRST_ANSWER = 2.0
+# The supervisor gives a cancelled run 20 s in all.
+CANCELLED_ANSWER = 5.0
+ERROR_LINES = 12
+_PR_SET_PDEATHSIG = 1
+_CLONED = re.compile(r"\[\d+/([^/\]]+)/([^/\] ]+)[^\]]*\] Cloning previously run task")
+
+
+@dataclass(slots=True)
+class Cancellation:
+    """Whether SIGTERM came. A plain flag: a signal handler must take no lock that the main thread may hold."""
+
+    requested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that one launch needs."""
+
+    paths: Paths
+    config: Config
+    state: StateStore
+    run: Run
+
+    @property
+    def folder(self) -> Path:
+        return self.paths.run_dir(self.run.id)
+
+    @property
+    def spool(self) -> Path:
+        return spool_path(self.folder)
+
+
+def main(run_id: int) -> int:
+    """Run the queued run `run_id` of the project in the working folder; returns the exit status."""
+    root = Path(os.environ.get("BOXPLAT_PROJECT") or os.getcwd())
+    paths = Paths(root)
+    cancelled = Cancellation()
+    signal.signal(signal.SIGTERM, lambda number, frame: setattr(cancelled, "requested", True))
+    state = StateStore.open(paths)
+    if not state.runs.claim(run_id, os.getpid(), processes.start_ticks(os.getpid()) or 0.0):
+        return 0
+    job = Job(paths, settings.load(paths.config, os.environ), state, state.runs.get(run_id))
+    job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        launch(job, cancelled)
+    except BoxError as error:
+        say(str(error))
+        state.runs.update(run_id, event="run.failed", state=RunState.FAILED, ended=time.time(), error=str(error))
+    return 0
+
+
+def launch(job: Job, cancelled: Cancellation) -> None:
+    """Run the flow to its end.
+
+    Raises:
+        BoxError: it cannot be started.
+    """
+    unsent = Unsent(job.folder)
+    unsent.claim(make=True)
+    outbox = _outbox(job)
+    # Known before the flow starts where the server is up: the id is then a tag of the Metaflow run from the beginning.
+    outbox.attempt(FIRST_ANSWER)
+    known = job.state.runs.get(job.run.id).tracking_run_id
+    flow = _start(job, known)
+    try:
+        outbox.start()
+        spool.append(job.spool, {"kind": "tags", "at": time.time(), "tags": _facts(job)})
+        progress = Progress(job.state, job.run.id)
+        status = _follow(job, flow, progress, cancelled)
+    finally:
+        end_all(flow, job.spool)
+    final = _final(job, progress, status, cancelled.requested)
+    try:
+        arrived = outbox.finish(final, CANCELLED_ANSWER if cancelled.requested else ANSWER)
+    except Exception:
+        # Whatever tracking does, the run's end must be recorded; what is unsent stays marked.
+        arrived = False
+        traceback.print_exc()
+    if arrived:
+        unsent.sent()
+    _record(job, final)
+    if known is None:
+        _tag_late(job)
+
+
+def _outbox(job: Job) -> Outbox:
+    identity = f"{box_identity(job.state)}/{job.run.id}"
+    shipment = Shipment(job.run, identity, job.paths.metaflow, say)
+
+    def opened(tracking_run_id: str) -> None:
+        announce(job.state, job.folder, job.run.id, tracking_run_id)
+
+    return Outbox(shipment, job.spool, lambda: tracking_url(job.state), opened, say)
+
+
+def _start(job: Job, tracking_run_id: str | None) -> subprocess.Popen[bytes]:
+    command = _command(job, tracking_run_id)
+    base = child_environment(job.paths, job.config, tracking_url(job.state))
+    env = flows.environment(base, job.spool, job.run.name, tracking_run_id)
+    say(f"run {job.run.id}: {' '.join(command[1:])}")
+    try:
+        # In our own process group: when this launcher is killed, the supervisor ends the group.
+        return subprocess.Popen(
+            command, cwd=job.paths.root, env=env, stdin=subprocess.DEVNULL, preexec_fn=_following_parent()
+        )
+    except OSError as error:
+        raise BoxError(
+            f"cannot start {job.run.flow}",
+            why=str(error),
+            fix="box doctor",
+            log=job.paths.run_log(job.run.id),
+        ) from error
+
+
+def _command(job: Job, tracking_run_id: str | None) -> tuple[str, ...]:
+    run, options = job.run, job.run.options
+    origin = job.state.runs.get(int(options["resume"])) if options.get("resume") else None
+    path = Path(run.flow)
+    tags = [str(tag) for tag in options.get("tags", [])]
+    return flows.command(
+        sys.executable,
+        run.flow,
+        flows.read(path if path.is_absolute() else job.paths.root / path),
+        run.params,
+        max_workers=int(options.get("max_workers") or job.config.run.max_workers or os.cpu_count() or 1),
+        tags=[*tags, *([f"mlflow_run_id:{tracking_run_id}"] if tracking_run_id else []), f"boxplat_run:{run.id}"],
+        decorators=[str(name) for name in options.get("with", [])],
+        origin_run=(origin.pathspec or "").rpartition("/")[2] if origin else None,
+        from_step=options.get("step"),
+        extra=[str(word) for word in options.get("extra", [])],
+    )
+
+
+def _following_parent() -> Callable[[], None]:
+    """For the flow's process before it begins: without its launcher, which alone records its end, it starts no more."""
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return prepare
+
+
+def _facts(job: Job) -> dict[str, str]:
+    facts = code.tags((job.paths.root / job.run.flow).resolve())
+    if job.run.options.get("resume"):
+        origin = job.state.runs.get(int(job.run.options["resume"]))
+        facts["boxplat.resumed_run"] = str(origin.id)
+        facts["metaflow.origin_pathspec"] = origin.pathspec or ""
+    return facts
+
+
+def _follow(job: Job, flow: subprocess.Popen[bytes], progress: Progress, cancelled: Cancellation) -> int:
+    """Keep the task rows current until the flow ends; returns its exit status."""
+    records = spool.Tail(job.spool)
+    while not cancelled.requested:
+        try:
+            flow.wait(POLL)
+            break
+        except subprocess.TimeoutExpired:
+            _take(progress, records)
+    if cancelled.requested:
+        end_all(flow, job.spool)
+    status = flow.wait()
+    _take(progress, records)
+    if job.run.options.get("resume"):
+        for step, task in cloned_tasks(job.paths.run_log(job.run.id)):
+            progress.cloned(step, task)
+    return status
+
+
+def _take(progress: Progress, records: spool.Tail) -> None:
+    new = records.read()
+    progress.take(new)
+    for record in new:
+        if record["kind"] == "note":
+            say(f"the recorder met an error (the step is not affected): {record['text']}")
+
+
+def cloned_tasks(log: Path) -> list[tuple[str, str]]:
+    """(step, task) of what a resumed run took over; Metaflow's scheduler says so only in the log."""
+    try:
+        text = log.read_text(errors="replace")
+    except FileNotFoundError:
+        return []
+    return [(step, task) for step, task in _CLONED.findall(text) if step != "_parameters"]
+
+
+def _final(job: Job, progress: Progress, status: int, cancelled: bool) -> Run:
+    """The run as it ended, its task rows closed."""
+    # A flow that was already through when the cancellation came did succeed.
+    state = RunState.SUCCEEDED if status == 0 else RunState.CANCELLED if cancelled else RunState.FAILED
+    close_tasks(job.state, job.run.id, state)
+    error = None
+    if state is RunState.FAILED:
+        last = [line for line in tail(job.paths.run_log(job.run.id), ERROR_LINES) if line.strip()]
+        error = progress.failure or "\n".join([f"the flow ended with status {status}", *last])
+    return replace(job.state.runs.get(job.run.id), state=state, ended=time.time(), exit_code=status, error=error)
+
+
+def _record(job: Job, final: Run) -> None:
+    job.state.runs.update(
+        final.id,
+        event=f"run.{final.state}",
+        state=final.state,
+        ended=final.ended,
+        exit_code=final.exit_code,
+        error=final.error,
+    )
+    say(f"run {final.id}: {final.state}")
+
+
+def _tag_late(job: Job) -> None:
+    """The Metaflow tag of a run whose MLflow run could only be made after it had started."""
+    run = job.state.runs.get(job.run.id)
+    if run.pathspec and run.tracking_run_id:
+        tag_metaflow(job.paths, job.config, run.pathspec, run.tracking_run_id)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

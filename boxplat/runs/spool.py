@@ -1,0 +1,97 @@
+"""Reading a run's spool: JSON lines that the Metaflow extension appends while the flow runs.
+
+Every record has `kind` and `at` (seconds since the epoch). The kinds and their further fields:
+
+- `run`: `flow`, `run` — the scheduler began (`run` is Metaflow's run id);
+- `start`: `run`, `step`, `task`, `attempt`, `flow`, `stack` (one {step, var, index, value} per enclosing foreach),
+  and `params` in the first step and in every task of a resumed run;
+- `error`: as `start`, with `error` (one line), `traceback` and `final` (no attempt of the user's code is left);
+- `end`: as `start`, with `ok`, `artifacts` (name → number, truth value, short text or flat table of numbers),
+  `digests` (the artifact `data_digests`) and `feature_service`;
+- `tags`: `tags` — facts that the launcher adds (code, versions, the run that was resumed);
+- `note`: `text` — the recorder's own trouble.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+
+_TASK = {"run": str, "step": str, "task": str, "attempt": int}
+_FIELDS: dict[str, dict[str, type]] = {
+    "run": {"flow": str, "run": str},
+    "start": {**_TASK, "stack": list},
+    "error": {**_TASK, "error": str, "traceback": str},
+    "end": {**_TASK, "ok": bool, "artifacts": dict, "digests": dict},
+    "tags": {"tags": dict},
+    "note": {"text": str},
+}
+_DEFAULTS: dict[str, dict[str, Any]] = {"end": {"artifacts": {}, "digests": {}}}
+
+
+def parse(line: bytes) -> Record | None:
+    """One record, or None for anything that is not a whole and well-formed one."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("at"), int | float):
+        return None
+    fields = _FIELDS.get(record.get("kind", "")) if isinstance(record.get("kind"), str) else None
+    if fields is None:
+        return None
+    record = {**_DEFAULTS.get(record["kind"], {}), **record}
+    whole = all(isinstance(record.get(name), kind) for name, kind in fields.items())
+    return record if whole and all(isinstance(frame, dict) for frame in record.get("stack", ())) else None
+
+
+def append(path: Path, record: Record) -> None:
+    """Add a record in one write; it begins with a line end, so that a half-written one before it spoils only itself."""
+    spool = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(spool, b"\n" + json.dumps(record).encode() + b"\n")
+    finally:
+        os.close(spool)
+
+
+def records_of(data: bytes) -> list[Record]:
+    """The well-formed records of some whole lines."""
+    return [record for line in data.split(b"\n") if line and (record := parse(line)) is not None]
+
+
+def of_one_run(records: Iterable[Record], run: str | None) -> list[Record]:
+    """Records of one Metaflow run: a flow that a task starts itself inherits our spool, but is another run."""
+    return [record for record in records if "run" not in record or run is None or record["run"] == run]
+
+
+class Tail:
+    """Reads what was appended since the last time, whole lines only.
+
+    Args:
+        path: may not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._run: str | None = None
+
+    def read(self) -> list[Record]:
+        """The new records of the spool's own run."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        records = records_of(whole)
+        if self._run is None:
+            self._run = next((record["run"] for record in records if record["kind"] == "run"), None)
+        return of_one_run(records, self._run)

@@ -1,0 +1,54 @@
+"""What the demo ends with: the model's figures, the prediction, and what to try next."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from boxplat import Box
+
+MOST_MOVED = 5
+
+
+def main(seconds: int) -> None:
+    box = Box()
+    champion = next(version for version in box.models.show("delay") if "champion" in version.aliases)
+    answer = json.loads((box.paths.data / "example_answer.json").read_text())
+    services = {row.name: row for row in box.status().services}
+    print(f"\nmodel      delay version {champion.version} (champion)")
+    print(f"test AUC   {champion.metrics['auc']:.4f}")
+    print(f"Brier      {champion.metrics['brier']:.4f}")
+    for one in answer["predictions"]:
+        tell(one, answer)
+    print(f"\nready in {seconds} s. Look at it:")
+    print(f"  MLflow         {services['tracking'].url}")
+    print(f"  the endpoint   {services['delay'].url}   (its API: {services['delay'].url}/docs.json)")
+    print("\nTry next (after: . .venv/bin/activate):")
+    for command, why in (
+        ("box tui", "the dashboard"),
+        ("box predict delay @.box/data/example_request.json", "ask again"),
+        ("box run flows/train.py --param seed=1 --wait", "train another version"),
+        ("box runs", "what has run"),
+        ("box export kubernetes -o k8s", "the same project for a cluster"),
+        ("box down", "stop it all"),
+    ):
+        print(f"  {command:52} {why}")
+
+
+def tell(one: dict[str, object], answer: dict[str, object]) -> None:
+    """One prediction with the ages of its features and what moved it most."""
+    ages = dict(one["feature_age_minutes"])  # type: ignore[call-overload]
+    word = "late" if one["late"] else "on time"
+    print(f"\nprediction {one['flight']}: {one['probability']:.3f}, {word} (model version {answer['model_version']})")
+    print(f"  features as of {one['as_of']}; age in minutes of each view:")
+    rows = [f"{view} {age}" for view, age in ages.items()]
+    for start in range(0, len(rows), 4):
+        print("    " + "  ".join(row.ljust(28) for row in rows[start : start + 4]).rstrip())
+    explanation = one.get("explanation")
+    if isinstance(explanation, dict):
+        print("  what moved it most (log-odds against the median flight):")
+        for part in explanation["top"][:MOST_MOVED]:
+            print(f"    {part['contribution']:+.3f}  {part['feature']} = {part['value']}")
+
+
+main(int(sys.argv[1]))
