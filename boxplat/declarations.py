@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from boxplat.adapters import tracking
 from boxplat.core.config import Config, ServiceConfig
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Service
@@ -14,8 +15,6 @@ def services(config: Config, paths: Paths) -> list[Service]:
     Raises:
         BoxError: a service without a command, or with a name that is taken (exit code 2).
     """
-    from boxplat.adapters import tracking
-
     declared = [tracking.service(config, paths)]
     taken = {"tracking", *config.endpoints}
     for name, own in config.services.items():

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from boxplat.adapters import tracking
 from boxplat.core import processes
 from boxplat.core.config import Config
 from boxplat.core.environment import DROPPED
@@ -52,6 +53,8 @@ def up(paths: Paths, config: Config, state: StateStore, names: Iterable[str], de
         _want(state, name, by)
     if there is not None:
         return there
+    # Before any server opens it: two that make the same SQLite schema at once spoil it.
+    tracking.prepare(paths)
     return start_detached(paths) if detach else run_here(paths, config, state)
 
 

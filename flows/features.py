@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flights import feature_rows, online, requests
 from flights.paths import data_folder, digests, feature_folder, raw_folder, read_manifest
-from flights.views import SERVICE
+from flights.views import SERVED, SERVICE
 from metaflow import FlowSpec, Parameter, resources, retry, schedule, step
 
 
@@ -56,6 +56,7 @@ class FeatureFlow(FlowSpec):
         path = data_folder() / "example_request.json"
         path.write_text(requests.example(feature_folder(), self.moment))
         print(f"features {'built' if self.built else 'unchanged'} ({self.feature_seconds:.1f} s when built)")
+        print(f"{len(SERVED)} feature views applied; service {SERVICE}")
         print(f"online store {'brought to' if self.published else 'already at'} {self.moment.isoformat()}")
         print(f"try: box predict delay @{path}")
 

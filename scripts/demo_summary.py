@@ -18,8 +18,11 @@ def main(seconds: int) -> None:
     print(f"\nmodel      delay version {champion.version} (champion)")
     print(f"test AUC   {champion.metrics['auc']:.4f}")
     print(f"Brier      {champion.metrics['brier']:.4f}")
-    for one in answer["predictions"]:
-        tell(one, answer)
+    print(f"ECE        {champion.metrics['ece']:.4f}")
+    first, *others = answer["predictions"]
+    tell(first, answer)
+    for one in others:
+        print(headline(one))
     print(f"\nready in {seconds} s. Look at it:")
     print(f"  MLflow         {services['tracking'].url}")
     print(f"  the endpoint   {services['delay'].url}   (its API: {services['delay'].url}/docs.json)")
@@ -35,11 +38,14 @@ def main(seconds: int) -> None:
         print(f"  {command:52} {why}")
 
 
+def headline(one: dict[str, object]) -> str:
+    return f"prediction {one['flight']}: {one['probability']:.3f}, {'late' if one['late'] else 'on time'}"
+
+
 def tell(one: dict[str, object], answer: dict[str, object]) -> None:
     """One prediction with the ages of its features and what moved it most."""
     ages = dict(one["feature_age_minutes"])  # type: ignore[call-overload]
-    word = "late" if one["late"] else "on time"
-    print(f"\nprediction {one['flight']}: {one['probability']:.3f}, {word} (model version {answer['model_version']})")
+    print(f"\n{headline(one)} (model version {answer['model_version']})")
     print(f"  features as of {one['as_of']}; age in minutes of each view:")
     rows = [f"{view} {age}" for view, age in ages.items()]
     for start in range(0, len(rows), 4):

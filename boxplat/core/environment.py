@@ -18,6 +18,7 @@ QUIET = {
     "FEAST_USAGE": "False",
     "RAY_USAGE_STATS_ENABLED": "0",
     "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 # A proxy for the world outside must not get what is said on this machine.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -229,12 +229,13 @@ def _final(job: Job, progress: Progress, status: int, cancelled: bool) -> Run:
     """The run as it ended, its task rows closed."""
     # A flow that was already through when the cancellation came did succeed.
     state = RunState.SUCCEEDED if status == 0 else RunState.CANCELLED if cancelled else RunState.FAILED
-    close_tasks(job.state, job.run.id, state)
+    ended = time.time()
+    close_tasks(job.state, job.run.id, state, ended)
     error = None
     if state is RunState.FAILED:
         last = [line for line in tail(job.paths.run_log(job.run.id), ERROR_LINES) if line.strip()]
         error = progress.failure or "\n".join([f"the flow ended with status {status}", *last])
-    return replace(job.state.runs.get(job.run.id), state=state, ended=time.time(), exit_code=status, error=error)
+    return replace(job.state.runs.get(job.run.id), state=state, ended=ended, exit_code=status, error=error)
 
 
 def _record(job: Job, final: Run) -> None:

@@ -21,7 +21,6 @@ class Progress:
         self._state = state
         self._run_id = run_id
         self._tasks: dict[str, Task] = {}
-        self.pathspec: str | None = None
         self._failures: dict[str, str] = {}
 
     @property
@@ -32,8 +31,7 @@ class Progress:
     def take(self, records: Iterable[Record]) -> None:
         for record in records:
             if record["kind"] == "run":
-                self.pathspec = f"{record['flow']}/{record['run']}"
-                self._state.runs.update(self._run_id, pathspec=self.pathspec)
+                self._state.runs.update(self._run_id, pathspec=f"{record['flow']}/{record['run']}")
             elif "task" in record:
                 self._moved(record)
 
@@ -73,12 +71,12 @@ class Progress:
         self._state.runs.upsert_task(task)
 
 
-def close_tasks(state: StateStore, run_id: int, ended: RunState) -> None:
+def close_tasks(state: StateStore, run_id: int, ended: RunState, at: float) -> None:
     """Tasks that never reported their end share the end of their run."""
     left = RunState.CANCELLED if ended is RunState.CANCELLED else RunState.FAILED
     for task in state.runs.tasks(run_id):
         if not task.state.over:
-            state.runs.upsert_task(replace(task, state=left, ended=time.time()))
+            state.runs.upsert_task(replace(task, state=left, ended=at))
 
 
 def _failure(record: Record) -> str:

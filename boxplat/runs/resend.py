@@ -16,8 +16,9 @@ from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.runs.links import announce, say, tag_metaflow, tracking_url
 from boxplat.runs.outbox import ANSWER, Outbox, Unsent, box_identity, spool_path
-from boxplat.runs.progress import close_tasks
+from boxplat.runs.progress import Progress, close_tasks
 from boxplat.runs.shipping import Shipment
+from boxplat.runs.spool import Tail
 
 
 def pending(paths: Paths) -> list[int]:
@@ -46,10 +47,14 @@ def _send(state: StateStore, paths: Paths, config: Config, url: str, run_id: int
     if not run.state.over or not mark.claim(make=False):
         return False
     try:
-        close_tasks(state, run_id, run.state)
+        spool = spool_path(paths.run_dir(run_id))
+        # A killed launcher may have missed the last records for the state as well.
+        Progress(state, run_id).take(Tail(spool).read())
+        close_tasks(state, run_id, run.state, run.ended or run.created)
+        run = state.runs.get(run_id)
         shipment = Shipment(run, f"{box_identity(state)}/{run_id}", paths.metaflow, say)
         known: list[str] = []
-        outbox = Outbox(shipment, spool_path(paths.run_dir(run_id)), lambda: url, known.append, say)
+        outbox = Outbox(shipment, spool, lambda: url, known.append, say)
         if not outbox.attempt(2 * ANSWER, run):
             return False
         for tracking_run_id in known:

@@ -17,7 +17,7 @@ _CANCEL_SECONDS = 20.0
 
 
 class Launches:
-    """The launcher processes of the runs that are not over."""
+    """The launcher processes of the runs that are not over. `lost`: one vanished and may have left things unsent."""
 
     def __init__(self, state: StateStore, paths: Paths, environment: Callable[[], dict[str, str]]) -> None:
         self._state = state
@@ -26,6 +26,7 @@ class Launches:
         self._started: dict[int, tuple[int, float]] = {}
         self._children: dict[int, object] = {}
         self._cancelled: dict[int, float] = {}
+        self.lost = False
 
     def tick(self, stopping: bool) -> bool:
         """One step for every active run. Returns whether any launcher still lives."""
@@ -82,6 +83,7 @@ class Launches:
 
     def _vanished(self, run: Run, pid: int | None) -> None:
         """The launcher is gone; if it left no verdict (it may have, since `run` was read), give one."""
+        self.lost = True
         self._started.pop(run.id, None)
         self._children.pop(run.id, None)
         if pid is not None:

@@ -21,6 +21,7 @@ from boxplat.core.model import Service, State
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.core.state.services import Wanted
+from boxplat.runs.resend import pending
 from boxplat.supervisor.child import Child
 from boxplat.supervisor.health import Probes
 from boxplat.supervisor.launches import Launches
@@ -106,7 +107,7 @@ class Loop:
             if self._children[name].process is None:
                 del self._children[name]
         busy = self._launches.tick(stopping)
-        self._after_tracking()
+        self._send_missed()
         self._rotate_logs()
         return busy or any(child.process is not None for child in self._children.values())
 
@@ -144,20 +145,17 @@ class Loop:
             name in needs(row.service) and self._child(other).process is not None for other, row in wanted.items()
         )
 
-    def _after_tracking(self) -> None:
-        """When tracking has become healthy, send what runs could not deliver while it was away."""
-        child = self._children.get("tracking")
-        now = child.state_now if child else State.STOPPED
+    def _send_missed(self) -> None:
+        """Deliver what runs could not: when tracking has become healthy, and after a launcher was killed."""
+        now = self._children["tracking"].state_now if "tracking" in self._children else State.STOPPED
         became = now is State.RUNNING and self._tracking_was is not State.RUNNING
         self._tracking_was = now
-        if self._resend is not None and self._resend.poll() is not None:
-            self._resend = None
-        if became and self._resend is None:
-            from boxplat.runs.resend import pending
-
+        if self._resend is not None and self._resend.poll() is None:
+            return
+        if now is State.RUNNING and (became or self._launches.lost):
+            self._launches.lost = False
             if pending(self._paths):
-                argv = [sys.executable, "-m", "boxplat.runs.resend"]
-                log = self._paths.service_log("resend")
+                argv, log = [sys.executable, "-m", "boxplat.runs.resend"], self._paths.service_log("resend")
                 self._resend = processes.spawn(argv, self._environment(), self._paths.root, log)
 
     def _rotate_logs(self) -> None:

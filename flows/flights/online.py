@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import datetime, timedelta
+from io import StringIO
 from itertools import groupby
 from pathlib import Path
 
@@ -22,8 +24,9 @@ def publish(repo: Path, files: dict[str, str], now: datetime) -> bool:
     folder = data_folder() / "online"
     if is_current(folder, inputs) and all(path.exists() for path in _stores(repo)):
         return False
-    apply(repo)
-    materialize(repo, now)
+    with _quiet():
+        apply(repo)
+        materialize(repo, now)
     folder.mkdir(mode=0o700, exist_ok=True)
     write_manifest(folder, {"inputs": inputs, "files": files})
     return True
@@ -45,6 +48,8 @@ def apply(repo: Path) -> None:
     from feast.repo_operations import apply_total
 
     repo = repo.resolve()
+    for path in _stores(repo):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _inside(repo):
         apply_total(load_repo_config(repo, repo / "feature_store.yaml"), repo, skip_source_validation=True)
 
@@ -68,6 +73,15 @@ def drop_default_backend() -> None:
     if ibis is not None:
         ibis.options.default_backend = None
         gc.collect()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Feast tells of each object on standard output, and its ibis of each call that will change one day."""
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
+        # Not a filter: importing Feast puts its own in front.
+        warnings.showwarning = lambda *_, **__: None
+        yield
 
 
 @contextmanager

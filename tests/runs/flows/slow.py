@@ -1,0 +1,39 @@
+"""A step that waits for a file and meanwhile keeps a process of its own in another session."""
+
+import os
+import subprocess
+import sys
+import time
+
+from metaflow import FlowSpec, Parameter, step
+
+
+class SlowFlow(FlowSpec):
+    gate = Parameter("gate", required=True)
+    how = Parameter("how", default="wait")
+
+    @step
+    def start(self):
+        self.begun = 1
+        self.next(self.hold)
+
+    @step
+    def hold(self):
+        if self.how == "die":
+            os._exit(9)
+        if self.how == "spawn":
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], start_new_session=True)
+        print("waiting for the gate", flush=True)
+        for _ in range(3000):
+            if os.path.exists(self.gate):
+                break
+            time.sleep(0.1)
+        self.next(self.end)
+
+    @step
+    def end(self):
+        self.seen_tracking_run = os.environ.get("BOXPLAT_TRACKING_RUN_ID", "")
+
+
+if __name__ == "__main__":
+    SlowFlow()
