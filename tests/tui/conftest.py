@@ -1,0 +1,103 @@
+"""A box that stands still, and the dashboard on it without a terminal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from boxplat.core.errors import not_found
+from boxplat.core.model import Snapshot, Task
+from boxplat_tui.app import BoxApp
+from boxplat_tui.commands import Command
+from tests.tui.demo import NOW, busy, tasks_of
+
+
+class FakeBox:
+    """Gives out `shown`; `error` is raised instead, and `gate` holds every reading up while it is cleared."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.shown: Snapshot = busy(root=str(root))
+        self.error: Exception | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.readings = 0
+        self.log = root / "some.log"
+
+    def snapshot(self) -> Snapshot:
+        self.readings += 1
+        self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return self.shown
+
+    def tasks(self, run_id: int) -> tuple[Task, ...]:
+        return next((tasks_of(run) for run in self.shown.runs if run.id == run_id), ())
+
+    def log_path(self, subject: str) -> Path:
+        if subject == "nobody":
+            raise not_found("service or run", subject, ["tracking"], "box status")
+        return self.log
+
+
+class Recorder(BoxApp):
+    """The dashboard, except that its commands are noted and not run."""
+
+    def __init__(self, box: FakeBox, **options: bool) -> None:
+        self.later = 0.0
+        super().__init__(box, clock=lambda: NOW + self.later, **options)
+        self.asked: list[str] = []
+        self.copied: list[str] = []
+
+    def _start(self, command: Command) -> None:
+        self.asked.append(command.text)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        self.copied.append(text)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> FakeBox:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "ingest.py").write_text("class IngestFlow(FlowSpec):\n    pass\n")
+    (tmp_path / "flows" / "train.py").write_text(
+        "class TrainFlow(FlowSpec):\n    epochs = Parameter('epochs', default=1)\n"
+    )
+    (tmp_path / "flows" / "shared.py").write_text("ONE = 1\n")
+    return FakeBox(tmp_path)
+
+
+async def until(pilot: Pilot[str], condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Let the app work until `condition` holds."""
+    for _ in range(round(seconds / 0.05)):
+        if condition():
+            return
+        await pilot.pause(0.05)
+    raise AssertionError("this never came true")
+
+
+async def typed(pilot: Pilot[str], text: str) -> None:
+    """Put `text` into the field that has the focus; a key at a time would take seconds."""
+    await until(pilot, lambda: isinstance(pilot.app.focused, Input))
+    field = pilot.app.focused
+    assert isinstance(field, Input)
+    field.value = text
+    await pilot.pause()
+
+
+@asynccontextmanager
+async def showing(
+    app: BoxApp, size: tuple[int, int] = (100, 30), *, answered: bool = True
+) -> AsyncIterator[Pilot[str]]:
+    """The app at a size, with its first snapshot shown unless the box does not answer."""
+    async with app.run_test(size=size, notifications=True) as pilot:
+        if answered:
+            await until(pilot, lambda: app.latest is not None)
+            await pilot.pause()
+        yield pilot

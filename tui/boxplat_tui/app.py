@@ -1,0 +1,301 @@
+"""The dashboard itself: modes, theme, keys, and starting `box` commands. It makes no queries of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
+from textual.filter import LineFilter
+from textual.screen import Screen
+
+from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.model import Run, Snapshot
+from boxplat_tui import commands, flows
+from boxplat_tui.commands import Command
+from boxplat_tui.glyphs import AsciiFilter
+from boxplat_tui.jobs import Job
+from boxplat_tui.palette import BoxCommands
+from boxplat_tui.screens.base import BoxScreen
+from boxplat_tui.screens.dialogs import ConfirmScreen, FlowScreen, HelpScreen, JobScreen, PredictScreen
+from boxplat_tui.screens.endpoints import EndpointsScreen
+from boxplat_tui.screens.events import EventsScreen, LogScreen
+from boxplat_tui.screens.gpu import GpuScreen
+from boxplat_tui.screens.overview import OverviewScreen
+from boxplat_tui.screens.runs import RunScreen, RunsScreen
+from boxplat_tui.snapshot import STALE_SECONDS, Box, GpuHistory, Poller, SnapshotFailed, SnapshotTaken
+from boxplat_tui.theme import DARK, LIGHT, tones
+
+
+class BoxApp(App[str]):
+    """Five screens on one box.
+
+    Args:
+        box: what to read; never called on the event loop.
+        ascii: draw with ASCII only.
+        readonly: leave out whatever changes something.
+        clock: seconds since the epoch; tests freeze it.
+    """
+
+    TITLE = "boxplat"
+    CSS_PATH = Path(__file__).with_name("boxplat.tcss")
+    DEFAULT_MODE = "overview"
+    COMMANDS = App.COMMANDS | {BoxCommands}
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 (Textual declares it so)
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        "overview": OverviewScreen,
+        "runs": RunsScreen,
+        "endpoints": EndpointsScreen,
+        "gpu": GpuScreen,
+        "events": EventsScreen,
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(digit), f"go('{mode}')", f"Go to {mode}", show=False) for digit, mode in enumerate(MODES, 1)),
+        Binding("ctrl+p,colon", "command_palette", "Commands", show=False),
+        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("question_mark,f1", "help", "Help", key_display="?"),
+        Binding("q", "quit", "Quit"),
+    ]
+
+    def __init__(
+        self,
+        box: Box,
+        *,
+        ascii: bool = False,  # noqa: A002
+        readonly: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.theme = DARK.name
+        self.box = box
+        self.readonly = readonly
+        self.latest: Snapshot | None = None
+        self.failure: Exception | None = None
+        self.history = GpuHistory()
+        self.poller = Poller(box, self.post_message)
+        self.tones = tones(self.get_css_variables(), plain=self.no_color)
+        self.first_flow = flows.first_flow(box.root)
+        self._clock = clock
+        self._started = clock()
+        self._ascii = AsciiFilter(enabled=ascii)
+        self._typed: dict[str, str] = {}
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), self._ascii] if self._ascii.enabled else super().get_line_filters()
+
+    def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, self._retone)
+        self.set_interval(1.0, self._tick)
+        self.poller.start()
+
+    def on_unmount(self) -> None:
+        self.poller.stop()
+
+    def _retone(self, _: object) -> None:
+        self.tones = tones(self.get_css_variables(), plain=self.no_color)
+        for screen in self.screen_stack:
+            if isinstance(screen, BoxScreen):
+                screen.retone()
+
+    # What is shown.
+
+    @property
+    def front(self) -> BoxScreen | None:
+        """The full screen in sight, whatever dialog is over it."""
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, BoxScreen)), None)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the box was read, or since the start where it never was."""
+        return self._clock() - (self.latest.at if self.latest else self._started)
+
+    @property
+    def stale(self) -> bool:
+        return self.age > STALE_SECONDS
+
+    def on_snapshot_taken(self, message: SnapshotTaken) -> None:
+        self.latest, self.failure = message.snapshot, None
+        self.history.add(message.snapshot)
+        if self.front:
+            self.front.take()
+
+    def on_snapshot_failed(self, message: SnapshotFailed) -> None:
+        self.failure = message.error
+        self._tick()
+
+    def _tick(self) -> None:
+        if self.front:
+            self.front.tick()
+
+    def find_run(self, run_id: int) -> Run | None:
+        """A run of the latest snapshot."""
+        return next((run for run in self.latest.runs if run.id == run_id), None) if self.latest else None
+
+    def subject_of(self, event_id: int) -> str | None:
+        """What an event is about, as in `box logs SUBJECT`: `run/12` is 12."""
+        events = self.latest.events if self.latest else ()
+        found = next((event.subject for event in events if event.id == event_id), None)
+        return found.removeprefix("run/") if found else None
+
+    def log_subjects(self) -> list[str]:
+        """Everything that has a log: the services, then the newest runs."""
+        if self.latest is None:
+            return []
+        return [service.name for service in self.latest.services] + [str(run.id) for run in self.latest.runs[:20]]
+
+    # Going about.
+
+    def action_go(self, mode: str) -> None:
+        if isinstance(self.screen, CommandPalette):
+            self.pop_screen()
+        if mode != self.current_mode:
+            self.switch_mode(mode)
+            return
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def visit(self, subject: str) -> None:
+        """Go to a run, an endpoint, or the log of a service."""
+        if subject.isdecimal() and self.find_run(int(subject)):
+            self.push_screen(RunScreen(int(subject)))
+        elif self.latest and any(endpoint.name == subject for endpoint in self.latest.endpoints):
+            self.action_go("endpoints")
+        else:
+            self.open_log(subject)
+
+    def open_log(self, subject: str) -> None:
+        """A log on a whole screen."""
+        self.push_screen(LogScreen(subject))
+
+    def action_filter(self) -> None:
+        if self.front and self.front is self.screen:
+            self.front.open_filter()
+
+    def action_help(self) -> None:
+        if self.front is None or isinstance(self.screen, HelpScreen):
+            return
+        keys = {self.get_key_display(found): found.description for found in reversed(self.front.keys())}
+        everywhere = [
+            ("1 to 5", "Screens"),
+            ("tab", "Next table"),
+            ("/", "Filter"),
+            (": ^p", "Commands"),
+            ("q", "Quit"),
+        ]
+        self.push_screen(HelpScreen(self.front.HELP, [*reversed(keys.items()), *everywhere]))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        yield SystemCommand("Theme", "change the colours", self.action_change_theme)
+        yield SystemCommand(
+            "Screenshot", "save this screen as SVG", lambda: self.set_timer(0.1, self.deliver_screenshot)
+        )
+        yield SystemCommand("Help", "the keys of this screen", self.action_help)
+        yield SystemCommand("Quit", "leave the dashboard; the box runs on", self.action_quit)
+
+    def copy(self, text: str) -> None:
+        """Put a text on the terminal's clipboard, and say so."""
+        self.copy_to_clipboard(text)
+        self.notify(text, title="Copied", markup=False, timeout=3)
+
+    # Doing.
+
+    def perform(self, command: Command) -> None:
+        """Run a command; ask first where it has an effect that one may regret."""
+        if self.readonly:
+            return
+        if command.effect:
+            self.push_screen(ConfirmScreen(command), lambda yes: self._start(command) if yes else None)
+        else:
+            self._start(command)
+
+    def _start(self, command: Command) -> None:
+        job = Job(command, str(self.box.root))
+        screen = JobScreen(job)
+
+        def changed(line: str | None) -> None:
+            if line is None:
+                self._ended(job, screen)
+            elif screen.is_mounted:
+                screen.add(line)
+
+        job.changed = changed
+        self.push_screen(screen)
+        job.start()
+
+    def _ended(self, job: Job, screen: JobScreen) -> None:
+        self.poller.wake()
+        if self.screen is screen:
+            if not job.succeeded or job.command.keep:
+                screen.refresh_outcome()
+                return
+            screen.dismiss()
+        said = next((line for line in reversed(job.lines) if " " in line.strip()), job.outcome())
+        self.notify(
+            said, title=f"$ {job.command.text}", severity="information" if job.succeeded else "error", markup=False
+        )
+
+    def choose_flow(self, again: Run | None = None) -> None:
+        """Ask which flow to run with which parameters, and run it."""
+        runs = self.latest.runs if self.latest else ()
+        self.push_screen(FlowScreen(self.box.root, again, runs), self._perform_chosen)
+
+    def _perform_chosen(self, command: Command | None) -> None:
+        if command is not None:
+            self.perform(command)
+
+    def cancel(self, run: Run) -> None:
+        """End a run, if it is not over."""
+        if run.state.over:
+            self.notify(f"Run {run.id} is over: it {run.state.value}.", markup=False)
+        else:
+            self.perform(commands.cancel(run.id, run.name))
+
+    def _example(self) -> str:
+        """The request that the project's flows left as an example, or an empty one."""
+        found = sorted((self.box.root / ".box" / "data").glob("*request*.json"))
+        return f"@{found[0].relative_to(self.box.root)}" if found else "{}"
+
+    def try_prediction(self, endpoint: str) -> None:
+        """Ask for the input of a prediction, and send it."""
+
+        def send(command: Command | None) -> None:
+            if command:
+                self._typed[endpoint] = command.words[-1]
+                self.perform(command)
+
+        self.push_screen(PredictScreen(endpoint, self._typed.get(endpoint) or self._example(), self.box.root), send)
+
+
+def run(box: Box, *, ascii: bool = False, readonly: bool = False, once: bool = False) -> None:  # noqa: A002
+    """Show the dashboard until it is left, or with `once` print one frame as text.
+
+    Raises:
+        BoxError: there is no terminal (exit code 2), or `once` could not read the box.
+    """
+    plain = ascii or "utf" not in (sys.stdout.encoding or "").lower()
+    # Textual draws on standard error, so that all three have to be the terminal.
+    terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    app = BoxApp(box, ascii=plain, readonly=readonly)
+    if once:
+        from boxplat_tui.frame import frame
+
+        size = shutil.get_terminal_size((100, 30))
+        print(frame(app, (size.columns, size.lines)))
+    elif not terminal or os.environ.get("TERM") == "dumb":
+        raise BoxError(
+            "the dashboard needs a terminal",
+            why="standard input, output or error is not one",
+            fix="box tui --once prints one frame as text, box status the facts",
+            code=ExitCode.USAGE,
+        )
+    else:
+        app.run()

@@ -1,0 +1,89 @@
+"""The command palette: every verb in the words of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from boxplat_tui import commands
+from boxplat_tui.commands import Command
+
+if TYPE_CHECKING:
+    from boxplat_tui.app import BoxApp
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is typed in a shell, what it does, and how the dashboard does it."""
+
+    spelling: str
+    says: str
+    do: Callable[[], object]
+
+
+def entries(app: BoxApp) -> Iterator[Entry]:
+    """Every verb that applies now; the ones that change nothing first."""
+    yield from _views(app)
+    if not app.readonly:
+        yield from _changes(app)
+
+
+def _views(app: BoxApp) -> Iterator[Entry]:
+    for command, mode, says in (
+        (commands.status(), "overview", "show the overview"),
+        (commands.runs(), "runs", "show the runs"),
+        (commands.endpoints(), "endpoints", "show the endpoints"),
+        (commands.gpu(), "gpu", "show the devices"),
+        (commands.events(), "events", "show the audit log"),
+    ):
+        yield Entry(command.text, says, lambda mode=mode: app.action_go(mode))  # type: ignore[misc]
+    for subject in app.log_subjects():
+        yield Entry(commands.logs(subject).text, "follow a log", lambda subject=subject: app.open_log(subject))  # type: ignore[misc]
+    yield _performs(app, commands.doctor(), "check machine and project")
+
+
+def _changes(app: BoxApp) -> Iterator[Entry]:
+    yield Entry("box run …", "choose a flow and run it", app.choose_flow)
+    yield _performs(app, commands.up(), "start every service")
+    yield _performs(app, commands.down(), "stop everything")
+    yield _performs(app, commands.features_apply(), "register the feature definitions")
+    yield _performs(app, commands.features_materialize(), "bring the online store up to date")
+    snapshot = app.latest
+    for service in snapshot.services if snapshot else ():
+        yield _performs(app, commands.restart(service.name), "replace its process by a new one")
+    for endpoint in snapshot.endpoints if snapshot else ():
+        yield _performs(app, commands.deploy(endpoint.name), "make a release and send traffic to it")
+        yield _performs(app, commands.undeploy(endpoint.name), "take the endpoint down")
+        yield Entry(
+            f"box predict {endpoint.name} …",
+            "try a prediction",
+            lambda name=endpoint.name: app.try_prediction(name),  # type: ignore[misc]
+        )
+    for run in snapshot.runs if snapshot else ():
+        if not run.state.over:
+            yield _performs(app, commands.cancel(run.id, run.name), f"end this run of {run.name}")
+
+
+def _performs(app: BoxApp, command: Command, says: str) -> Entry:
+    return Entry(command.text, says, lambda: app.perform(command))
+
+
+class BoxCommands(Provider):
+    """Feeds the palette of Textual."""
+
+    def _entries(self) -> Iterator[Entry]:
+        return entries(cast("BoxApp", self.app))
+
+    async def discover(self) -> Hits:
+        for entry in self._entries():
+            yield DiscoveryHit(entry.spelling, entry.do, help=entry.says)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for entry in self._entries():
+            score = max(matcher.match(entry.spelling), matcher.match(entry.says))
+            if score > 0:
+                yield Hit(score, matcher.highlight(entry.spelling), entry.do, text=entry.spelling, help=entry.says)

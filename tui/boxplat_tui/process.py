@@ -1,0 +1,79 @@
+"""One `box` command as a child process in its own process group."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Sequence
+
+from boxplat_tui.lines import LineSplitter
+
+CANCEL_SECONDS = 5.0
+_DRAIN_SECONDS = 0.5
+
+
+async def run(argv: Sequence[str], folder: str, on_line: Callable[[str], None]) -> int:
+    """Run `argv` in `folder` and hand each line of its output on as it comes.
+
+    Cancelling this coroutine sends SIGTERM to the whole process group, and SIGKILL to what is left after 5 seconds.
+
+    Returns:
+        The exit status; negative where a signal ended it.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    reader, writer = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=writer,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=folder,
+            start_new_session=True,
+            env={**environment, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+        )
+    except OSError:
+        os.close(reader)
+        raise
+    finally:
+        os.close(writer)
+    # The pipe is ours and not asyncio's: a daemon that the command leaves behind (`box up --detach`) keeps it open,
+    # and asyncio's `wait` would wait for its end too.
+    reading = asyncio.create_task(_read(reader, on_line))
+    try:
+        status = await process.wait()
+        await asyncio.wait({reading}, timeout=_DRAIN_SECONDS)
+        return status
+    finally:
+        await _end(process)
+        reading.cancel()
+
+
+async def _read(descriptor: int, on_line: Callable[[str], None]) -> None:
+    stream = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(stream)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(descriptor, "rb", 0))
+    splitter = LineSplitter()
+    try:
+        while data := await stream.read(65536):
+            for line in splitter.feed(data):
+                on_line(line)
+        for line in splitter.flush():
+            on_line(line)
+    finally:
+        transport.close()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), CANCEL_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

@@ -1,0 +1,1 @@
+"""Widgets that know the nouns of boxplat and nothing else."""
