@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 import click
 
 from boxplat import render
 from boxplat.cli.base import json_option, the_box
-from boxplat.core.errors import BoxError, ExitCode
 
 
 @click.command()
@@ -19,13 +17,6 @@ from boxplat.core.errors import BoxError, ExitCode
 def tui(once: bool, ascii_: bool, readonly: bool) -> None:
     """The dashboard."""
     box = the_box()
-    if not once and not (sys.stdout.isatty() and sys.stdin.isatty()):
-        raise BoxError(
-            "the dashboard needs a terminal",
-            why="standard input or output is not one",
-            fix="box tui --once   (or: box status --watch)",
-            code=ExitCode.USAGE,
-        )
     from boxplat_tui.app import run
 
     run(box, ascii=ascii_, readonly=readonly, once=once)

@@ -28,7 +28,8 @@ def bindings() -> list[Binding]:
 
 
 def keys_of(binding: Binding) -> set[str]:
-    return {binding.key_display} if binding.key_display else set(binding.key.split(","))
+    keys = {binding.key_display} if binding.key_display else set(binding.key.split(","))
+    return {key.replace("colon", ":") for key in keys}
 
 
 def test_every_key_told_exists_and_every_key_shown_is_told() -> None:
