@@ -189,10 +189,13 @@ def models(rows: Iterable[ModelVersion]) -> str:
     def numbers(version: ModelVersion) -> str:
         return " ".join(f"{key}={value:.4g}" for key, value in sorted(version.metrics.items())[:6])
 
-    return table(
-        ("MODEL", "VERSION", "ALIASES", "CREATED", "RUN", "METRICS"),
-        [(v.name, v.version, " ".join(v.aliases), ago(v.created), v.source_run_id, numbers(v)) for v in rows],
-    )
+    shown = list(rows)
+    headers = ["MODEL", "VERSION", "ALIASES", "CREATED", "MLFLOW RUN"]
+    lines = [[v.name, v.version, " ".join(v.aliases), ago(v.created), v.source_run_id] for v in shown]
+    if any(version.metrics for version in shown):
+        headers.append("METRICS")
+        lines = [[*line, numbers(version)] for line, version in zip(lines, shown, strict=True)]
+    return table(headers, lines)
 
 
 def gpus(rows: Sequence[Gpu], note: str) -> str:
