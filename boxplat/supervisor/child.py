@@ -36,6 +36,7 @@ class Process:
     pid: int
     ticks: float
     service: Service
+    digest: str
     generation: int
     began: float
     popen: subprocess.Popen[bytes] | None = None
@@ -78,13 +79,13 @@ class Child:
     def adopt(self, wanted: Wanted) -> bool:
         """Go on with a process that an earlier supervisor left. False: there is none that fits."""
         self._restarts = wanted.restarts
-        fits = wanted.running_digest == wanted.service.digest() and processes.alive(wanted.pid, wanted.pid_started)
+        fits = wanted.running_digest == wanted.digest and processes.alive(wanted.pid, wanted.pid_started)
         if not fits or wanted.pid is None or wanted.pid_started is None:
             return False
         now = time.monotonic()
         self.port, self._asked = wanted.port, (wanted.service.port, wanted.service.listen)
-        self.process = Process(wanted.pid, wanted.pid_started, wanted.service, wanted.generation, now)
-        self._tried = (wanted.service.digest(), wanted.generation)
+        self.process = Process(wanted.pid, wanted.pid_started, wanted.service, wanted.digest, wanted.generation, now)
+        self._tried = (wanted.digest, wanted.generation)
         if wanted.service.listen and wanted.port:
             self._socket = recover(wanted.pid, wanted.port)
         self._move(State.STARTING, "found running after a restart of the supervisor", "service.adopted", pid=wanted.pid)
@@ -125,7 +126,7 @@ class Child:
         elif not wanted.desired:
             if may_stop:
                 self._stop("asked to stop", now)
-        elif wanted.service.digest() != self.process.service.digest() or wanted.generation != self.process.generation:
+        elif wanted.digest != self.process.digest or wanted.generation != self.process.generation:
             self._stop("replaced by a new declaration or asked to restart", now)
         else:
             self._watch(now)
@@ -198,7 +199,7 @@ class Child:
             self._move(State.STOPPED, "", "service.stopped")
 
     def _bring_up(self, wanted: Wanted, now: float, healthy: Callable[[str], bool], values: Mapping[str, str]) -> None:
-        attempt = (wanted.service.digest(), wanted.generation)
+        attempt = (wanted.digest, wanted.generation)
         if self._tried != attempt:
             self._backoff.reset()
         elif self.state_now is State.FAILED or now < self._backoff.retry_at:
@@ -249,10 +250,10 @@ class Child:
         cwd, log = Path(resolve(service.cwd, known)), self._paths.service_log(self.name)
         popen = processes.spawn(argv, env, cwd, log, (descriptor,) if descriptor >= 0 else ())
         ticks = processes.start_ticks(popen.pid) or 0.0
-        self.process = Process(popen.pid, ticks, service, wanted.generation, time.monotonic(), popen)
+        self.process = Process(popen.pid, ticks, service, wanted.digest, wanted.generation, time.monotonic(), popen)
         self._next_probe = 0.0
         taken = f"port {service.port} is taken, {port} instead" if service.port and port != service.port else ""
-        live = {"pid": popen.pid, "pid_started": ticks, "running_digest": service.digest(), "port": port}
+        live = {"pid": popen.pid, "pid_started": ticks, "running_digest": wanted.digest, "port": port}
         self._move(State.STARTING, taken, "service.started", **live)
 
     # -- words ---------------------------------------------------------------------------------------------------

@@ -28,10 +28,10 @@ class Launches:
         self._cancelled: dict[int, float] = {}
         self.lost = False
 
-    def tick(self, stopping: bool) -> bool:
+    def tick(self, active: list[Run], stopping: bool) -> bool:
         """One step for every active run. Returns whether any launcher still lives."""
         busy = False
-        for run in self._state.runs.active():
+        for run in active:
             if run.state is RunState.QUEUED and run.id not in self._started:
                 if not stopping:
                     self._start(run)

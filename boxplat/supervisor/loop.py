@@ -17,7 +17,7 @@ from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError
 from boxplat.core.graph import needs, start_order
 from boxplat.core.logs import rotate
-from boxplat.core.model import Service, State
+from boxplat.core.model import Run, Service, State
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.core.state.services import Wanted
@@ -46,6 +46,10 @@ class Loop:
         self._resend: subprocess.Popen[bytes] | None = None
         self._tracking_was = State.STOPPED
         self._next_rotation = 0.0
+        self._seen: tuple[int, int] | None = None
+        self._wanted: dict[str, Wanted] = {}
+        self._order: list[str] = []
+        self._active: list[Run] = []
 
     def run(self) -> None:
         """Until `box down` or a signal: reconcile. Ends with every process of the box gone."""
@@ -55,8 +59,6 @@ class Loop:
         self._take_over()
         while not self._stop.wait(TICK):
             try:
-                if self._state.meta.get(WANTED) == "down":
-                    self._stop.set()
                 self._tick(stopping=False)
             except Exception:
                 # A full disk or a defect must not take the services down with it: say so, and try again.
@@ -93,36 +95,41 @@ class Loop:
 
     def _tick(self, stopping: bool) -> bool:
         """One step for everything. Returns whether any process of the box still lives."""
-        wanted = {row.service.name: row for row in self._state.services.wanted()}
+        wanted = dict(self._read())
         removed = self._children.keys() - wanted.keys()
         wanted |= {name: self._removed(name) for name in removed}
-        order = self._order([row.service for row in wanted.values()])
+        order = [*self._order, *removed]
         values = self._values(wanted)
         for name in reversed(order) if stopping else order:
             row = wanted[name]
             if stopping:
                 row = replace(row, desired=False)
-            self._child(name).tick(row, self._healthy, values, self._may_stop(name, wanted) or not stopping)
+            self._child(name).tick(row, self._healthy, values, not stopping or self._may_stop(name, wanted))
         for name in removed:
             if self._children[name].process is None:
                 del self._children[name]
-        busy = self._launches.tick(stopping)
+        busy = self._launches.tick(self._active, stopping)
         self._send_missed()
         self._rotate_logs()
         return busy or any(child.process is not None for child in self._children.values())
+
+    def _read(self) -> dict[str, Wanted]:
+        """What is wanted; read again only when something was written."""
+        version = self._state.database.version()
+        if version != self._seen:
+            self._wanted = {row.service.name: row for row in self._state.services.wanted()}
+            self._order = _order([row.service for row in self._wanted.values()])
+            self._active = self._state.runs.active()
+            if self._state.meta.get(WANTED) == "down":
+                self._stop.set()
+            self._seen = version
+        return self._wanted
 
     def _removed(self, name: str) -> Wanted:
         """A declaration that is gone while its process may still be there."""
         process = self._children[name].process
         service = process.service if process else Service(name, ())
-        return Wanted(service, False, 0, State.STOPPED, None, None, None, None, 0)
-
-    def _order(self, services: list[Service]) -> list[str]:
-        try:
-            return start_order(services)
-        except BoxError:
-            # A declaration that points nowhere waits for ever; the others must not.
-            return sorted(service.name for service in services)
+        return Wanted(service, "", False, 0, State.STOPPED, None, None, None, None, 0)
 
     def _values(self, wanted: dict[str, Wanted]) -> dict[str, str]:
         values = {
@@ -175,6 +182,14 @@ class Loop:
             child.close()
         self._probes.close()
         sweep(self._paths, set())
+
+
+def _order(services: list[Service]) -> list[str]:
+    try:
+        return start_order(services)
+    except BoxError:
+        # A declaration that points nowhere waits for ever; the others must not.
+        return sorted(service.name for service in services)
 
 
 def sweep(paths: Paths, kept: set[int]) -> list[int]:

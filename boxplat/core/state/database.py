@@ -76,6 +76,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
+        self._commits = 0
         with self._explained():
             self._migrate()
 
@@ -112,6 +113,7 @@ class Database:
                 connection.execute("rollback")
                 raise
             connection.execute("commit")
+            self._commits += 1
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -127,10 +129,10 @@ class Database:
             finally:
                 connection.execute("rollback")
 
-    def version(self) -> int:
-        """Changes whenever another connection has committed."""
+    def version(self) -> tuple[int, int]:
+        """Differs from the one before when anybody has committed since: another connection, or this object."""
         with self._explained():
-            return int(self._connect().execute("pragma data_version").fetchone()[0])
+            return int(self._connect().execute("pragma data_version").fetchone()[0]), self._commits
 
     def _migrate(self) -> None:
         connection = self._connect()

@@ -20,10 +20,12 @@ _LIVE = frozenset({"pid", "pid_started", "running_digest", "port", "restarts", "
 class Wanted:
     """What the supervisor reads: a declaration, whether it is wanted, and the process that was last recorded for it.
 
-    `generation` grows when somebody asks for a restart. `pid_started` tells a reused pid from ours.
+    `digest` is the declaration's. `generation` grows when somebody asks for a restart. `pid_started` tells a reused pid
+    from ours.
     """
 
     service: Service
+    digest: str
     desired: bool
     generation: int
     state: State
@@ -147,8 +149,10 @@ class Services:
 
 
 def _wanted(row: sqlite3.Row) -> Wanted:
+    service = Service.from_dict(json.loads(row["spec"]))
     return Wanted(
-        service=Service.from_dict(json.loads(row["spec"])),
+        service=service,
+        digest=service.digest(),
         desired=bool(row["desired"]),
         generation=row["generation"],
         state=State(row["state"]),
