@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from boxplat.core.state import StateStore
 from boxplat.core.state.services import Wanted
 from boxplat.supervisor.backoff import Backoff
 from boxplat.supervisor.health import Probes
-from boxplat.supervisor.sockets import free_port, listen, recover
+from boxplat.supervisor.sockets import Address
 
 _STARTING_EVERY = 0.1
 _RUNNING_EVERY = 3.0
@@ -56,14 +55,12 @@ class Child:
     ) -> None:
         self.name = name
         self.state_now = State.STOPPED
-        self.port: int | None = None
         self.process: Process | None = None
         self._state = state
         self._paths = paths
         self._probes = probes
         self._environment = environment
-        self._socket: socket.socket | None = None
-        self._asked: tuple[int, bool] | None = None
+        self._address = Address()
         self._backoff = Backoff()
         self._tried: tuple[str, int] | None = None
         self._stop_at: float | None = None
@@ -83,11 +80,9 @@ class Child:
         if not fits or wanted.pid is None or wanted.pid_started is None:
             return False
         now = time.monotonic()
-        self.port, self._asked = wanted.port, (wanted.service.port, wanted.service.listen)
         self.process = Process(wanted.pid, wanted.pid_started, wanted.service, wanted.digest, wanted.generation, now)
         self._tried = (wanted.digest, wanted.generation)
-        if wanted.service.listen and wanted.port:
-            self._socket = recover(wanted.pid, wanted.port)
+        self._address.adopt(wanted.service, wanted.pid, wanted.port)
         self._move(State.STARTING, "found running after a restart of the supervisor", "service.adopted", pid=wanted.pid)
         return True
 
@@ -107,11 +102,13 @@ class Child:
         else:
             self._bring_up(wanted, now, healthy, values)
 
+    @property
+    def port(self) -> int | None:
+        return self._address.port
+
     def close(self) -> None:
         """Let go of the listening socket."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._address.close()
 
     # -- with a process ------------------------------------------------------------------------------------------
 
@@ -218,26 +215,10 @@ class Child:
             self._backoff.failures = 1
             self._move(State.FAILED, why, "service.failed")
 
-    def open_port(self, service: Service) -> int:
-        """The port of this service: the one it had, else the preferred one, else the next free one."""
-        asked = (service.port, service.listen)
-        if asked != self._asked:
-            self.close()
-            self.port, self._asked = None, asked
-        preferred = self.port or service.port
-        if service.listen:
-            if self._socket is None:
-                self._socket = listen(preferred)
-            self.port = int(self._socket.getsockname()[1])
-        elif self.process is None:
-            self.port = free_port(preferred)
-        assert self.port is not None
-        return self.port
-
     def _start(self, wanted: Wanted, values: Mapping[str, str]) -> None:
         service = wanted.service
-        port = self.open_port(service)
-        descriptor = self._socket.fileno() if self._socket is not None else -1
+        port = self._address.open(service)
+        descriptor = self._address.descriptor
         known = {
             **values,
             "self.port": str(port),

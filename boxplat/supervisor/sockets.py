@@ -7,10 +7,56 @@ import os
 import socket
 
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.model import Service
 
 _BACKLOG = 2048
 _TRIES = 200
 _PIDFD_GETFD = 438
+
+
+class Address:
+    """Where a service is reached: its port, and the listening socket where the supervisor holds it."""
+
+    def __init__(self) -> None:
+        self.port: int | None = None
+        self._socket: socket.socket | None = None
+        self._asked: tuple[int, bool] | None = None
+
+    @property
+    def descriptor(self) -> int:
+        """The listening socket's number, for the child; -1 when the child binds by itself."""
+        return self._socket.fileno() if self._socket is not None else -1
+
+    def open(self, service: Service) -> int:
+        """The port that the service had, else the preferred one, else the next free one above it.
+
+        Raises:
+            BoxError: none is free (exit code 4).
+        """
+        asked = (service.port, service.listen)
+        if asked != self._asked:
+            self.close()
+            self.port, self._asked = None, asked
+        preferred = self.port or service.port
+        if not service.listen:
+            self.port = free_port(preferred)
+        elif self._socket is None:
+            self._socket = listen(preferred)
+            self.port = int(self._socket.getsockname()[1])
+        assert self.port is not None
+        return self.port
+
+    def adopt(self, service: Service, pid: int, port: int | None) -> None:
+        """Go on with the address of a process that an earlier supervisor started."""
+        self.port, self._asked = port, (service.port, service.listen)
+        if service.listen and port:
+            self._socket = recover(pid, port)
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 def listen(preferred: int) -> socket.socket:
