@@ -18,8 +18,9 @@ from boxplat.core.model import ServiceStatus, State, Supervisor
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.declarations import services
+from boxplat.supervisor.leftovers import sweep
 from boxplat.supervisor.lock import Lock, holder
-from boxplat.supervisor.loop import WANTED, Loop, sweep
+from boxplat.supervisor.loop import WANTED, Loop
 
 _POLL = 0.05
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ class Launches:
         self._paths = paths
         self._environment = environment
         self._started: dict[int, tuple[int, float]] = {}
-        self._children: dict[int, object] = {}
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._cancelled: dict[int, float] = {}
         self.lost = False
 
@@ -67,7 +68,7 @@ class Launches:
         pid, ticks = self._identity(run)
         popen = self._children.get(run.id)
         if popen is not None:
-            popen.poll()  # type: ignore[attr-defined]
+            popen.poll()
         if not processes.alive(pid, ticks):
             self._vanished(run, pid)
             return False

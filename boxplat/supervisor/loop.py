@@ -25,6 +25,7 @@ from boxplat.runs.resend import pending
 from boxplat.supervisor.child import Child
 from boxplat.supervisor.health import Probes
 from boxplat.supervisor.launches import Launches
+from boxplat.supervisor.leftovers import sweep
 
 TICK = 0.1
 _ROTATE_EVERY = 5.0
@@ -190,24 +191,3 @@ def _order(services: list[Service]) -> list[str]:
     except BoxError:
         # A declaration that points nowhere waits for ever; the others must not.
         return sorted(service.name for service in services)
-
-
-def sweep(paths: Paths, kept: set[int]) -> list[int]:
-    """End every process of the box but the kept ones, what they started, this process and those above it.
-
-    Returns the pids that were ended.
-    """
-    tree = processes.children()
-    spared = {pid for keep in kept for pid in processes.descendants(keep, tree)}
-    above: int | None = os.getpid()
-    while above:
-        spared.add(above)
-        above = processes.parent(above)
-    targets = [pid for pid in processes.marked(paths.state) if pid not in spared]
-    ticks = {pid: processes.start_ticks(pid) for pid in targets}
-    processes.signal_all(targets, signal.SIGTERM)
-    deadline = time.monotonic() + 5.0
-    while time.monotonic() < deadline and any(processes.alive(pid, ticks[pid]) for pid in targets):
-        time.sleep(0.05)
-    processes.signal_all([pid for pid in targets if processes.alive(pid, ticks[pid])], signal.SIGKILL)
-    return targets

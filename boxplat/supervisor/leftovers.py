@@ -1,0 +1,31 @@
+"""Processes of the box that nobody looks after any more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from boxplat.core import processes
+from boxplat.core.paths import Paths
+
+
+def sweep(paths: Paths, kept: set[int]) -> list[int]:
+    """End every process of the box but the kept ones, what they started, this process and those above it.
+
+    Returns the pids that were ended.
+    """
+    tree = processes.children()
+    spared = {pid for keep in kept for pid in processes.descendants(keep, tree)}
+    above: int | None = os.getpid()
+    while above:
+        spared.add(above)
+        above = processes.parent(above)
+    targets = [pid for pid in processes.marked(paths.state) if pid not in spared]
+    ticks = {pid: processes.start_ticks(pid) for pid in targets}
+    processes.signal_all(targets, signal.SIGTERM)
+    deadline = time.monotonic() + 5.0
+    while time.monotonic() < deadline and any(processes.alive(pid, ticks[pid]) for pid in targets):
+        time.sleep(0.05)
+    processes.signal_all([pid for pid in targets if processes.alive(pid, ticks[pid])], signal.SIGKILL)
+    return targets
