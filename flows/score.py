@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from flights import registry
-from flights.paths import data_folder, digests, feature_folder
+from flights.paths import data_folder, training_digest, training_table
 from flights.views import SERVICE
 from metaflow import Flow, FlowSpec, Parameter, resources, retry, schedule, step
 
@@ -31,10 +31,10 @@ class ScoreFlow(FlowSpec):
         from flights import dataset, package, predictions
 
         self.feature_service = SERVICE
-        self.data_digests = {key: value for key, value in digests(feature_folder()).items() if "training" in key}
+        self.data_digests = training_digest()
         first = datetime.combine(date.fromisoformat(self.day), datetime.min.time(), UTC)
         bounds = [int(moment.timestamp()) // 60 for moment in (first, first + timedelta(days=1))]
-        rows = dataset.load(feature_folder() / "training.parquet", f"sched >= {bounds[0]} and sched < {bounds[1]}")
+        rows = dataset.load(training_table(), f"sched >= {bounds[0]} and sched < {bounds[1]}")
         if not len(rows):
             raise ValueError(f"--day {self.day}: no flights in the training table (it holds 2013)")
         with tempfile.TemporaryDirectory() as folder:

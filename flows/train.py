@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from flights import registry
-from flights.paths import digests, feature_folder, text_digest
+from flights.paths import text_digest, training_digest, training_table
 from flights.views import SERVICE
 from metaflow import FlowSpec, Parameter, card, current, resources, retry, step
 
@@ -35,11 +35,8 @@ class TrainFlow(FlowSpec):
         """Note what goes in; see whether the champion was made of the very same."""
         if self.protocol not in ("early-stop", "refit"):
             raise ValueError(f"--protocol {self.protocol}: must be early-stop or refit")
-        table = feature_folder() / "training.parquet"
-        if not table.exists():
-            raise FileNotFoundError(f"{table}: run flows/ingest.py and flows/features.py first")
         self.feature_service = SERVICE
-        self.data_digests = {key: value for key, value in digests(feature_folder()).items() if "training" in key}
+        self.data_digests = training_digest()
         code = [path.read_text() for path in sorted(Path(__file__).parent.joinpath("flights").glob("*.py"))]
         choices = (self.seed, self.protocol, self.epochs, self.baseline, self.miss_cost)
         self.inputs_digest = text_digest(*self.data_digests.values(), *map(str, choices), *code)
@@ -64,7 +61,7 @@ class TrainFlow(FlowSpec):
         from flights import dataset, fit, package
 
         torch.set_num_threads(self.threads)
-        rows = dataset.load(feature_folder() / "training.parquet")
+        rows = dataset.load(training_table())
         recipe = fit.Recipe(
             seed=self.seed, protocol=self.protocol, epochs=self.epochs, device=fit.choose_device(self.device)
         )
@@ -91,7 +88,7 @@ class TrainFlow(FlowSpec):
         from flights import baseline, dataset, evaluate, gates, package, summary
 
         torch.set_num_threads(self.threads)
-        table = feature_folder() / "training.parquet"
+        table = training_table()
         test = dataset.load(table, f"y is not null and month >= {dataset.TEST.start}")
         with tempfile.TemporaryDirectory() as folder:
             model = package.Packaged.load(package.from_bytes(self.package, Path(folder)))

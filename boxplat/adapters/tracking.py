@@ -30,7 +30,8 @@ def service(config: Config, paths: Paths) -> Service:
     The CLI `mlflow server` starts up to 15 processes; the app alone is one, with the same API and pages. The variables
     with a leading underscore are how that CLI hands its options to the app (MLflow 3.17).
     """
-    store = f"sqlite:///{_database(paths)}"
+    folder = f"${{box.state}}/{paths.mlflow.name}"
+    store = f"sqlite:///{folder}/{_database(paths).name}"
     command = ("${box.python}", "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--fd", "${self.fd}")
     options = ("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5")
     return Service(
@@ -40,12 +41,14 @@ def service(config: Config, paths: Paths) -> Service:
             "_MLFLOW_SERVER_FILE_STORE": store,
             "_MLFLOW_SERVER_REGISTRY_STORE": store,
             "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-            "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(paths.mlflow / "artifacts"),
+            "_MLFLOW_SERVER_ARTIFACT_DESTINATION": f"{folder}/artifacts",
             "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
             "_MLFLOW_SGI_NAME": "uvicorn",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             # Matched against the whole Host header. Any port: an ssh tunnel may end at another one than ours.
             "MLFLOW_SERVER_ALLOWED_HOSTS": "127.0.0.1:*,localhost:*",
+            # Also where somebody's shell has switched it off for another server.
+            "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "false",
             "MALLOC_ARENA_MAX": "2",
         },
         port=config.tracking.port,
@@ -114,16 +117,6 @@ def model(url: str, name: str) -> list[ModelVersion]:
     found = api.model_versions(name)
     versions = [_version(version, entry.get("aliases", []), _metrics(api, version.get("run_id"))) for version in found]
     return sorted(versions, key=lambda version: -version.version)
-
-
-def set_alias(url: str, name: str, alias: str, version: int) -> None:
-    """Point an alias of a registered model at a version.
-
-    Raises:
-        TrackingRefusedError: no such model or version.
-        TrackingDownError: the server does not answer.
-    """
-    TrackingApi(url).set_alias(name, alias, version)
 
 
 def _version(

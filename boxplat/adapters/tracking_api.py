@@ -130,10 +130,6 @@ class TrackingApi:
         where = {"filter": f'name="{name}"'} if name is not None else {}
         return self._pages("model-versions/search", "model_versions", **where)
 
-    def set_alias(self, name: str, alias: str, version: int) -> None:
-        """Point an alias at a version."""
-        self._post("registered-models/alias", name=name, alias=alias, version=str(version))
-
     def _pages(self, path: str, key: str, **query: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         token = ""

@@ -10,6 +10,7 @@ import psutil
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError
 from boxplat.core.state import StateStore
+from boxplat.core.state.database import Database
 from boxplat.doctor.probe import Finding, Probe, Site, fail, ok, skip, warn
 from boxplat.supervisor.lock import holder
 
@@ -47,13 +48,14 @@ def preferred(config: Config) -> dict[str, int]:
 
 
 def our_ports(site: Site) -> set[int]:
-    """Ports that this box holds: all recorded ones while a supervisor runs (it keeps their sockets open between two
-    processes), else those of processes that a killed one left. None when the state cannot be read."""
+    """Ports that this box holds, as far as its state can be read: all recorded ones while a supervisor runs (it keeps
+    their sockets open between two processes), else those of processes that a killed one left."""
     database = site.project.database
     if not database.exists() or database.stat().st_size == 0:
         return set()
     try:
-        state = StateStore.open(site.project)
+        # Not `StateStore.open`: that makes folders and mends modes, which other checks are to find as they are.
+        state = StateStore(Database(database), site.project)
         statuses = state.services.all()
         state.close()
     except BoxError:

@@ -47,8 +47,8 @@ def feature_repo(site: Site) -> Finding:
     name = site.config.features.repo if site.config else "feature_repo"
     folder = site.project.root / name
     store = folder / "feature_store.yaml"
-    if not folder.exists():
-        return skip(f"no {name}: this project has no features")
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return skip(f"nothing in {name}: this project has no features")
     if not store.is_file():
         return fail(f"{store} is missing", f"${{EDITOR:-vi}} {store}   (see docs/features.md)")
     try:

@@ -130,6 +130,9 @@ def judge_database(file: Path, fix: str) -> Finding:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=2)) as connection:
             found = [row[0] for row in connection.execute("pragma quick_check(3)")]
     except sqlite3.Error as error:
+        if "unable to open" in str(error):
+            # Not damaged: a read-only disk, or no permission. Moving it aside would be the wrong advice.
+            return fail(f"{file} cannot be opened", f"chmod -R u+rwX {file.parent}   (a read-only disk: remount it)")
         return fail(f"{file} cannot be read: {error}", fix)
     if found != ["ok"]:
         return fail(f"{file} is damaged: {'; '.join(map(str, found))}", fix)

@@ -26,29 +26,26 @@ def gather(
     config: Config,
     services: Sequence[Service],
     overlay: str = "dev",
-    images: Mapping[str, str] | None = None,
-    storage: str = "",
 ) -> ExportInput:
     """Read a project and compile its flows.
 
+    Every component gets the name of an image to be built, `boxplat/<project>-<component>:<digest>`, where the digest
+    changes with whatever goes into it; the bucket is `s3://boxplat-<project>`.
+
     Args:
         services: the declarations to export, references unresolved.
-        images: complete references by component (flows, tracking, features, an endpoint's name), preferably by digest.
-            Every other component gets the name of an image to be built, `boxplat/<project>-<component>:<digest>`, where
-            the digest changes with whatever goes into it.
-        storage: the URL of the bucket; `s3://boxplat-<project>` if empty.
 
     Raises:
         BoxError: a flow does not compile, or `feature_store.yaml` cannot be read.
     """
     project = names.label_name(config.project.name)
     repo = paths.root / config.features.repo
-    bentos = {name: paths.root / settings.bento for name, settings in config.endpoints.items() if settings.bento}
+    bentos = {name: paths.root / (own.bento or f"bentos/{name}") for name, own in config.endpoints.items()}
     policy = Policy(
         project=project,
         namespace=project,
-        images={**_images(project, paths.root, repo, bentos, services), **(images or {})},
-        storage=(storage or f"s3://boxplat-{project}").rstrip("/"),
+        images=_images(project, paths.root, repo, bentos, services),
+        storage=f"s3://boxplat-{project}",
     )
     return ExportInput(
         root=paths.root,

@@ -33,7 +33,8 @@ def write(export: Export, output: Path) -> None:
             try:
                 fresh.rename(output)
             except OSError:
-                former.rename(output)
+                if former.exists():
+                    former.rename(output)
                 raise
         finally:
             shutil.rmtree(staging)

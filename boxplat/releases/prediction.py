@@ -38,7 +38,7 @@ def predict(
     body = _body(data)
     status = _endpoint(state, config, name)
     path = _route(status, route, timeout)
-    return _decoded(_exchange(status, path, body, timeout))
+    return _exchange(status, path, body, timeout)
 
 
 def _body(data: Any) -> bytes:
@@ -75,25 +75,27 @@ def _down(name: str, why: str, fix: str) -> BoxError:
 
 def _route(status: ServiceStatus, wanted: str | None, timeout: float) -> str:
     """The path of the wanted API, as the service itself describes it."""
-    schema = _decoded(_exchange(status, "/schema.json", None, timeout))
-    routes = {str(entry["name"]): str(entry["route"]) for entry in schema.get("routes", [])}
+    schema = _exchange(status, "/schema.json", None, timeout)
+    described = schema.get("routes", []) if isinstance(schema, dict) else []
+    routes = {str(entry["name"]): str(entry["route"]) for entry in described}
     name = wanted or (next(iter(routes)) if len(routes) == 1 else "predict")
     if name not in routes:
         raise not_found("route", name, routes, f"name one of them; {status.url} describes them")
     return routes[name]
 
 
-def _exchange(status: ServiceStatus, path: str, body: bytes | None, timeout: float) -> tuple[str, bytes]:
-    """The content type and body of a good answer."""
+def _exchange(status: ServiceStatus, path: str, body: bytes | None, timeout: float) -> Any:
+    """A good answer, decoded if it is JSON, else as text."""
     request = urllib.request.Request(f"{status.url}{path}", body, {"Content-Type": "application/json"})
     # Loopback: a proxy of the environment has no say.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=timeout) as response:
-            return response.headers.get_content_type(), response.read()
+            text = response.read().decode(errors="replace")
+            return json.loads(text) if response.headers.get_content_type() == "application/json" else text
     except urllib.error.HTTPError as error:
         raise _refused(status, error.code, error.read()) from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise _unreachable(status, error, timeout) from error
 
 
@@ -139,9 +141,3 @@ def _unreachable(status: ServiceStatus, error: Exception, timeout: float) -> Box
         return _down(status.name, f"nobody listens at {status.url}", f"box up --detach && box wait {status.name}")
     why = str(reason) or type(reason).__name__
     return BoxError(f"{status.name} broke off", why=why, fix=f"box logs {status.name}", log=status.log)
-
-
-def _decoded(answer: tuple[str, bytes]) -> Any:
-    kind, content = answer
-    text = content.decode(errors="replace")
-    return json.loads(text) if kind == "application/json" else text

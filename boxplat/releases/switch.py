@@ -119,8 +119,8 @@ class Switch:
     def _remove(self) -> None:
         if self._row() is not None:
             self._state.services.set_desired(self._name, False, self._by)
-            if holder(self._paths) is not None:
-                self._until(lambda row: "" if row.pid is None else None)
+            # Without a supervisor there is nobody to stop it: the next one ends what has no declaration.
+            self._until(lambda row: "" if row.pid is None else None)
             self._state.services.remove(self._name, self._by)
 
     def _failure(self, service: Service, after: int) -> str:
@@ -148,6 +148,8 @@ class Switch:
             found = "its declaration was removed meanwhile" if row is None else verdict(row)
             if found is not None:
                 return found
+            if holder(self._paths) is None:
+                return "the supervisor ended meanwhile: box up --detach"
             time.sleep(_POLL)
         return f"it was not healthy within {self._timeout:g} s"
 

@@ -6,12 +6,15 @@ import hashlib
 import importlib.metadata
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 # What Metaflow packs with a flow: files of these kinds in the flow's folder and below.
 SUFFIXES = (".py", ".R", ".RDS")
 MOST_FILES = 2_000
+# Whatever is hidden (.box, .git, .venv) is left out as well.
+_SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
 KEY_PACKAGES = (
     "bentoml",
     "boxplat",
@@ -45,21 +48,21 @@ def package_digest(flow: Path) -> tuple[str, str]:
     Returns:
         (scope, digest): scope is `folder`, or `file` where the folder holds too many files to be a code package.
     """
-    files = []
-    for path in _sources(flow.parent):
-        files.append(path)
-        if len(files) > MOST_FILES:
-            return "file", _digest(flow.parent, [flow])
-    return "folder", _digest(flow.parent, files)
+    files = list(islice((path for path in own_files(flow.parent) if path.suffix in SUFFIXES), MOST_FILES + 1))
+    if len(files) > MOST_FILES:
+        return "file", digest_of(flow.parent, [flow])
+    return "folder", digest_of(flow.parent, files)
 
 
-def _sources(folder: Path) -> Iterator[Path]:
+def own_files(folder: Path) -> Iterator[Path]:
+    """The files below a folder that its owner wrote: nothing hidden, no caches, no installed packages."""
     for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
-        yield from (Path(root, name) for name in names if name.endswith(SUFFIXES) and not name.startswith("."))
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED]
+        yield from (Path(root, name) for name in names if not name.startswith("."))
 
 
-def _digest(folder: Path, files: list[Path]) -> str:
+def digest_of(folder: Path, files: Iterable[Path]) -> str:
+    """SHA-256 over names relative to the folder and contents, in the order of the names."""
     digest = hashlib.sha256()
     for path in sorted(files):
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from boxplat.core.errors import BoxError, ExitCode, nearest, not_found
 from boxplat.core.model import Run, RunState
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
+from boxplat.runs.code import own_files
 
 POLL = 0.1
-_SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages"})
 _MOST_NAMES = 500
 
 
@@ -100,16 +101,9 @@ def _find(paths: Paths, flow: str) -> Path:
 
 def _flow_names(paths: Paths) -> list[str]:
     """Python files of the project that look like flows, for the error that names the nearest."""
-    names: list[str] = []
-    for root, folders, files in os.walk(paths.root):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED]
-        for name in files:
-            path = Path(root, name)
-            if name.endswith(".py") and os.access(path, os.R_OK) and b"FlowSpec" in path.read_bytes():
-                names.append(str(path.relative_to(paths.root)))
-        if len(names) >= _MOST_NAMES:
-            break
-    return names
+    sources = (path for path in own_files(paths.root) if path.suffix == ".py" and os.access(path, os.R_OK))
+    found = (str(path.relative_to(paths.root)) for path in sources if b"FlowSpec" in path.read_bytes())
+    return list(islice(found, _MOST_NAMES))
 
 
 def _stored(paths: Paths, path: Path) -> str:

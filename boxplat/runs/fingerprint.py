@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-_IGNORED = {"__pycache__", ".metaflow"}
+from boxplat.runs.code import digest_of, own_files
 
 
-def fingerprint(folders: list[Path], flow: str, params: Mapping[str, str]) -> str:
-    """SHA-256 over every file of the folders, the flow's name and its parameters."""
-    digest = hashlib.sha256(json.dumps([flow, sorted(params.items())]).encode())
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not _IGNORED & set(path.parts):
-                digest.update(f"{path.relative_to(folder.parent)}\0".encode())
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+def fingerprint(folders: Iterable[Path], flow: str, params: Mapping[str, str]) -> str:
+    """SHA-256 over the flow's name, its parameters and the files that people wrote in the folders."""
+    digests = [digest_of(folder, own_files(folder)) for folder in folders]
+    return hashlib.sha256(json.dumps([flow, sorted(params.items()), digests]).encode()).hexdigest()

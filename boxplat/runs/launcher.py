@@ -6,7 +6,6 @@ SIGTERM cancels the run.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import signal
@@ -14,15 +13,11 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from boxplat.adapters import flows
 from boxplat.core import config as settings
 from boxplat.core import processes
-from boxplat.core.config import Config
-from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError
 from boxplat.core.logs import tail
 from boxplat.core.model import Run, RunState
@@ -31,16 +26,16 @@ from boxplat.core.state import StateStore
 from boxplat.runs import code, spool
 from boxplat.runs.ending import end_all
 from boxplat.runs.links import announce, say, tag_metaflow, tracking_url
-from boxplat.runs.outbox import ANSWER, Outbox, Unsent, box_identity, spool_path
+from boxplat.runs.outbox import ANSWER, Outbox, Unsent, box_identity
 from boxplat.runs.progress import Progress, close_tasks
 from boxplat.runs.shipping import Shipment
+from boxplat.runs.starting import Job, start_flow
 
 POLL = 0.15
 FIRST_ANSWER = 2.0
 # The supervisor gives a cancelled run 20 s in all.
 CANCELLED_ANSWER = 5.0
 ERROR_LINES = 12
-_PR_SET_PDEATHSIG = 1
 _CLONED = re.compile(r"\[\d+/([^/\]]+)/([^/\] ]+)[^\]]*\] Cloning previously run task")
 
 
@@ -49,24 +44,6 @@ class Cancellation:
     """Whether SIGTERM came. A plain flag: a signal handler must take no lock that the main thread may hold."""
 
     requested: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Everything that one launch needs."""
-
-    paths: Paths
-    config: Config
-    state: StateStore
-    run: Run
-
-    @property
-    def folder(self) -> Path:
-        return self.paths.run_dir(self.run.id)
-
-    @property
-    def spool(self) -> Path:
-        return spool_path(self.folder)
 
 
 def main(run_id: int) -> int:
@@ -100,7 +77,7 @@ def launch(job: Job, cancelled: Cancellation) -> None:
     # Known before the flow starts where the server is up: the id is then a tag of the Metaflow run from the beginning.
     outbox.attempt(FIRST_ANSWER)
     known = job.state.runs.get(job.run.id).tracking_run_id
-    flow = _start(job, known)
+    flow = start_flow(job, known)
     try:
         outbox.start()
         spool.append(job.spool, {"kind": "tags", "at": time.time(), "tags": _facts(job)})
@@ -130,54 +107,6 @@ def _outbox(job: Job) -> Outbox:
         announce(job.state, job.folder, job.run.id, tracking_run_id)
 
     return Outbox(shipment, job.spool, lambda: tracking_url(job.state), opened, say)
-
-
-def _start(job: Job, tracking_run_id: str | None) -> subprocess.Popen[bytes]:
-    command = _command(job, tracking_run_id)
-    base = child_environment(job.paths, job.config, tracking_url(job.state))
-    env = flows.environment(base, job.spool, job.run.name, tracking_run_id)
-    say(f"run {job.run.id}: {' '.join(command[1:])}")
-    try:
-        # In our own process group: when this launcher is killed, the supervisor ends the group.
-        return subprocess.Popen(
-            command, cwd=job.paths.root, env=env, stdin=subprocess.DEVNULL, preexec_fn=_following_parent()
-        )
-    except OSError as error:
-        raise BoxError(
-            f"cannot start {job.run.flow}",
-            why=str(error),
-            fix="box doctor",
-            log=job.paths.run_log(job.run.id),
-        ) from error
-
-
-def _command(job: Job, tracking_run_id: str | None) -> tuple[str, ...]:
-    run, options = job.run, job.run.options
-    origin = job.state.runs.get(int(options["resume"])) if options.get("resume") else None
-    path = Path(run.flow)
-    tags = [str(tag) for tag in options.get("tags", [])]
-    return flows.command(
-        sys.executable,
-        run.flow,
-        flows.read(path if path.is_absolute() else job.paths.root / path),
-        run.params,
-        max_workers=int(options.get("max_workers") or job.config.run.max_workers or os.cpu_count() or 1),
-        tags=[*tags, *([f"mlflow_run_id:{tracking_run_id}"] if tracking_run_id else []), f"boxplat_run:{run.id}"],
-        decorators=[str(name) for name in options.get("with", [])],
-        origin_run=(origin.pathspec or "").rpartition("/")[2] if origin else None,
-        from_step=options.get("step"),
-        extra=[str(word) for word in options.get("extra", [])],
-    )
-
-
-def _following_parent() -> Callable[[], None]:
-    """For the flow's process before it begins: without its launcher, which alone records its end, it starts no more."""
-    libc = ctypes.CDLL(None)
-
-    def prepare() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-    return prepare
 
 
 def _facts(job: Job) -> dict[str, str]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +63,6 @@ def records_of(data: bytes) -> list[Record]:
     return [record for line in data.split(b"\n") if line and (record := parse(line)) is not None]
 
 
-def of_one_run(records: Iterable[Record], run: str | None) -> list[Record]:
-    """Records of one Metaflow run: a flow that a task starts itself inherits our spool, but is another run."""
-    return [record for record in records if "run" not in record or run is None or record["run"] == run]
-
-
 class Tail:
     """Reads what was appended since the last time, whole lines only.
 
@@ -94,4 +88,5 @@ class Tail:
         records = records_of(whole)
         if self._run is None:
             self._run = next((record["run"] for record in records if record["kind"] == "run"), None)
-        return of_one_run(records, self._run)
+        # A flow that a task starts itself inherits our spool, but is another run.
+        return [record for record in records if "run" not in record or self._run in (None, record["run"])]

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-FACTS = "boxplat.json"
+from boxplat.adapters.bentos import FACTS
 
 
 def build(folder: Path, version: str) -> Path:

@@ -8,12 +8,16 @@ outlives it.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 DRAIN_SECONDS = 5
+UNREAD_SECONDS = 2.0
+_TURN = 0.02
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -26,10 +30,38 @@ def main(argv: Sequence[str] | None = None) -> None:
     empty_metrics(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     prepare(args.bento)
 
+    import uvicorn
     from _bentoml_impl.worker.service import main as worker  # type: ignore[import-untyped]
 
+    read_before_closing(uvicorn.Server)
     options = ["--fd", str(args.fd), "--worker-id", "1", "--timeout-graceful-shutdown", str(DRAIN_SECONDS)]
     worker.main([str(args.bento), *options], standalone_mode=False)
+
+
+def read_before_closing(server: Any) -> None:
+    """Make uvicorn take no new connections for a moment before it closes those that it has.
+
+    By itself it also closes a connection whose request is still on its way, and the client sees a reset. Connections
+    that nobody has accepted yet wait at the supervisor's socket for the next worker.
+    """
+    shutdown = server.shutdown
+
+    async def patient(self: Any, sockets: Any = None) -> None:
+        for listener in self.servers:
+            listener.close()
+        await requests_read(self.server_state.connections)
+        await shutdown(self, sockets)
+
+    server.shutdown = patient
+
+
+async def requests_read(connections: Collection[Any]) -> None:
+    """Until every accepted connection has sent a request; a client that only connects is not waited for long."""
+    deadline = time.monotonic() + UNREAD_SECONDS
+    # At least two turns of the loop: a connection that was just accepted is not among them yet.
+    await asyncio.sleep(_TURN)
+    while any(getattr(one, "cycle", one) is None for one in connections) and time.monotonic() < deadline:
+        await asyncio.sleep(_TURN)
 
 
 def empty_metrics(folder: Path) -> None:

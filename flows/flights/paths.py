@@ -44,6 +44,24 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): sha256(path)[:16] for path in sorted(folder.glob("*.parquet"))}
 
 
+def training_table() -> Path:
+    """Every flight with its features as known an hour before departure.
+
+    Raises:
+        FileNotFoundError: `flows/features.py` has not written it yet.
+    """
+    path = feature_folder() / "training.parquet"
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: run flows/ingest.py and flows/features.py first")
+    return path
+
+
+def training_digest() -> dict[str, str]:
+    """The digest of the training table alone, in the form of `digests`."""
+    path = training_table()
+    return {str(path.relative_to(data_folder())): sha256(path)[:16]}
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """What an earlier run left in `manifest.json`; empty when there is none."""
     path = folder / "manifest.json"

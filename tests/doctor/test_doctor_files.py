@@ -200,6 +200,15 @@ def test_the_check_makes_no_state(site: Build) -> None:
         assert here.project.database.stat().st_size == 0
 
 
+def test_the_check_mends_no_modes(site: Build) -> None:
+    """Checks run side by side: one that mends a mode would hide it from the one that looks for it."""
+    here = site()
+    StateStore.open(here.project).close()
+    here.project.state.chmod(0o755)
+    network.ports(here)
+    assert storage.private(here).state == "fail"
+
+
 def test_ports_with_a_damaged_state(site: Build) -> None:
     with listening() as server:
         here = with_port(site, server.getsockname()[1])

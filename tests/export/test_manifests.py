@@ -20,7 +20,7 @@ import pytest
 import yaml
 from hera.workflows import models
 
-from boxplat.core.config import Config
+from boxplat.core.config import Config, EndpointConfig
 from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Service
@@ -34,7 +34,7 @@ Documents = Mapping[str, Any]
 # Folders and switches of a local run that a pod has no use for.
 LOCAL_ONLY = {
     "BOXPLAT_BOX", "BENTOML_HOME", "METAFLOW_HOME", "METAFLOW_DATASTORE_SYSROOT_LOCAL", "METAFLOW_CARD_LOCALROOT",
-    "METAFLOW_CLIENT_CACHE_PATH",
+    "METAFLOW_CLIENT_CACHE_PATH", "NO_PROXY", "no_proxy",
 }  # fmt: skip
 CLUSTER_ONLY = {"HOME", "FEAST_FS_YAML_FILE_PATH", "FEAST_REGISTRY_URL", "FEAST_ONLINE_STORE"}
 
@@ -311,6 +311,16 @@ def test_a_name_that_would_clash_is_refused(gathered: ExportInput, name: str) ->
     more = (*gathered.services, Service(name=name, command=("true",)))
     with pytest.raises(BoxError, match=re.escape(name)):
         render(replace(gathered, services=more))
+
+
+def test_an_endpoint_that_names_no_folder_changes_its_image_with_the_default_one(tmp_path: Path) -> None:
+    config, folder = Config(endpoints={"delay": EndpointConfig()}), tmp_path / "bentos" / "delay"
+    folder.mkdir(parents=True)
+    images = set()
+    for text in ("one", "two"):
+        (folder / "service.py").write_text(text)
+        images.add(gather(Paths(tmp_path), config, []).policy.images["delay"])
+    assert len(images) == 2
 
 
 def test_images_may_be_given_by_digest(gathered: ExportInput) -> None:

@@ -8,6 +8,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Service, State
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
-from boxplat.releases import predict
+from boxplat.releases import predict, undeploy
 from boxplat.releases.environment import environment_digest
 
 from .conftest import ADDER, write_bento
@@ -239,6 +240,31 @@ def test_no_answer_in_time(project: Path, state: StateStore) -> None:
     with pytest.raises(BoxError) as caught:
         predict(state, Paths(project), Config(), "stuck", {}, timeout=0.2)
     assert caught.value.code is ExitCode.NO_BOX
+
+
+def test_an_answer_that_only_says_it_is_json(project: Path, state: StateStore) -> None:
+    class Liar(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+    with HTTPServer(("127.0.0.1", 0), Liar) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        state.services.declare(Service("liar", ("true",), kind="endpoint"), True, "test")
+        state.services.moved("liar", State.RUNNING, port=server.server_port)
+        with pytest.raises(BoxError) as caught:
+            predict(state, Paths(project), Config(), "liar", {})
+    assert caught.value.code is ExitCode.FAILED and "liar broke off" in caught.value.what
+
+
+def test_without_a_supervisor_nothing_is_waited_for(project: Path, state: StateStore) -> None:
+    """A killed supervisor leaves a pid in the state that nobody will clear."""
+    state.services.declare(Service("left", ("true",), kind="endpoint"), True, "test")
+    state.services.moved("left", State.RUNNING, pid=1, port=1)
+    undeploy(state, Paths(project), Config(), "left", "test", timeout=float("inf"))
+    assert state.services.all() == []
 
 
 @pytest.mark.integration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import subprocess
@@ -9,14 +10,16 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from boxplat.core.config import Config
 from boxplat.core.paths import Paths
 from boxplat.serving.worker import apply_environment, empty_metrics
 
-from .conftest import Listener, add, ask
+from .conftest import Listener, add, ask, until
 
 REQUESTS = [
     ("/add", b'{"numbers": [1, 2.5]}'),
@@ -77,6 +80,26 @@ def test_requests_wait_for_the_next_worker(bento: Path, paths: Paths, config: Co
         lines = ask(f"{listener.url}/metrics")[2].decode().splitlines()
         counts = [float(line.split()[-1]) for line in lines if "request_total{" in line and 'endpoint="/add"' in line]
         assert sum(counts) == 4
+    finally:
+        listener.close()
+
+
+@pytest.mark.integration
+def test_a_request_on_its_way_when_the_worker_stops_is_answered(bento: Path, paths: Paths, config: Config) -> None:
+    """A client has connected, the worker is told to stop, and only then does the request arrive."""
+    listener = Listener(bento, paths, config)
+    try:
+        first = listener.start()
+        assert add(listener.url, 1)[0] == 200
+        slow = http.client.HTTPConnection("127.0.0.1", urlsplit(listener.url).port, timeout=30)
+        slow.connect()
+        assert add(listener.url, 1)[0] == 200, "connections are accepted in order, so the slow one is in"
+        first.terminate()
+        process = psutil.Process(first.pid)
+        until("it listens no more", lambda: all(row.status != "LISTEN" for row in process.net_connections()))
+        slow.request("POST", "/add", b'{"numbers": [2]}', {"Content-Type": "application/json"})
+        assert slow.getresponse().status == 200
+        assert first.wait(20) == -signal.SIGTERM
     finally:
         listener.close()
 

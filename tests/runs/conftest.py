@@ -64,6 +64,7 @@ class Server:
         values = {
             "box.python": sys.executable,
             "box.root": str(self._paths.root),
+            "box.state": str(self._paths.state),
             "self.fd": str(descriptor),
             "self.port": str(self.port),
         }
