@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boxplat.core.config import Config, load
+from boxplat.core.environment import user
+from boxplat.core.errors import BoxError
 from boxplat.core.model import (
     Check,
     Endpoint,
@@ -43,18 +44,23 @@ class Box:
         by: who acts, for the audit log; the user's name when not given.
 
     Raises:
-        BoxError: no project there (exit code 3), or settings that do not parse (exit code 2).
+        BoxError: no project there (exit code 3).
     """
 
     def __init__(
         self, root: str | Path = ".", by: str | None = None, flags: Mapping[str, object] | None = None
     ) -> None:
         self.paths = Paths(find_root(Path(root)))
-        self.settings: Config = load(self.paths.config, os.environ, flags)
-        self._by = by or f"{getpass.getuser()}/sdk"
+        self._flags = flags
+        self._by = by or f"{user()}/sdk"
         self.features = Features(self)
         self.models = Models(self)
         self.export = Export(self)
+
+    @cached_property
+    def settings(self) -> Config:
+        """The settings (read at the first use: what only looks or stops works with a broken file too)."""
+        return load(self.paths.config, os.environ, self._flags)
 
     @cached_property
     def state(self) -> StateStore:
@@ -94,7 +100,15 @@ class Box:
         """Stop the box (or the named services); returns pids that a dead supervisor had left and were ended."""
         from boxplat import lifecycle
 
-        return lifecycle.down(self.paths, self.state, names, timeout, self.by)
+        if names:
+            lifecycle.stop(self.state, names, self.by)
+            return []
+        try:
+            state = self.state
+        except BoxError:
+            # A damaged state file must not keep the processes alive.
+            return lifecycle.down(self.paths, None, timeout)
+        return lifecycle.down(self.paths, state, timeout)
 
     def restart(self, name: str) -> None:
         """Replace a service's process by a new one; its listening socket stays open meanwhile."""
@@ -171,20 +185,14 @@ class Box:
         """
         from boxplat import lifecycle
         from boxplat.runs import start
-        from boxplat.runs.fingerprint import fingerprint
 
         lifecycle.must_run(self.paths)
-        folders = [(self.root / flow).parent, self.features.repo]
-        mark = fingerprint(folders, flow, params or {})
-        before = self.state.runs.done_before(mark) if once else None
-        if before is not None:
-            return before
         options = {
             "resume": resume,
             "max_workers": max_workers,
             "tags": list(tags),
             "extra": list(extra),
-            "fingerprint": mark,
+            "once": once,
         }
         return start(self.state, self.paths, self.settings, flow, params or {}, options, self.by)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -13,7 +14,8 @@ from boxplat.core import processes
 from boxplat.core.config import Config
 from boxplat.core.environment import DROPPED
 from boxplat.core.errors import BoxError, ExitCode, not_found
-from boxplat.core.logs import tail
+from boxplat.core.graph import needs
+from boxplat.core.logs import last_words
 from boxplat.core.model import ServiceStatus, State, Supervisor
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
@@ -25,16 +27,36 @@ from boxplat.supervisor.loop import WANTED, Loop
 _POLL = 0.05
 
 
-def declare(paths: Paths, config: Config, state: StateStore, by: str) -> None:
-    """Make the declared services in the state equal to the settings; endpoints come from releases and stay."""
+def declare(paths: Paths, config: Config, state: StateStore, only: set[str], by: str) -> None:
+    """Make the declared services in the state equal to the settings; endpoints come from releases and stay.
+
+    Args:
+        only: the services that somebody asked for; empty: all. The others stay as they are.
+    """
     declared = services(config, paths)
     names = {service.name for service in declared}
     known = {row.service.name: row for row in state.services.wanted()}
     for service in declared:
-        state.services.declare(service, True, by)
+        desired = not only or service.name in only or (service.name in known and known[service.name].desired)
+        state.services.declare(service, desired, by)
     for name, row in known.items():
         if row.service.kind == "service" and name not in names:
             state.services.remove(name, by)
+
+
+def with_needs(state: StateStore, config: Config, paths: Paths, names: Iterable[str]) -> set[str]:
+    """The named services and all that they refer to."""
+    by_name = {service.name: service for service in [*state.services.specs(), *services(config, paths)]}
+    found: set[str] = set()
+    open_ends = list(names)
+    while open_ends:
+        name = open_ends.pop()
+        if name not in by_name:
+            raise not_found("service", name, by_name, "box status")
+        if name not in found:
+            found.add(name)
+            open_ends += needs(by_name[name])
+    return found
 
 
 def up(paths: Paths, config: Config, state: StateStore, names: Iterable[str], detach: bool, by: str) -> Supervisor:
@@ -43,12 +65,12 @@ def up(paths: Paths, config: Config, state: StateStore, names: Iterable[str], de
     Raises:
         BoxError: another supervisor runs this box and `detach` is off (exit code 1), or it did not start.
     """
-    wanted = list(names)
+    wanted = with_needs(state, config, paths, names)
     _outwait_a_stopping_one(paths, state)
     there = holder(paths)
     if there is not None and not detach and not wanted:
         raise already(paths, there)
-    declare(paths, config, state, by)
+    declare(paths, config, state, wanted, by)
     state.meta.set(WANTED, "up")
     for name in wanted or [row.service.name for row in state.services.wanted() if row.desired]:
         _want(state, name, by)
@@ -97,7 +119,7 @@ def start_detached(paths: Paths) -> Supervisor:
         if child.poll() is not None and holder(paths) is None:
             raise BoxError(
                 "the supervisor did not start",
-                why="\n".join(tail(paths.supervisor_log, 8)) or f"it exited with status {child.returncode}",
+                why=last_words(paths.supervisor_log, 8) or f"it exited with status {child.returncode}",
                 fix="box doctor",
                 log=paths.supervisor_log,
             )
@@ -121,19 +143,24 @@ def _outwait_a_stopping_one(paths: Paths, state: StateStore, seconds: float = 60
         time.sleep(_POLL)
 
 
-def down(paths: Paths, state: StateStore, names: Iterable[str], timeout: float, by: str) -> list[int]:
-    """Stop the named services, or the whole box; returns the pids that a dead supervisor had left and were ended.
+def stop(state: StateStore, names: Iterable[str], by: str) -> None:
+    """Ask for the end of the named services."""
+    for name in names:
+        state.services.set_desired(name, False, by)
+
+
+def down(paths: Paths, state: StateStore | None, timeout: float) -> list[int]:
+    """Stop the whole box; returns the pids that a dead supervisor had left and were ended.
+
+    Args:
+        state: None where it cannot be read; then the supervisor gets a signal instead of a wish.
 
     Raises:
         BoxError: the supervisor did not end in time (exit code 6).
     """
-    wanted = list(names)
-    for name in wanted:
-        state.services.set_desired(name, False, by)
-    if wanted:
-        return []
-    state.meta.set(WANTED, "down")
     there = holder(paths)
+    if not _wished(state) and there is not None:
+        processes.signal_all([there.pid], signal.SIGTERM)
     deadline = time.monotonic() + timeout
     while there is not None and holder(paths) is not None:
         if time.monotonic() > deadline:
@@ -148,13 +175,25 @@ def down(paths: Paths, state: StateStore, names: Iterable[str], timeout: float, 
     return [] if there is not None else _clean_up(paths, state)
 
 
-def _clean_up(paths: Paths, state: StateStore) -> list[int]:
+def _wished(state: StateStore | None) -> bool:
+    """Write down that the box shall stop; False where that is not possible (a full disk, a damaged file)."""
+    try:
+        if state is not None:
+            state.meta.set(WANTED, "down")
+    except BoxError:
+        return False
+    return state is not None
+
+
+def _clean_up(paths: Paths, state: StateStore | None) -> list[int]:
     """End what a killed supervisor left behind and say so in the state."""
     lock = Lock(paths.lock)
     if not lock.acquire():
         return []
     try:
         ended = sweep(paths, set())
+        if state is None:
+            return ended
         gone = {"pid": None, "pid_started": None, "running_digest": None}
         for row in state.services.wanted():
             if row.pid is not None or row.state is not State.STOPPED:
@@ -200,7 +239,7 @@ def _give_up(chosen: list[ServiceStatus], late: bool, timeout: float) -> None:
             what = (
                 f"{row.name} failed" if row.state is State.FAILED else f"{row.name} is not healthy after {timeout:g} s"
             )
-            words = "\n".join(line for line in tail(Path(row.log), 6) if line.strip())
+            words = last_words(Path(row.log), 6)
             raise BoxError(
                 what,
                 why=f"{row.state}: {row.reason}" + (f"\n{words}" if words else ""),

@@ -9,8 +9,10 @@ from pathlib import Path
 from boxplat.core.errors import not_found
 from boxplat.core.logs import follow as follow_file
 from boxplat.core.logs import tail
+from boxplat.core.model import Run, RunState
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
+from boxplat.supervisor.lock import holder
 
 
 def path_of(paths: Paths, state: StateStore, name: str) -> Path:
@@ -39,16 +41,21 @@ def lines_of(
     run = int(number) if number.isdigit() else None
 
     def more() -> bool:
-        if run is not None and state.runs.get(run).state.over:
+        if run is not None and _ended(paths, state.runs.get(run)):
             return False
         time.sleep(wait)
         return True
 
     size = path.stat().st_size if path.exists() else 0
     last = [line for line in tail(path, lines if step is None else 100_000) if _of_step(line, step)]
-    yield from last[-lines:]
+    yield from last[max(0, len(last) - lines) :]
     if follow:
         yield from (line for line in follow_file(path, size, more) if _of_step(line, step))
+
+
+def _ended(paths: Paths, run: Run) -> bool:
+    """Whether no more lines will come: it is over, or waits in the queue of a box that is down."""
+    return run.state.over or (run.state is RunState.QUEUED and holder(paths) is None)
 
 
 def _of_step(line: str, step: str | None) -> bool:

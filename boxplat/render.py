@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,8 +105,8 @@ def clock(at: float) -> str:
 
 def services(rows: Iterable[ServiceStatus]) -> str:
     return table(
-        ("SERVICE", "KIND", "STATE", "URL", "MEMORY", "RESTARTS", "SINCE", "REASON"),
-        [(r.name, r.kind, r.state, r.url, size(r.memory_bytes), r.restarts, ago(r.since), r.reason) for r in rows],
+        ("SERVICE", "STATE", "URL", "MEMORY", "RESTARTS", "SINCE", "REASON"),
+        [(r.name, r.state, r.url, size(r.memory_bytes), r.restarts, ago(r.since), r.reason) for r in rows],
     )
 
 
@@ -153,8 +154,11 @@ def run(one: Run, tasks: Iterable[Task]) -> str:
 
 
 def _brief(text: str | None) -> str | None:
-    lines = [line for line in (text or "").splitlines() if line.strip()]
-    return lines[-1].strip()[:60] if lines else None
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    if not lines:
+        return None
+    # Our own words stand first; a traceback says what went wrong in its last line.
+    return (lines[0].removeprefix("error: ") if lines[0].startswith(("error:", "the launcher")) else lines[-1])[:60]
 
 
 def _tasks(rows: Iterable[Task]) -> str:
@@ -181,21 +185,24 @@ def endpoints(rows: Iterable[Endpoint]) -> str:
         live = next((r for r in row.releases if r.number in row.traffic), None)
         model = f"{live.model} v{live.model_version}" if live and live.model else None
         traffic = " ".join(f"{number}={weight}" for number, weight in row.traffic.items())
-        lines.append((row.name, row.state, row.url, traffic, model, live.bento if live else None))
-    return table(("ENDPOINT", "STATE", "URL", "RELEASE=%", "MODEL", "BENTO"), lines)
+        lines.append((row.name, row.state, row.url, traffic, model))
+    return table(("ENDPOINT", "STATE", "URL", "RELEASE=%", "MODEL"), lines)
 
 
 def models(rows: Iterable[ModelVersion]) -> str:
-    def numbers(version: ModelVersion) -> str:
-        return " ".join(f"{key}={value:.4g}" for key, value in sorted(version.metrics.items())[:6])
-
     shown = list(rows)
-    headers = ["MODEL", "VERSION", "ALIASES", "CREATED", "MLFLOW RUN"]
-    lines = [[v.name, v.version, " ".join(v.aliases), ago(v.created), v.source_run_id] for v in shown]
-    if any(version.metrics for version in shown):
-        headers.append("METRICS")
-        lines = [[*line, numbers(version)] for line, version in zip(lines, shown, strict=True)]
-    return table(headers, lines)
+    lines = [(v.name, v.version, " ".join(v.aliases), ago(v.created), v.source_run_id) for v in shown]
+    text = table(("MODEL", "VERSION", "ALIASES", "CREATED", "MLFLOW RUN"), lines)
+    measured = [version for version in shown if version.metrics]
+    names = sorted({name for version in measured for name in version.metrics})
+    if not names:
+        return text
+    numbers = [(name, *(_number(version.metrics.get(name)) for version in measured)) for name in names]
+    return f"{text}\n\n{table(('METRIC', *(f'v{version.version}' for version in measured)), numbers)}"
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4g}"
 
 
 def gpus(rows: Sequence[Gpu], note: str) -> str:
@@ -219,7 +226,8 @@ def events(rows: Iterable[Event]) -> str:
 
 def event_line(row: Event) -> str:
     data = " ".join(f"{key}={value}" for key, value in row.data.items() if value not in (None, "", {}))
-    return f"{row.id:>6}  {clock(row.at)}  {row.subject:<14} {row.kind:<24} {data}"[:240]
+    line = f"{row.id:>6}  {clock(row.at)}  {row.subject:<14} {row.kind:<24} {data}"
+    return line[: shutil.get_terminal_size().columns] if sys.stdout.isatty() else line
 
 
 def checks(rows: Sequence[Check]) -> str:

@@ -19,11 +19,11 @@ def take(paths: Paths, config: Config, state: StateStore, runs: int = 50, events
 
     there = holder(paths)
     with state.database.read():
-        services = state.services.all()
+        services = [_believed(row, there is not None) for row in state.services.all()]
         recent, log = state.runs.all(limit=runs), state.events.all(limit=events)
         served = endpoints(config, state, services)
     tree = processes.children() if there else {}
-    measured = tuple(_measured(row, tree, there is not None) for row in services)
+    measured = tuple(_measured(row, tree) for row in services)
     gpus, note = gpu.read()
     return Snapshot(
         at=time.time(),
@@ -39,12 +39,17 @@ def take(paths: Paths, config: Config, state: StateStore, runs: int = 50, events
     )
 
 
-def _measured(row: ServiceStatus, tree: dict[int, list[int]], held: bool) -> ServiceStatus:
-    """With its memory; without a supervisor no recorded state is trusted."""
-    if not held:
-        left = row.state not in (State.STOPPED, State.FAILED)
-        reason = "its supervisor is gone; `box up` takes over" if left else row.reason
-        return replace(row, state=State.STOPPED if left else row.state, pid=None, url=None, reason=reason)
+def _believed(row: ServiceStatus, held: bool) -> ServiceStatus:
+    """Without a supervisor no recorded state is trusted."""
+    if held:
+        return row
+    left = row.state not in (State.STOPPED, State.FAILED)
+    reason = "its supervisor is gone; `box up` takes over" if left else row.reason
+    return replace(row, state=State.STOPPED if left else row.state, pid=None, url=None, reason=reason)
+
+
+def _measured(row: ServiceStatus, tree: dict[int, list[int]]) -> ServiceStatus:
+    """With the memory of its processes."""
     if row.pid is None:
         return row
     return replace(row, memory_bytes=sum(processes.memory(pid) for pid in processes.descendants(row.pid, tree)))

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from boxplat.core.errors import BoxError, ExitCode
-from boxplat.core.paths import CONFIG_NAME, unwritable
+from boxplat.core.paths import CONFIG_NAME, refuse_odd, unwritable
 
 _PARTS = ("flows", "feature_repo", "bentos", CONFIG_NAME)
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".metaflow", ".box")
@@ -31,6 +31,7 @@ def create(directory: Path, empty: bool) -> list[Path]:
     Raises:
         BoxError: something is there already (exit code 2), or no permission (4).
     """
+    refuse_odd(directory.resolve())
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise BoxError(
             f"{directory} exists and is not empty",

@@ -69,7 +69,8 @@ def build(folder: Path, paths: Paths, config: Config, told: Callable[[str], None
     version = content_version(folder)
     tag = find(paths, version)
     if tag is None:
-        told(f"building the Bento in {folder.name}")
+        shown = folder.relative_to(paths.root) if folder.is_relative_to(paths.root) else folder.name
+        told(f"building the Bento in {shown}")
         log = paths.logs / f"build-{folder.name}.log"
         status = _run_build(folder, version, log, child_environment(paths, config))
         # Looked for even after a failure: somebody else may have built the same content meanwhile.

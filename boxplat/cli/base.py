@@ -35,8 +35,7 @@ class Commands(click.Group):
         except click.exceptions.Exit as error:
             sys.exit(error.exit_code)
         except click.UsageError as error:
-            error.show()
-            sys.exit(int(ExitCode.USAGE))
+            sys.exit(_told(_misused(error)))
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
@@ -52,12 +51,16 @@ class Commands(click.Group):
 
 
 def _told(error: BoxError) -> int:
-    context = click.get_current_context(silent=True)
-    as_json = "--json" in sys.argv or (context is not None and context.params.get("as_json"))
-    if as_json:
+    if "--json" in sys.argv:
         click.echo(json.dumps({"schema_version": 1, **error.as_dict()}))
     click.echo(str(error), err=True)
     return int(error.code)
+
+
+def _misused(error: click.UsageError) -> BoxError:
+    path = error.ctx.command_path if error.ctx else "box"
+    usage = error.ctx.get_usage() if error.ctx else "usage: box COMMAND"
+    return BoxError(error.format_message(), why=usage, fix=f"{path} --help", code=ExitCode.USAGE)
 
 
 def _unexpected(error: Exception) -> BoxError:
@@ -84,10 +87,10 @@ def _unexpected(error: Exception) -> BoxError:
 def the_box(**flags: object) -> Any:
     """The project that the command works on."""
     from boxplat.box import Box
+    from boxplat.core.environment import user
 
     root = click.get_current_context().find_root().params.get("project") or "."
-    user = os.environ.get("USER") or os.environ.get("LOGNAME") or str(os.getuid())
-    return Box(root, by=f"{user}/cli", flags={key: value for key, value in flags.items() if value is not None})
+    return Box(root, by=f"{user()}/cli", flags={key: value for key, value in flags.items() if value is not None})
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

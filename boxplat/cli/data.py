@@ -11,7 +11,7 @@ import click
 
 from boxplat import render
 from boxplat.cli.base import Commands, json_option, next_step, progress, say, the_box
-from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.errors import BoxError, ExitCode, not_found
 
 
 @click.group(cls=Commands)
@@ -50,13 +50,16 @@ def get(service: str, keys: str, as_json: bool) -> None:
 
 def read_json(text: str) -> Any:
     """JSON given as text, as `@file` or as `-` for standard input."""
+    if text.startswith("@") and not Path(text[1:]).exists():
+        there = [path.name for path in Path(text[1:]).parent.glob("*.json")]
+        raise not_found("file", text[1:], there, f"ls {Path(text[1:]).parent}")
     try:
         if text == "-":
             text = sys.stdin.read()
         elif text.startswith("@"):
             text = Path(text[1:]).read_text(encoding="utf-8")
         return json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BoxError(
             "the input is not readable JSON",
             why=str(error),

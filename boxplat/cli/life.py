@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 from boxplat import render
+from boxplat.cli import complete
 from boxplat.cli.base import json_option, next_step, progress, say, the_box
+from boxplat.cli.work import must_have_succeeded
 from boxplat.core.errors import BoxError, ExitCode
 
 
@@ -25,7 +27,7 @@ def init(directory: str, empty: bool) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=complete.services)
 @click.option("--detach", "-d", is_flag=True, help="Return at once; the box runs on in the background.")
 def up(names: tuple[str, ...], detach: bool) -> None:
     """Start the box, or the named services of it."""
@@ -39,7 +41,7 @@ def up(names: tuple[str, ...], detach: bool) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=complete.services)
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the end.")
 def down(names: tuple[str, ...], timeout: float) -> None:
     """Stop the box, or the named services of it."""
@@ -50,7 +52,7 @@ def down(names: tuple[str, ...], timeout: float) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.services)
 def restart(name: str) -> None:
     """Replace a service's process; requests wait meanwhile."""
     the_box().restart(name)
@@ -90,7 +92,7 @@ def _watch(box: object) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=complete.services)
 @click.option("--all", "everything", is_flag=True, help="All services that are wanted (as with no name).")
 @click.option("--timeout", default=120.0, show_default=True, help="Seconds.")
 def wait(names: tuple[str, ...], everything: bool, timeout: float) -> None:
@@ -98,18 +100,15 @@ def wait(names: tuple[str, ...], everything: bool, timeout: float) -> None:
     box = the_box()
     runs = [int(name.removeprefix("run/")) for name in names if name.removeprefix("run/").isdigit()]
     for number in runs:
-        run = box.wait_run(number, timeout)
-        say(f"run {run.id} {run.state}")
-        if run.state.value != "succeeded":
-            raise SystemExit(int(ExitCode.FAILED))
-    if runs and len(runs) == len(names):
+        must_have_succeeded(box.wait_run(number, timeout))
+    if runs and len(runs) == len(names) and not everything:
         return
     services = [name for name in names if not name.removeprefix("run/").isdigit()]
     box.wait([] if everything else services, timeout, lambda row: progress(f"{row.name} {row.state} {row.reason}"))
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.logs)
 @click.option("--follow", "-f", is_flag=True, help="Go on as lines come.")
 @click.option("--step", help="Only this step of a run.")
 @click.option("--lines", "-n", default=100, show_default=True, help="How many of the last lines.")

@@ -7,12 +7,13 @@ import json
 import click
 
 from boxplat import render
+from boxplat.cli import complete
 from boxplat.cli.base import json_option, next_step, progress, say, the_box
 from boxplat.cli.data import read_json
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.endpoints)
 @click.option("--timeout", default=180.0, show_default=True, help="Seconds until it must be healthy.")
 @json_option
 def deploy(name: str, timeout: float, as_json: bool) -> None:
@@ -25,7 +26,7 @@ def deploy(name: str, timeout: float, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.endpoints)
 def undeploy(name: str) -> None:
     """Stop an endpoint; its releases stay on record."""
     the_box().undeploy(name)
@@ -42,7 +43,7 @@ def endpoints(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.endpoints)
 @click.argument("data")
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds.")
 @click.option("--route", help="Which API of the service, where it has several.")

@@ -7,8 +7,10 @@ from typing import Any
 import click
 
 from boxplat import render
+from boxplat.cli import complete
 from boxplat.cli.base import json_option, next_step, say, the_box
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.model import Run, RunState
 
 
 def _pairs(values: tuple[str, ...]) -> dict[str, str]:
@@ -27,11 +29,11 @@ def _pairs(values: tuple[str, ...]) -> dict[str, str]:
 
 
 @click.command()
-@click.argument("flow")
+@click.argument("flow", shell_complete=complete.flows)
 @click.option("--param", "-p", multiple=True, metavar="NAME=VALUE", help="A parameter of the flow (repeatable).")
 @click.option("--wait", is_flag=True, help="Show its log and end with its result.")
 @click.option("--resume", type=int, metavar="RUN", help="Take over the finished steps of an earlier run.")
-@click.option("--max-workers", type=int, help="Tasks at once (default: as many as there are cores).")
+@click.option("--max-workers", type=click.IntRange(min=1), help="Tasks at once (default: as many as there are cores).")
 @click.option("--tag", multiple=True, help="A Metaflow tag (repeatable).")
 @click.option("--once", is_flag=True, help="Nothing to do if the same code and parameters have succeeded before.")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
@@ -72,7 +74,13 @@ def _watch(box: Any, number: int) -> Any:
     except KeyboardInterrupt:
         say(f"run {number} goes on   (end it: box cancel {number})")
         raise
-    if done.state.value != "succeeded":
+    must_have_succeeded(done)
+    return done
+
+
+def must_have_succeeded(done: Run) -> None:
+    """Say how long a run took, or raise what went wrong in it."""
+    if done.state is not RunState.SUCCEEDED:
         raise BoxError(
             f"run {done.id} of {done.flow} {done.state}",
             why=done.error or "no error was recorded",
@@ -80,11 +88,10 @@ def _watch(box: Any, number: int) -> Any:
             log=done.log,
         )
     say(f"run {done.id} succeeded in {render.duration((done.ended or 0) - (done.started or 0))}")
-    return done
 
 
 @click.command()
-@click.argument("number", required=False, type=int)
+@click.argument("number", required=False, type=int, shell_complete=complete.runs)
 @click.option("--limit", default=20, show_default=True)
 @json_option
 def runs(number: int | None, limit: int, as_json: bool) -> None:
@@ -100,7 +107,7 @@ def runs(number: int | None, limit: int, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("number", type=int)
+@click.argument("number", type=int, shell_complete=complete.runs)
 def cancel(number: int) -> None:
     """End a run."""
     done = the_box().cancel(number)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,9 +39,10 @@ class FeaturesConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """`[run]`: `max_workers` tasks of a flow at once (0: as many as there are cores)."""
+    """`[run]`: `max_workers` tasks of a flow, and `max_runs` flows, at once (0: as many as there are cores)."""
 
     max_workers: int = 0
+    max_runs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,12 @@ def load(path: Path, environ: Mapping[str, str], flags: Mapping[str, object] | N
         BoxError: unreadable file, unknown key, or a value of the wrong type (exit code 2).
     """
     tree = _read(path)
+    known = {**_SECTIONS, **_TABLES}
+    for section, table in tree.items():
+        if section not in known:
+            raise _unknown(path, section, known)
+        if not isinstance(table, Mapping):
+            raise _wrong(path, section, "a table", table)
     origins: dict[str, str] = {key: str(path) for key, _ in _leaves(tree, "")}
     for section, kind in _SECTIONS.items():
         for key in _fields(kind):
@@ -120,12 +127,10 @@ def load(path: Path, environ: Mapping[str, str], flags: Mapping[str, object] | N
                 origins[f"{section}.{key}"] = variable
     for dotted, value in (flags or {}).items():
         section, _, key = dotted.partition(".")
+        if section not in known:
+            raise _unknown(path, dotted, known)
         tree.setdefault(section, {})[key] = value
         origins[dotted] = "flag"
-    known = {**_SECTIONS, **_TABLES}
-    for section in tree:
-        if section not in known:
-            raise _unknown(path, section, known)
     values: dict[str, Any] = {
         section: _build(kind, tree.get(section, {}), path, section) for section, kind in _SECTIONS.items()
     }
@@ -209,7 +214,7 @@ def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
     if origin is str and isinstance(value, str):
         return value
     if origin not in (str, tuple) and isinstance(value, Mapping):
-        return types.MappingProxyType({name: str(item) for name, item in value.items()}).copy()
+        return {name: str(item) for name, item in value.items()}
     wanted = {str: "a text", tuple: "a list of texts"}.get(origin, "a table of texts")
     raise _wrong(path, key, wanted, value)
 
@@ -223,10 +228,12 @@ def _bool(value: object, path: Path, key: str) -> bool:
 
 
 def _int(value: object, path: Path, key: str) -> int:
-    if isinstance(value, str) and value.lstrip("-").isdigit():
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise _wrong(path, key, "a whole number", value)
+    if key.startswith("run.") and value < 0:
+        raise _wrong(path, key, "0 or more", value)
     if key.endswith(".port") and not 0 <= value <= 65535:
         raise _wrong(path, key, "a port from 0 to 65535", value)
     return value

@@ -24,11 +24,13 @@ QUIET = {
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Byte code must be cached, or every process compiles its imports again.
 DROPPED = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONSTARTUP")
+# A profile of the user's names a file that is not in the box, and a cloud that its runs must not go to.
+_FOREIGN = ("METAFLOW_PROFILE",)
 
 
 def child_environment(paths: Paths, config: Config, tracking_url: str | None = None) -> dict[str, str]:
     """A copy of this process's environment, made fit for a service or a run of this project."""
-    env = {key: value for key, value in os.environ.items() if key not in DROPPED}
+    env = {key: value for key, value in os.environ.items() if key not in (*DROPPED, *_FOREIGN)}
     env.update(QUIET)
     # Tools (Metaflow's @parallel among them) start `python` from PATH.
     binaries = str(Path(sys.executable).parent)
@@ -43,9 +45,11 @@ def child_environment(paths: Paths, config: Config, tracking_url: str | None = N
         BOXPLAT_FEATURE_REPO=str(paths.root / config.features.repo),
         METAFLOW_HOME=str(paths.metaflow / "home"),
         METAFLOW_DATASTORE_SYSROOT_LOCAL=str(paths.metaflow),
+        METAFLOW_DEFAULT_DATASTORE="local",
+        METAFLOW_DEFAULT_METADATA="local",
         METAFLOW_CARD_LOCALROOT=str(paths.metaflow / ".metaflow" / "mf.cards"),
         METAFLOW_CLIENT_CACHE_PATH=str(paths.metaflow / "client-cache"),
-        METAFLOW_USER=_flow_user(env.get("METAFLOW_USER") or getpass.getuser()),
+        METAFLOW_USER=_flow_user(env.get("METAFLOW_USER") or user()),
         BENTOML_HOME=str(paths.bentoml),
     )
     for name in ("NO_PROXY", "no_proxy"):
@@ -53,6 +57,14 @@ def child_environment(paths: Paths, config: Config, tracking_url: str | None = N
     if tracking_url:
         env["MLFLOW_TRACKING_URI"] = tracking_url
     return env
+
+
+def user() -> str:
+    """The user's name; the number of one that the machine has no name for, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _flow_user(name: str) -> str:

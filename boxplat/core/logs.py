@@ -27,6 +27,11 @@ def tail(path: Path, lines: int) -> list[str]:
     return data.decode(errors="replace").splitlines()[-lines:] if lines > 0 else []
 
 
+def last_words(path: Path, lines: int) -> str:
+    """What a process said last: the end of its log without blank lines; an empty text when there is none."""
+    return "\n".join(line for line in tail(path, lines) if line.strip())
+
+
 def follow(path: Path, offset: int, wait: Callable[[], bool]) -> Iterator[str]:
     """Lines as they are appended after `offset` bytes; a truncated file is read from its new beginning.
 

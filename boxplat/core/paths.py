@@ -80,6 +80,7 @@ class Paths:
         Raises:
             BoxError: the project folder cannot be written (exit code 4).
         """
+        refuse_odd(self.root)
         # Metaflow refuses a local datastore root without this folder in it.
         folders = [self.logs, self.mlflow, self.feast, self.metaflow, self.metaflow / ".metaflow"]
         folders += [self.bentoml, self.data, self.runs]
@@ -95,12 +96,28 @@ class Paths:
             raise unwritable(self.state, PermissionError(13, "permission denied"))
 
 
+def refuse_odd(root: Path) -> None:
+    """Refuse a path that the bundled tools would take for something else.
+
+    Raises:
+        BoxError: it holds `%` or `?`, which mean something in a database URL, or `$`, in a BentoML path (exit code 2).
+    """
+    odd = sorted(set("%?$") & set(str(root)))
+    if odd:
+        raise BoxError(
+            f"the path of the project holds {' and '.join(odd)}: {root}",
+            why="MLflow and BentoML would read or write in another folder",
+            fix=f"move it: mv '{root}' some-plain-name",
+            code=ExitCode.USAGE,
+        )
+
+
 def unwritable(path: Path, error: OSError) -> BoxError:
     """The error for a folder of ours that the user may not write."""
     return BoxError(
         f"cannot write {path}",
         why=error.strerror or str(error),
-        fix=f"chmod -R u+rwX {path.parent}   (or work on a copy in a folder of your own)",
+        fix=f"work on a copy in a folder of your own: cp -r {path.parent} ~/   (or: chmod -R u+rwX {path.parent})",
         code=ExitCode.PRECONDITION,
     )
 

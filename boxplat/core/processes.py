@@ -68,9 +68,9 @@ def descendants(pid: int, tree: Mapping[int, Sequence[int]]) -> list[int]:
     return found
 
 
-def marked(box: Path) -> list[int]:
-    """Processes whose environment says that they belong to this box, wherever they ended up."""
-    wanted = f"{MARKER}={box}".encode()
+def marked(box: Path, variable: str = MARKER) -> list[int]:
+    """Processes whose environment says that they belong to this box (or, by another variable, to a part of it)."""
+    wanted = f"{variable}={box}".encode()
     found = []
     for pid in pids():
         try:
@@ -104,11 +104,11 @@ def spawn(
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:
-    """Signal a process's whole group; one that is gone already is no error."""
+    """Signal the group that a process leads or led; one that is gone already is no error."""
     try:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
-        signal_all([pid], number)
+        return
 
 
 def signal_all(targets: Iterable[int], number: signal.Signals) -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from boxplat.core.model import Service
 from boxplat.export import features, names, workloads
 from boxplat.export.model import Document, Policy
-from boxplat.export.references import CLUSTER_ENV, Cluster, port
+from boxplat.export.references import CLUSTER_ENV, Cluster, port, secret_names
 
 _BENTO = f"{names.ROOT}/bento"
 _BENTOS = f"{names.STATE}/bentoml/bentos/"
 _WORKER = "boxplat.serving.worker"
+
+
+def _secrets(service: Service) -> dict[str, tuple[str, str]]:
+    """Variables whose values are nobody's to read: the cluster's Secret of the service's name supplies them."""
+    return {key: (service.name, key) for key in secret_names(service)}
 
 
 def documents(service: Service, cluster: Cluster, policy: Policy, with_features: bool) -> list[Document]:
@@ -19,7 +24,7 @@ def documents(service: Service, cluster: Cluster, policy: Policy, with_features:
         image=policy.images[service.name],
         command=_command(cluster.command(service)),
         env={**cluster.env(service), **(features.STORE_ENV if with_features else {}), **CLUSTER_ENV},
-        secrets=features.SECRETS if with_features else {},
+        secrets={**(features.SECRETS if with_features else {}), **_secrets(service)},
         mounts={"feature-store": names.FEATURE_STORE} if with_features else {},
         volumes=features.VOLUME if with_features else {},
         working_dir=cluster.text(service.cwd, service),

@@ -13,7 +13,7 @@ from boxplat.export import document, endpoints, features, guardrails, names, net
 from boxplat.export.harden import harden, makes_jobsets
 from boxplat.export.model import FEATURES, FLOWS, LOCK, TRACKING, Document, Export, ExportInput
 from boxplat.export.references import FEATURES_PORT, Cluster, port
-from boxplat.export.runbook import SECRETS, not_carried, readme
+from boxplat.export.runbook import not_carried, readme, secrets
 
 Groups = Mapping[str, Sequence[Document]]
 
@@ -149,7 +149,7 @@ def _lock(
                 for flow, template in zip(inputs.flows, templates, strict=True)
             },
         },
-        "secrets": SECRETS,
+        "secrets": secrets(inputs),
         "not_carried": not_carried(inputs, templates),
         "files": {path: hashlib.sha256(contents[path]).hexdigest() for path in sorted(contents)},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from boxplat.export import names
 from boxplat.export.model import FEATURES
 
 PORT = 8080
+_SENSITIVE = re.compile(r"secret|token|passw|credential|api_?key|private_?key", re.IGNORECASE)
 FEATURES_PORT = 6566
 # What a run gets from its launcher, in the same words; the folders are those of the image and of the shared volume.
 FLOW_ENV: Mapping[str, str] = {
@@ -25,6 +27,11 @@ FLOW_ENV: Mapping[str, str] = {
 CLUSTER_ENV: Mapping[str, str] = {"HOME": "/tmp"}
 # Without it Metaflow installs boto3 at every start of a step.
 STEP_ENV: Mapping[str, str] = {"METAFLOW_SKIP_INSTALL_DEPENDENCIES": "1", **CLUSTER_ENV}
+
+
+def secret_names(service: Service) -> list[str]:
+    """The service's variables that must not be written out, by their names."""
+    return sorted(key for key in service.env if _SENSITIVE.search(key))
 
 
 class Cluster:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from boxplat.core.model import File
 from boxplat.export.model import Document, ExportInput
+from boxplat.export.references import secret_names
 
 # Referenced by name only; an export never holds a value.
 SECRETS: Mapping[str, Sequence[str]] = {
@@ -63,10 +64,16 @@ def not_carried(inputs: ExportInput, templates: Sequence[Document]) -> list[dict
     ]
 
 
+def secrets(inputs: ExportInput) -> dict[str, Sequence[str]]:
+    """Every Secret that the manifests refer to, with its keys."""
+    own = {service.name: secret_names(service) for service in inputs.services}
+    return {**SECRETS, **{name: keys for name, keys in own.items() if keys}}
+
+
 def readme(inputs: ExportInput, templates: Sequence[Document]) -> File:
     """`README.md` of the export."""
     policy = inputs.policy
-    secrets = "\n".join(f"| `{name}` | {', '.join(f'`{key}`' for key in keys)} |" for name, keys in SECRETS.items())
+    rows = [f"| `{name}` | {', '.join(f'`{key}`' for key in keys)} |" for name, keys in secrets(inputs).items()]
     images = "\n".join(f"| {component} | `{image}` |" for component, image in sorted(policy.images.items()))
     flows = "\n".join(f"- `{template['metadata']['name']}`" for template in templates) or "- none"
     gaps = (
@@ -78,7 +85,7 @@ def readme(inputs: ExportInput, templates: Sequence[Document]) -> File:
         namespace=policy.namespace,
         storage=policy.storage,
         overlay=inputs.overlay,
-        secrets=secrets,
+        secrets="\n".join(rows),
         images=images,
         flows=flows,
         gaps=gaps,

@@ -80,18 +80,12 @@ class Switch:
             words = bentos.last_words(log, start)
             now = self._back(release, former, before)
             raise self._error(release, f"{failure}\n{words}" if words else failure, now)
-        self._state.releases.set_traffic(self._name, {release.number: 100}, self._by)
-        self._state.releases.set_state(self._name, release.number, "live", self._by)
-        if former is not None:
-            self._state.releases.set_state(self._name, former.number, "retired", self._by)
+        self._state.releases.serve(self._name, release.number, self._by)
         return next(found for found in self._state.releases.all(self._name) if found.number == release.number)
 
     def off(self) -> None:
         """Stop the endpoint and send it no requests."""
-        live = live_release(self._state, self._name)
-        self._state.releases.set_traffic(self._name, {}, self._by)
-        if live is not None:
-            self._state.releases.set_state(self._name, live.number, "retired", self._by)
+        self._state.releases.serve(self._name, None, self._by)
         self._remove()
 
     def _back(self, release: Release, former: Release | None, before: Wanted | None) -> str:

@@ -17,6 +17,8 @@ from boxplat.core.model import Run, RunState
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.runs.code import own_files
+from boxplat.runs.fingerprint import fingerprint
+from boxplat.supervisor.lock import holder
 
 POLL = 0.1
 _MOST_NAMES = 500
@@ -35,18 +37,24 @@ def start(
 
     Args:
         flow: the file, relative to the project or to the working directory, or absolute.
-        options: any of resume (a run's number), step (where to resume), max_workers, tags, with, extra.
+        options: any of resume (a run's number), step (where to resume), max_workers, tags, with, extra, once (return
+            the run of the same code and parameters that succeeded before, if there is one).
 
     Raises:
         BoxError: no such file or run (exit code 9), not a flow, an unknown parameter, or a run of another flow (2).
     """
     path = _find(paths, flow)
     declared = flows.read(path)
-    _check_parameters(path, declared, params)
+    stored = _stored(paths, path)
+    _check_parameters(stored, declared, params)
     if options.get("resume") is not None:
         _check_resume(state, declared, params, options)
-    wanted = {name: value for name, value in options.items() if value not in (None, [], ())}
-    return state.runs.add(_stored(paths, path), declared.name, dict(params), wanted, by)
+    mark = fingerprint([path.parent, paths.root / config.features.repo], stored, params)
+    before = state.runs.done_before(mark) if options.get("once") else None
+    if before is not None:
+        return before
+    wanted = {name: value for name, value in options.items() if name != "once" and value not in (None, [], ())}
+    return state.runs.add(stored, declared.name, dict(params), {**wanted, "fingerprint": mark}, by)
 
 
 def wait(state: StateStore, paths: Paths, run_id: int, timeout: float | None = None) -> Run:
@@ -56,13 +64,21 @@ def wait(state: StateStore, paths: Paths, run_id: int, timeout: float | None = N
         timeout: seconds; None waits for ever.
 
     Raises:
-        BoxError: no such run (exit code 9), or the time is up (exit code 6); the run goes on.
+        BoxError: no such run (exit code 9); it is queued and no supervisor runs (3); or the time is up (6), and the
+            run goes on.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         run = state.runs.get(run_id)
         if run.state.over:
             return run
+        if run.state is RunState.QUEUED and holder(paths) is None:
+            raise BoxError(
+                f"run {run_id} is queued, but the box is not running",
+                why="only a running box starts runs",
+                fix=f"box up --detach   (do not run it: box cancel {run_id})",
+                code=ExitCode.NO_BOX,
+            )
         if deadline is not None and time.monotonic() >= deadline:
             raise BoxError(
                 f"run {run_id} is still {run.state} after {timeout:g} s",
@@ -111,14 +127,14 @@ def _stored(paths: Paths, path: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
-def _check_parameters(path: Path, flow: FlowFile, params: Mapping[str, str]) -> None:
+def _check_parameters(stored: str, flow: FlowFile, params: Mapping[str, str]) -> None:
     known = flow.parameters | flow.configs
     for name in params:
         if flow.complete and name not in known:
             raise BoxError(
                 f"{flow.name} has no parameter {name!r}{nearest(name, known)}",
                 why=f"known: {', '.join(sorted(known)) or 'none'}",
-                fix=f"box run {path.name} --param NAME=VALUE   (see: python {path} run --help)",
+                fix=f"box run {stored} --param NAME=VALUE   (see: python {stored} run --help)",
                 code=ExitCode.USAGE,
             )
 

@@ -25,23 +25,9 @@ def end_all(flow: subprocess.Popen[bytes], spool: Path) -> None:
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             # Again and again, because a task may have been on its way into life at the first look.
-            left = {flow.pid, *_of_run(spool)} if flow.poll() is None else set(_of_run(spool))
+            left = set(processes.marked(spool, "BOXPLAT_SPOOL")) | ({flow.pid} if flow.poll() is None else set())
             if not left:
                 return
             processes.signal_all(left - told, number)
             told |= left
             time.sleep(_STEP)
-
-
-def _of_run(spool: Path) -> list[int]:
-    wanted = f"BOXPLAT_SPOOL={spool}".encode()
-    found = []
-    for pid in processes.pids():
-        try:
-            environ = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:
-            continue
-        # A zombie's environment reads as empty.
-        if wanted in environ.split(b"\0"):
-            found.append(pid)
-    return found

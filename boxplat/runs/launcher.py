@@ -19,7 +19,7 @@ from pathlib import Path
 from boxplat.core import config as settings
 from boxplat.core import processes
 from boxplat.core.errors import BoxError
-from boxplat.core.logs import tail
+from boxplat.core.logs import last_words
 from boxplat.core.model import Run, RunState
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
@@ -55,14 +55,21 @@ def main(run_id: int) -> int:
     state = StateStore.open(paths)
     if not state.runs.claim(run_id, os.getpid(), processes.start_ticks(os.getpid()) or 0.0):
         return 0
-    job = Job(paths, settings.load(paths.config, os.environ), state, state.runs.get(run_id))
-    job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        job = Job(paths, settings.load(paths.config, os.environ), state, state.runs.get(run_id))
+        job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         launch(job, cancelled)
     except BoxError as error:
-        say(str(error))
-        state.runs.update(run_id, event="run.failed", state=RunState.FAILED, ended=time.time(), error=str(error))
+        _failed(state, run_id, str(error))
+    except Exception as error:
+        traceback.print_exc()
+        _failed(state, run_id, f"the launcher met a defect: {type(error).__name__}: {error}")
     return 0
+
+
+def _failed(state: StateStore, run_id: int, error: str) -> None:
+    say(error)
+    state.runs.update(run_id, event="run.failed", state=RunState.FAILED, ended=time.time(), error=error)
 
 
 def launch(job: Job, cancelled: Cancellation) -> None:
@@ -162,8 +169,8 @@ def _final(job: Job, progress: Progress, status: int, cancelled: bool) -> Run:
     close_tasks(job.state, job.run.id, state, ended)
     error = None
     if state is RunState.FAILED:
-        last = [line for line in tail(job.paths.run_log(job.run.id), ERROR_LINES) if line.strip()]
-        error = progress.failure or "\n".join([f"the flow ended with status {status}", *last])
+        said = last_words(job.paths.run_log(job.run.id), ERROR_LINES)
+        error = progress.failure or f"the flow ended with status {status}\n{said}".strip()
     return replace(job.state.runs.get(job.run.id), state=state, ended=ended, exit_code=status, error=error)
 
 

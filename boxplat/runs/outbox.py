@@ -27,11 +27,7 @@ def spool_path(run_dir: Path) -> Path:
 
 def box_identity(state: StateStore) -> str:
     """A random id of this box, made once: run numbers start at 1 in every box."""
-    found = state.meta.get("box.id")
-    if found is None:
-        state.meta.set("box.id", uuid.uuid4().hex)
-        found = state.meta.get("box.id")
-    return str(found)
+    return state.meta.get("box.id") or state.meta.made_once("box.id", uuid.uuid4().hex)
 
 
 class Unsent:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from boxplat.adapters import flows
 from boxplat.adapters.tracking_api import TrackingApi, TrackingRefusedError
+from boxplat.core.environment import user
 from boxplat.core.model import Run, RunState
 from boxplat.runs import batches
 from boxplat.runs.spool import Record
@@ -112,7 +112,7 @@ class Shipment:
             "boxplat.run_id": str(run.id),
             "mlflow.source.name": run.flow,
             "mlflow.source.type": "LOCAL",
-            "mlflow.user": getpass.getuser(),
+            "mlflow.user": user(),
         }
         return api.create(self._experiment, f"{run.name}-{run.id}", run.started or run.created, tags)
 

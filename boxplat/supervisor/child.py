@@ -12,7 +12,7 @@ from pathlib import Path
 from boxplat.core import processes
 from boxplat.core.errors import BoxError
 from boxplat.core.graph import needs, resolve
-from boxplat.core.logs import tail
+from boxplat.core.logs import last_words
 from boxplat.core.model import Service, State
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
@@ -26,6 +26,7 @@ _RUNNING_EVERY = 3.0
 _PROBE_SECONDS = 5.0
 _MISSES = 3
 _SICK_SECONDS = 60.0
+_STEADY_SECONDS = 3.0
 
 
 @dataclass
@@ -105,6 +106,12 @@ class Child:
     @property
     def port(self) -> int | None:
         return self._address.port
+
+    def steady(self, digest: str) -> bool:
+        """Whether a process of this declaration has been healthy for a few seconds."""
+        since = self._backoff.healthy_since
+        ours = self.process is not None and self.process.digest == digest and self.state_now is State.RUNNING
+        return ours and since is not None and time.monotonic() - since > _STEADY_SECONDS
 
     def close(self) -> None:
         """Let go of the listening socket."""
@@ -244,5 +251,5 @@ class Child:
         self._state.services.moved(self.name, state, reason, event, **live)
 
     def _last_words(self) -> str:
-        lines = [line for line in tail(self._paths.service_log(self.name), 40) if line.strip()]
-        return lines[-1].strip() if lines else "it wrote no log"
+        words = last_words(self._paths.service_log(self.name), 40)
+        return words.splitlines()[-1].strip() if words else "it wrote no log"

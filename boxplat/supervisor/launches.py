@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from boxplat.core import processes
-from boxplat.core.logs import tail
+from boxplat.core.logs import last_words
 from boxplat.core.model import Run, RunState
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
@@ -17,38 +18,64 @@ from boxplat.core.state import StateStore
 _CANCEL_SECONDS = 20.0
 
 
-class Launches:
-    """The launcher processes of the runs that are not over. `lost`: one vanished and may have left things unsent."""
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """A launcher that this supervisor has seen alive; `popen` is None for one that an earlier supervisor started."""
 
-    def __init__(self, state: StateStore, paths: Paths, environment: Callable[[], dict[str, str]]) -> None:
+    pid: int
+    ticks: float
+    popen: subprocess.Popen[bytes] | None = None
+
+
+class Launches:
+    """The launcher processes of the runs that are not over, `most` at once.
+
+    `lost` is set when one vanished, which may have left things unsent.
+    """
+
+    def __init__(self, state: StateStore, paths: Paths, environment: Callable[[], dict[str, str]], most: int) -> None:
+        self._most = most
         self._state = state
         self._paths = paths
         self._environment = environment
-        self._started: dict[int, tuple[int, float]] = {}
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._launchers: dict[int, Launcher] = {}
         self._cancelled: dict[int, float] = {}
         self.lost = False
 
+    def adopt(self) -> set[int]:
+        """Go on with the launchers that an earlier supervisor left; returns their pids."""
+        found = [self._find(run) for run in self._state.runs.active()]
+        return {launcher.pid for launcher in found if launcher is not None}
+
     def tick(self, active: list[Run], stopping: bool) -> bool:
-        """One step for every active run. Returns whether any launcher still lives."""
+        """One step for every active run. Returns whether any launcher of one still lives."""
+        self._reap({run.id for run in active})
         busy = False
         for run in active:
-            if run.state is RunState.QUEUED and run.id not in self._started:
-                if not stopping:
-                    self._start(run)
-                    busy = True
-                continue
-            busy = self._tend(run, stopping) or busy
+            launcher = self._find(run)
+            if launcher is not None:
+                busy = self._tend(run, launcher, stopping) or busy
+            elif run.state is RunState.RUNNING:
+                self._vanished(run)
+            elif not stopping and len(self._launchers) < self._most:
+                self._start(run)
+                busy = True
         return busy
 
-    def known(self) -> set[int]:
-        """Pids of launchers that are recorded and alive, an earlier supervisor's included."""
-        found = set()
-        for run in self._state.runs.active():
-            pid, ticks = self._identity(run)
-            if processes.alive(pid, ticks):
-                found.add(pid)
-        return {pid for pid in found if pid is not None}
+    def _find(self, run: Run) -> Launcher | None:
+        if run.id not in self._launchers and run.pid is not None:
+            ticks = self._state.runs.pid_started(run.id)
+            if ticks is not None and processes.alive(run.pid, ticks):
+                self._launchers[run.id] = Launcher(run.pid, ticks)
+        return self._launchers.get(run.id)
+
+    def _reap(self, active: set[int]) -> None:
+        """Forget the launchers of runs that are over, once they have ended: until then they would be zombies."""
+        for run_id in self._launchers.keys() - active:
+            popen = self._launchers[run_id].popen
+            if popen is None or popen.poll() is not None:
+                del self._launchers[run_id]
+                self._cancelled.pop(run_id, None)
 
     def _start(self, run: Run) -> None:
         folder = self._paths.run_dir(run.id)
@@ -56,45 +83,34 @@ class Launches:
         argv = [sys.executable, "-m", "boxplat.runs.launcher", str(run.id)]
         env = self._environment() | {"BOXPLAT_RUN_ID": str(run.id)}
         popen = processes.spawn(argv, env, self._paths.root, self._paths.run_log(run.id))
-        self._started[run.id] = (popen.pid, processes.start_ticks(popen.pid) or 0.0)
-        self._children[run.id] = popen
+        self._launchers[run.id] = Launcher(popen.pid, processes.start_ticks(popen.pid) or 0.0, popen)
 
-    def _identity(self, run: Run) -> tuple[int | None, float | None]:
-        if run.id in self._started:
-            return self._started[run.id]
-        return run.pid, self._state.runs.pid_started(run.id)
-
-    def _tend(self, run: Run, stopping: bool) -> bool:
-        pid, ticks = self._identity(run)
-        popen = self._children.get(run.id)
-        if popen is not None:
-            popen.poll()
-        if not processes.alive(pid, ticks):
-            self._vanished(run, pid)
+    def _tend(self, run: Run, launcher: Launcher, stopping: bool) -> bool:
+        if launcher.popen is not None:
+            launcher.popen.poll()
+        if not processes.alive(launcher.pid, launcher.ticks):
+            # What it started itself must not outlive it. Only now: later the number may be somebody else's.
+            processes.signal_group(launcher.pid, signal.SIGKILL)
+            del self._launchers[run.id]
+            # One that was stopped before it had claimed its run leaves it in the queue, for the next `box up`.
+            if run.state is RunState.RUNNING or not stopping:
+                self._vanished(run)
             return False
-        assert pid is not None
         if run.cancel_requested or stopping:
             now = time.monotonic()
             first = self._cancelled.setdefault(run.id, now)
             if first == now:
-                processes.signal_all([pid], signal.SIGTERM)
+                processes.signal_all([launcher.pid], signal.SIGTERM)
             elif now - first > _CANCEL_SECONDS:
-                processes.signal_group(pid, signal.SIGKILL)
+                processes.signal_group(launcher.pid, signal.SIGKILL)
         return True
 
-    def _vanished(self, run: Run, pid: int | None) -> None:
+    def _vanished(self, run: Run) -> None:
         """The launcher is gone; if it left no verdict (it may have, since `run` was read), give one."""
         self.lost = True
-        self._started.pop(run.id, None)
-        self._children.pop(run.id, None)
-        if pid is not None:
-            processes.signal_group(pid, signal.SIGKILL)
-        words = [line for line in tail(self._paths.run_log(run.id), 5) if line.strip()]
         why = "the launcher was killed" if run.state is RunState.RUNNING else "the launcher could not start"
+        state = RunState.CANCELLED if run.cancel_requested else RunState.FAILED
+        words = last_words(self._paths.run_log(run.id), 5)
         self._state.runs.update(
-            run.id,
-            event="run.failed",
-            state=RunState.FAILED.value,
-            ended=time.time(),
-            error="\n".join([why, *words]),
+            run.id, event=f"run.{state}", state=state, ended=time.time(), error=f"{why}\n{words}".strip()
         )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import getpass
 import json
 import os
 import time
 from pathlib import Path
 from typing import TextIO
 
+from boxplat.core.environment import user
 from boxplat.core.model import Supervisor
 from boxplat.core.paths import Paths
 from boxplat.core.processes import memory
@@ -40,7 +40,7 @@ class Lock:
             return False
         self._file = os.fdopen(descriptor, "r+")
         self._file.truncate(0)
-        json.dump({"pid": os.getpid(), "started": time.time(), "by": getpass.getuser()}, self._file)
+        json.dump({"pid": os.getpid(), "started": time.time(), "by": user()}, self._file)
         self._file.flush()
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -42,11 +43,12 @@ class Loop:
         self._state = state
         self._probes = Probes()
         self._children: dict[str, Child] = {}
-        self._launches = Launches(state, paths, self._environment)
+        self._launches = Launches(state, paths, self._environment, config.run.max_runs or len(os.sched_getaffinity(0)))
         self._stop = threading.Event()
         self._resend: subprocess.Popen[bytes] | None = None
         self._tracking_was = State.STOPPED
         self._next_rotation = 0.0
+        self._settled: dict[str, str] = {}
         self._seen: tuple[int, int] | None = None
         self._wanted: dict[str, Wanted] = {}
         self._order: list[str] = []
@@ -63,10 +65,9 @@ class Loop:
                 self._tick(stopping=False)
             except Exception:
                 # A full disk or a defect must not take the services down with it: say so, and try again.
-                traceback.print_exc()
+                _tell()
                 self._stop.wait(_PAUSE_AFTER_ERROR)
         self._wind_down()
-        self._state.events.append("supervisor", "supervisor.stopped", {"pid": os.getpid()})
 
     def _environment(self) -> dict[str, str]:
         tracking = self._children.get("tracking")
@@ -82,7 +83,7 @@ class Loop:
             if not child.adopt(wanted) and wanted.state is not State.STOPPED:
                 gone = {"pid": None, "pid_started": None, "running_digest": None}
                 self._state.services.moved(wanted.service.name, State.STOPPED, "", None, **gone)
-        kept = {child.process.pid for child in self._children.values() if child.process} | self._launches.known()
+        kept = {child.process.pid for child in self._children.values() if child.process} | self._launches.adopt()
         ended = sweep(self._paths, kept)
         if ended:
             self._state.events.append("supervisor", "supervisor.cleaned", {"pids": ended})
@@ -109,10 +110,19 @@ class Loop:
         for name in removed:
             if self._children[name].process is None:
                 del self._children[name]
+        self._settle(wanted)
         busy = self._launches.tick(self._active, stopping)
         self._send_missed()
         self._rotate_logs()
         return busy or any(child.process is not None for child in self._children.values())
+
+    def _settle(self, wanted: dict[str, Wanted]) -> None:
+        """A release that serves is live, also when the deploy that started it was killed before it could say so."""
+        for name, row in wanted.items():
+            number = row.service.env.get("BOXPLAT_RELEASE", "")
+            if number.isdigit() and self._settled.get(name) != number and self._child(name).steady(row.digest):
+                self._state.releases.serve(name, int(number), "supervisor")
+                self._settled[name] = number
 
     def _read(self) -> dict[str, Wanted]:
         """What is wanted; read again only when something was written."""
@@ -169,20 +179,43 @@ class Loop:
     def _rotate_logs(self) -> None:
         now = time.monotonic()
         if now >= self._next_rotation:
+            self._check_database()
             self._next_rotation = now + _ROTATE_EVERY
             for log in [*self._paths.logs.glob("*.log"), *self._paths.runs.glob("*/run.log")]:
                 rotate(log)
+
+    def _check_database(self) -> None:
+        """A state file that was moved away or deleted: nobody can reach us any more, so end in good order."""
+        if not self._state.database.in_place():
+            print(f"{self._paths.database} is gone or another file now: this supervisor ends", flush=True)
+            self._stop.set()
 
     # -- the end -------------------------------------------------------------------------------------------------
 
     def _wind_down(self) -> None:
         """Stop everything, dependents first, and whatever is left of the box at the end."""
-        while self._tick(stopping=True):
-            time.sleep(TICK / 2)
+        try:
+            # A signal came without `box down`: who types `box up` now must wait for our end.
+            self._state.meta.set(WANTED, "down")
+            while self._tick(stopping=True):
+                time.sleep(TICK / 2)
+        except Exception:
+            # A full disk must not keep the processes alive: the sweep below needs no state.
+            _tell()
         for child in self._children.values():
             child.close()
         self._probes.close()
         sweep(self._paths, set())
+        try:
+            self._state.events.append("supervisor", "supervisor.stopped", {"pid": os.getpid()})
+        except BoxError:
+            _tell()
+
+
+def _tell() -> None:
+    """The defect at hand into our log, which may be on the full disk that is the cause."""
+    with contextlib.suppress(OSError, ValueError):
+        traceback.print_exc()
 
 
 def _order(services: list[Service]) -> list[str]:

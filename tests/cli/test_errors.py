@@ -78,10 +78,15 @@ def test_an_error_is_json_too(tmp_path: Path) -> None:
     assert {"error", "why", "fix", "log"} <= told.keys()
 
 
-@pytest.mark.parametrize("data", ["{", "@no-such-file.json", "@/dev/null"])
+@pytest.mark.parametrize("data", ["{", "@/dev/null", "[" * 100_000])
 def test_input_that_is_no_json(box_command: Command, data: str) -> None:
     done = box_command("predict", "delay", data)
     assert done.returncode == ExitCode.USAGE and four_parts(done.stderr) and "JSON" in done.stderr
+
+
+def test_a_file_that_does_not_exist(box_command: Command) -> None:
+    done = box_command("predict", "delay", "@no-such-file.json")
+    assert done.returncode == ExitCode.NOT_FOUND and four_parts(done.stderr) and "no-such-file.json" in done.stderr
 
 
 def test_a_parameter_without_a_value(box_command: Command) -> None:

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from boxplat import Box
+from boxplat.core.config import Config
+from boxplat.core.environment import child_environment
 from boxplat.core.errors import ExitCode
+from boxplat.core.paths import Paths
 from tests.cli.test_errors import four_parts
 from tests.conftest import run_box
 
@@ -36,6 +39,15 @@ def test_a_run_with_a_parameter_is_waited_for_and_recorded(live_box: Path) -> No
     assert [task["step"] for task in shown["tasks"]] == ["start", "end"]
     lines = run_box(live_box, "logs", str(run["id"]), "--step", "end").stdout.splitlines()
     assert lines and all("/end/" in line for line in lines)
+
+
+def test_the_users_own_metaflow_settings_stay_out(live_box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METAFLOW_PROFILE", "work")
+    monkeypatch.setenv("METAFLOW_DEFAULT_DATASTORE", "s3")
+    env = child_environment(Paths(live_box), Config())
+    command = [sys.executable, "flows/adds.py", "--no-pylint", "run"]
+    done = subprocess.run(command, cwd=live_box, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_once_does_no_work_twice_but_sees_a_change(live_box: Path) -> None:

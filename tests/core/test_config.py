@@ -56,7 +56,10 @@ def test_no_file_means_defaults(tmp_path: Path) -> None:
         ("[tracking]\nport = 'high'\n", ["tracking.port", "whole number", "'high'"]),
         ("[tracking]\nport = 70000\n", ["tracking.port", "65535"]),
         ("[tracking]\nport = true\n", ["tracking.port", "whole number"]),
+        ("[run]\nmax_workers = -3\n", ["run.max_workers", "0 or more"]),
         ("tracking = 3\n", ["tracking", "table"]),
+        ("endpoints = 5\n", ["endpoints", "table"]),
+        ("services = 'web'\n", ["services", "table"]),
         ("[services.web]\ncommand = 'ls'\n", ["services.web.command", "list of texts"]),
         ("[services.'a b']\ncommand = ['ls']\n", ["'a b'", "letters"]),
         ("[project\n", ["cannot read"]),
@@ -68,6 +71,13 @@ def test_a_mistake_names_the_file_the_key_and_the_nearest_one(tmp_path: Path, te
         load(path, {})
     assert caught.value.code is ExitCode.USAGE
     assert all(word in str(caught.value) for word in [*words, str(path)])
+
+
+@pytest.mark.parametrize(("text", "value"), [("", "--5"), ("", "²"), ("", "five"), ("tracking = 5", "1")])
+def test_a_bad_variable_or_a_variable_over_a_bad_file_is_a_usage_error(tmp_path: Path, text: str, value: str) -> None:
+    with pytest.raises(BoxError, match="tracking") as caught:
+        load(write(tmp_path, text), {"BOXPLAT_TRACKING_PORT": value})
+    assert caught.value.code is ExitCode.USAGE
 
 
 @given(st.binary(max_size=200))

@@ -55,6 +55,12 @@ def test_a_run_that_is_over_stays_over(state: StateStore) -> None:
     assert kinds == ["run.queued", "run.started", "run.cancelled"]
 
 
+def test_a_state_made_afresh_never_hands_out_a_number_whose_folder_is_there(state: StateStore, project: Path) -> None:
+    Paths(project).run_dir(41).mkdir()
+    assert state.runs.add("flows/a.py", "A", {}).id == 42
+    assert state.runs.add("flows/a.py", "A", {}).id == 43
+
+
 def test_cancelling_a_queued_run_ends_it_at_once(state: StateStore) -> None:
     run = state.runs.add("flows/a.py", "A", {})
     state.runs.request_cancel(run.id, "me")
@@ -151,6 +157,15 @@ def test_a_page_of_garbage_inside_is_explained(state: StateStore, project: Path)
     path.write_bytes(data)
     with pytest.raises(BoxError, match="cannot be read"):
         StateStore.open(Paths(project)).events.all(limit=5000)
+
+
+@pytest.mark.parametrize("sign", ["%", "?", "$"])
+def test_a_path_that_the_tools_would_misread_is_refused(tmp_path: Path, sign: str) -> None:
+    root = tmp_path / f"a{sign}20b"
+    root.mkdir()
+    with pytest.raises(BoxError, match="the path of the project") as caught:
+        StateStore.open(Paths(root))
+    assert caught.value.code is ExitCode.USAGE and list(root.iterdir()) == []
 
 
 def test_a_newer_file_is_refused(state: StateStore, project: Path) -> None:

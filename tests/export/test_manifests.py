@@ -35,6 +35,7 @@ Documents = Mapping[str, Any]
 LOCAL_ONLY = {
     "BOXPLAT_BOX", "BENTOML_HOME", "METAFLOW_HOME", "METAFLOW_DATASTORE_SYSROOT_LOCAL", "METAFLOW_CARD_LOCALROOT",
     "METAFLOW_CLIENT_CACHE_PATH", "NO_PROXY", "no_proxy",
+    "METAFLOW_DEFAULT_DATASTORE", "METAFLOW_DEFAULT_METADATA",
 }  # fmt: skip
 CLUSTER_ONLY = {"HOME", "FEAST_FS_YAML_FILE_PATH", "FEAST_REGISTRY_URL", "FEAST_ONLINE_STORE"}
 
@@ -232,6 +233,18 @@ def test_no_secret_has_a_value(documents: Documents) -> None:
     env = _env(_main(documents["Deployment/tracking"]))
     assert env["_MLFLOW_SERVER_FILE_STORE"] == {"secretKeyRef": {"name": "database", "key": "tracking-url"}}
     assert "sqlite" not in json.dumps(documents["Deployment/tracking"])
+
+
+def test_a_value_that_looks_secret_stays_out_and_its_key_is_asked_for(gathered: ExportInput) -> None:
+    endpoint = next(service for service in gathered.services if service.kind == "endpoint")
+    changed = replace(endpoint, env={**endpoint.env, "PARTNER_API_KEY": "hunter2", "MODE": "fast"})
+    services = tuple(changed if service is endpoint else service for service in gathered.services)
+    files = {file.path: file.text for file in render(replace(gathered, services=services)).files}
+    assert not [path for path, text in files.items() if "hunter2" in text]
+    lock = json.loads(files["export.lock.json"])
+    assert lock["secrets"][endpoint.name] == ["PARTNER_API_KEY"] and "PARTNER_API_KEY" in files["README.md"]
+    pod = files[f"base/{endpoint.name}/deployment-{endpoint.name}.yaml"]
+    assert "secretKeyRef" in pod and "fast" in pod
 
 
 def test_tracking_is_called_only_by_its_names(documents: Documents) -> None:

@@ -37,7 +37,8 @@ def refused(queue: Any, *args: Any, **options: Any) -> BoxError:
 def test_queues_the_class_name_and_only_given_options(queue: Any, project: Path) -> None:
     run = queue(str(project / "flows" / "tiny.py"), {"count": "2"}, resume=None, tags=[], max_workers=3)
     assert (run.flow, run.name, run.state) == ("flows/tiny.py", "TinyFlow", RunState.QUEUED)
-    assert (run.params, run.options) == ({"count": "2"}, {"max_workers": 3})
+    assert (run.params, run.options["max_workers"]) == ({"count": "2"}, 3)
+    assert run.options.keys() == {"max_workers", "fingerprint"}
 
 
 def test_a_missing_file_names_the_nearest(queue: Any, state: StateStore) -> None:
@@ -90,6 +91,10 @@ def test_resuming_an_unknown_run(queue: Any) -> None:
 
 def test_waiting_is_bounded(queue: Any, state: StateStore, project: Path) -> None:
     run = queue()
+    with pytest.raises(BoxError) as caught:
+        wait(state, Paths(project), run.id, timeout=0.0)
+    assert caught.value.code == ExitCode.NO_BOX, "nobody is there to start it"
+    assert state.runs.claim(run.id, 1, 1.0)
     with pytest.raises(BoxError) as caught:
         wait(state, Paths(project), run.id, timeout=0.0)
     assert caught.value.code == ExitCode.TIMED_OUT

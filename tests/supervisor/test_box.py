@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -19,10 +20,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from boxplat.core import processes
-from boxplat.core.model import Service, State
+from boxplat.core.model import RunState, Service, State
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.supervisor.lock import holder
@@ -268,6 +270,33 @@ def test_a_program_that_does_not_exist_fails_with_its_name(rig: Rig) -> None:
     assert "no-such-program" in rig.until_state("ghost", State.FAILED).reason
 
 
+def test_a_launcher_of_long_ago_costs_no_stranger_his_life(rig: Rig) -> None:
+    """After a restart of the machine the number in the state may be any process's."""
+    run = rig.state.runs.add("flows/a.py", "A", {})
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as stranger:
+        assert rig.state.runs.claim(run.id, stranger.pid, 1.0)
+        rig.start()
+        until(lambda: rig.state.runs.get(run.id).state is RunState.FAILED)
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_launchers_leave_no_zombies(rig: Rig) -> None:
+    rig.start()
+    runs = [rig.state.runs.add("flows/none.py", "A", {}) for _ in range(2)]
+    until(lambda: all(rig.state.runs.get(run.id).state.over for run in runs))
+    supervisor = psutil.Process(rig.supervisors[-1].pid)
+    until(lambda: supervisor.children() == [], lambda: str(supervisor.children()))
+
+
+def test_endpoints_of_a_dead_supervisor_are_not_said_to_run(rig: Rig, project: Path) -> None:
+    rig.state.releases.add("web", "web:1", None, None, None, "sha256:0", "test")
+    rig.state.services.declare(Service("web", ("true",), kind="endpoint"), True, "test")
+    rig.state.services.moved("web", State.RUNNING, pid=1, port=1)
+    shown = json.loads(run_box(project, "status", "--json").stdout)["endpoints"][0]
+    assert (shown["state"], shown["url"]) == ("stopped", None)
+
+
 def test_status_tells_of_a_dead_supervisor(rig: Rig, project: Path) -> None:
     rig.declare("web")
     rig.start()
@@ -277,3 +306,60 @@ def test_status_tells_of_a_dead_supervisor(rig: Rig, project: Path) -> None:
     shown = json.loads(done.stdout)
     assert done.returncode == 3 and shown["supervisor"] is None and shown["schema_version"] == 1
     assert shown["services"][0]["state"] == "stopped" and "takes over" in shown["services"][0]["reason"]
+
+
+def test_a_damaged_state_file_does_not_keep_a_box_from_stopping(rig: Rig, project: Path) -> None:
+    rig.declare("web")
+    rig.start()
+    rig.until_state("web", State.RUNNING)
+    rig.state.close()
+    database = rig.paths.database
+    for path in (database, database.with_name("box.db-wal"), database.with_name("box.db-shm")):
+        path.rename(path.with_suffix(path.suffix + ".aside"))
+    database.write_bytes(b"garbage" * 1000)
+    done = run_box(project, "down")
+    assert done.returncode == 0 and processes.marked(rig.paths.state) == []
+    assert database.read_bytes() == b"garbage" * 1000
+    database.unlink()
+
+
+def test_a_supervisor_ends_when_its_state_file_is_gone(rig: Rig) -> None:
+    rig.declare("web")
+    rig.start()
+    rig.until_state("web", State.RUNNING)
+    rig.state.close()
+    rig.paths.database.rename(rig.paths.database.with_name("elsewhere"))
+    rig.supervisors[-1].wait(30)
+    assert processes.marked(rig.paths.state) == []
+
+
+def test_up_right_after_a_signal_waits_for_the_end_and_starts_afresh(rig: Rig) -> None:
+    rig.declare("web", stop_seconds=2.0)
+    rig.start()
+    rig.until_state("web", State.RUNNING)
+    rig.supervisors[-1].send_signal(signal.SIGTERM)
+    until(lambda: rig.state.meta.get("box.wanted") == "down")
+    rig.supervisors[-1].wait(30)
+    assert rig.status("web").state is State.STOPPED
+
+
+def test_a_release_that_serves_is_live_though_its_deploy_was_killed(rig: Rig) -> None:
+    for _ in range(2):
+        rig.state.releases.add("echo", "bento", None, None, None, "env", "test")
+    rig.state.releases.serve("echo", 1, "test")
+    rig.declare("echo", kind="endpoint", env={"BOXPLAT_RELEASE": "2"})
+    rig.start()
+    until(lambda: rig.state.releases.traffic("echo") == {2: 100})
+    assert [release.state for release in rig.state.releases.all("echo")] == ["live", "retired"]
+
+
+def test_a_supervisor_that_cannot_write_any_more_still_ends_with_nothing_left(rig: Rig, project: Path) -> None:
+    """As on a full disk: from here on the kernel refuses every write of the supervisor to a file."""
+    rig.declare("web")
+    rig.start()
+    before = rig.until_state("web", State.RUNNING)
+    resource.prlimit(rig.supervisors[-1].pid, resource.RLIMIT_FSIZE, (0, 0))
+    os.kill(before.pid, signal.SIGKILL)
+    done = run_box(project, "down")
+    assert done.returncode == 0 and processes.marked(rig.paths.state) == []
+    assert rig.supervisors[-1].wait(30) == 0

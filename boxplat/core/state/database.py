@@ -79,6 +79,8 @@ class Database:
         self._commits = 0
         with self._explained():
             self._migrate()
+        opened = path.stat()
+        self._file = (opened.st_dev, opened.st_ino)
 
     def _connect(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -133,6 +135,14 @@ class Database:
         """Differs from the one before when anybody has committed since: another connection, or this object."""
         with self._explained():
             return int(self._connect().execute("pragma data_version").fetchone()[0]), self._commits
+
+    def in_place(self) -> bool:
+        """Whether the file is still the one that was opened, and not deleted, moved away or replaced."""
+        try:
+            now = self.path.stat()
+        except OSError:
+            return False
+        return (now.st_dev, now.st_ino) == self._file
 
     def _migrate(self) -> None:
         connection = self._connect()

@@ -16,6 +16,12 @@ class Meta:
             row = db.execute("select value from meta where key = ?", (key,)).fetchone()
             return str(row["value"]) if row else None
 
+    def made_once(self, key: str, value: str) -> str:
+        """The text that is stored; `value` becomes it where there is none, whoever else asks at the same time."""
+        with self._database.write() as tx:
+            tx.execute("insert or ignore into meta (key, value) values (?, ?)", (key, value))
+            return str(tx.execute("select value from meta where key = ?", (key,)).fetchone()["value"])
+
     def set(self, key: str, value: str | None) -> None:
         """Store a text; None removes the key."""
         with self._database.write() as tx:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from boxplat.core.model import Release
-from boxplat.core.state.database import Database
+from boxplat.core.state.database import Database, Transaction
 
 
 class Releases:
@@ -54,8 +54,26 @@ class Releases:
     def set_state(self, endpoint: str, number: int, state: str, by: str) -> None:
         """Move a release through created, live, retired or failed."""
         with self._database.write() as tx:
-            tx.execute("update release set state = ? where endpoint = ? and number = ?", (state, endpoint, number))
-            tx.event(endpoint, f"release.{state}", {"number": number, "by": by})
+            _mark(tx, endpoint, number, state, by)
+
+    def serve(self, endpoint: str, number: int | None, by: str) -> None:
+        """Send every request to one release (None: none anywhere) and retire what was live, all at once."""
+        with self._database.write() as tx:
+            weights = tx.execute("select number, weight from traffic where endpoint = ?", (endpoint,)).fetchall()
+            live = tx.execute(
+                "select number from release where endpoint = ? and state = 'live'", (endpoint,)
+            ).fetchall()
+            wanted = {} if number is None else {number: 100}
+            if {row["number"]: row["weight"] for row in weights} == wanted and {row["number"] for row in live} == {
+                *wanted
+            }:
+                return
+            _route(tx, endpoint, wanted, by)
+            for row in live:
+                if row["number"] != number:
+                    _mark(tx, endpoint, row["number"], "retired", by)
+            if number is not None:
+                _mark(tx, endpoint, number, "live", by)
 
     def traffic(self, endpoint: str) -> dict[int, int]:
         """Percent of the requests by release number."""
@@ -66,12 +84,19 @@ class Releases:
     def set_traffic(self, endpoint: str, weights: Mapping[int, int], by: str) -> None:
         """Send the endpoint's requests to these releases (percent; an empty mapping sends none anywhere)."""
         with self._database.write() as tx:
-            tx.execute("delete from traffic where endpoint = ?", (endpoint,))
-            for number, weight in weights.items():
-                tx.execute(
-                    "insert into traffic (endpoint, number, weight) values (?, ?, ?)", (endpoint, number, weight)
-                )
-            tx.event(endpoint, "endpoint.traffic", {"weights": dict(weights), "by": by})
+            _route(tx, endpoint, weights, by)
+
+
+def _mark(tx: Transaction, endpoint: str, number: int, state: str, by: str) -> None:
+    tx.execute("update release set state = ? where endpoint = ? and number = ?", (state, endpoint, number))
+    tx.event(endpoint, f"release.{state}", {"number": number, "by": by})
+
+
+def _route(tx: Transaction, endpoint: str, weights: Mapping[int, int], by: str) -> None:
+    tx.execute("delete from traffic where endpoint = ?", (endpoint,))
+    for number, weight in weights.items():
+        tx.execute("insert into traffic (endpoint, number, weight) values (?, ?, ?)", (endpoint, number, weight))
+    tx.event(endpoint, "endpoint.traffic", {"weights": dict(weights), "by": by})
 
 
 def _release(row: sqlite3.Row) -> Release:

@@ -36,10 +36,13 @@ class Runs:
             name: the flow's class name.
             options: what else the launcher needs (resume, max_workers, tags…).
         """
+        # A state file that was started afresh must not hand out the number of a run whose folder is still there.
+        used = max((int(folder.name) for folder in self._paths.runs.iterdir() if folder.name.isdecimal()), default=0)
         with self._database.write() as tx:
             cursor = tx.execute(
-                "insert into run (flow, name, state, params, options, created) values (?, ?, 'queued', ?, ?, ?)",
-                (flow, name, json.dumps(dict(params)), json.dumps(dict(options or {})), time.time()),
+                "insert into run (id, flow, name, state, params, options, created) "
+                "values ((select max(coalesce(max(id), 0), ?) + 1 from run), ?, ?, 'queued', ?, ?, ?)",
+                (used, flow, name, json.dumps(dict(params)), json.dumps(dict(options or {})), time.time()),
             )
             run_id = int(cursor.lastrowid or 0)
             tx.event(f"run/{run_id}", "run.queued", {"flow": flow, "params": dict(params), "by": by})
