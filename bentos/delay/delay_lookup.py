@@ -29,8 +29,8 @@ def unknown(i: int, field: str, message: str) -> ValidationError:
 
 @dataclass(frozen=True)
 class Looked:
-    """N flights: `values` by feature [N] (None where missing or stale), `ages` minutes by view [N] (None: no row),
-    `as_of` [N]."""
+    """N flights: `values` by feature [N] (None where missing or stale), `ages` minutes by view [N] (None: no row;
+    negative: a row that was not known yet), `as_of` [N]."""
 
     values: dict[str, list[Any]]
     ages: dict[str, list[int | None]]
@@ -76,7 +76,7 @@ class OnlineFeatures:
         _refuse_unknown(flights, ages)
         values = {
             column: [
-                value if age is not None and age <= view["ttl_minutes"] else None
+                value if age is not None and 0 <= age <= view["ttl_minutes"] else None
                 for value, age in zip(found[column], ages[name], strict=True)
             ]
             for name, view in self.views.items()

@@ -62,7 +62,7 @@ def _prediction(
         late=probability >= spec["threshold"],  # type: ignore[operator]
         feature_age_minutes=ages,
         stale=[view for view, age in ages.items() if age is not None and age > life[view]],
-        missing=[view for view, age in ages.items() if age is None],
+        missing=[view for view, age in ages.items() if age is None or age < 0],
         explanation=why,
     )
 

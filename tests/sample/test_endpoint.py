@@ -69,6 +69,15 @@ def test_old_weather_is_missing_and_flagged(endpoint: str, example: dict[str, An
     assert abs(one_minute_more["probability"] - at_three_hours["probability"]) > 1e-4
 
 
+def test_what_was_not_known_yet_is_not_used(endpoint: str, example: dict[str, Any]) -> None:
+    """The store holds the values of 22:00 UTC; asked as of an hour before, the weather of 22:00 lies in the future."""
+    first = ask(endpoint, {**example, "as_of": "2013-12-30T21:00:00Z"})[1]["predictions"][0]
+    assert first["feature_age_minutes"]["origin_weather"] == -60
+    assert "origin_weather" in first["missing"] and first["stale"] == []
+    weather = {part["feature"] for part in first["explanation"]["top"] if part["value"] is not None}
+    assert not weather & {"temp", "precip", "visib", "humid"}
+
+
 def test_a_thousand_flights_and_no_more(endpoint: str, example: dict[str, Any]) -> None:
     many = {"flights": (example["flights"] * 201)[:1000]}
     status, answer = ask(endpoint, many)
