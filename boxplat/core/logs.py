@@ -33,7 +33,7 @@ def last_words(path: Path, lines: int) -> str:
 
 
 def follow(path: Path, offset: int, wait: Callable[[], bool]) -> Iterator[str]:
-    """Lines as they are appended after `offset` bytes; a truncated file is read from its new beginning.
+    """Lines as they are appended after `offset` bytes, across a rotation: the rest of `path.1`, then the new file.
 
     Args:
         wait: called whenever the end is reached; returns False to stop (after one last look).
@@ -42,7 +42,9 @@ def follow(path: Path, offset: int, wait: Callable[[], bool]) -> Iterator[str]:
     while True:
         size = path.stat().st_size if path.exists() else 0
         if size < offset:
-            offset, rest = 0, b""
+            *whole, rest = (rest + _from(path.with_name(f"{path.name}.1"), offset)).split(b"\n")
+            yield from (line.decode(errors="replace") for line in whole)
+            offset = 0
         if size > offset:
             with path.open("rb") as file:
                 file.seek(offset)
@@ -58,6 +60,15 @@ def follow(path: Path, offset: int, wait: Callable[[], bool]) -> Iterator[str]:
         yield rest.decode(errors="replace")
 
 
+def _from(path: Path, offset: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read()
+    except OSError:
+        return b""
+
+
 def rotate(path: Path, max_bytes: int = MAX_BYTES, keep: int = KEEP) -> bool:
     """Move a log that has grown over `max_bytes` aside as `path.1` (… `path.keep`). Returns whether it did.
 
@@ -70,7 +81,9 @@ def rotate(path: Path, max_bytes: int = MAX_BYTES, keep: int = KEEP) -> bool:
         if older.exists():
             older.replace(path.with_name(f"{path.name}.{number + 1}"))
     first = path.with_name(f"{path.name}.1")
-    shutil.copyfile(path, first)
-    first.chmod(0o600)
+    with path.open("rb") as source, open(os.open(first, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as target:
+        shutil.copyfileobj(source, target)
+        # What was written while the first copy ran: that took long, this does not.
+        shutil.copyfileobj(source, target)
     os.truncate(path, 0)
     return True

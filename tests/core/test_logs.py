@@ -46,6 +46,26 @@ def start_over(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+def test_follow_loses_no_line_that_a_rotation_moved_away(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    path.write_text("one\ntwo\nthr")
+
+    def turn() -> None:
+        append(path, "ee\nfour\n")
+        assert rotate(path, max_bytes=5)
+        append(path, "five\n")
+
+    script = iter([lambda: None, turn])
+
+    def wait() -> bool:
+        step = next(script, None)
+        if step:
+            step()
+        return step is not None
+
+    assert list(follow(path, 4, wait)) == ["two", "three", "four", "five"]
+
+
 def test_rotation_keeps_the_newest_and_the_writers_descriptor(tmp_path: Path) -> None:
     path = tmp_path / "x.log"
     with path.open("a") as writer:
