@@ -9,7 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import DataTable, Footer, Input
 
 from boxplat.core.errors import BoxError
 from boxplat.core.model import Snapshot
@@ -57,11 +57,10 @@ class BoxScreen(Screen[None]):
 
     def body(self) -> ComposeResult:
         """What is between the bars."""
-        raise NotImplementedError
+        yield from ()
 
     def show(self, snapshot: Snapshot) -> None:
         """Follow the snapshot."""
-        raise NotImplementedError
 
     def read(self) -> None:
         """What else to read for this screen. Runs in the reading thread: it may post messages and touch no widget."""
@@ -184,3 +183,23 @@ class BoxScreen(Screen[None]):
     def action_copy_command(self) -> None:
         if found := self.subject():
             self.box_app.copy(found[1].text)
+
+
+class SubjectScreen(BoxScreen):
+    """Rows about services, runs and endpoints: Enter goes to the one under the cursor, `l` opens its log."""
+
+    def under_cursor(self) -> str | None:
+        """What the row is about, as in `box logs SUBJECT`."""
+        return None
+
+    @on(DataTable.RowSelected)
+    def _row_selected(self) -> None:
+        self.action_open()
+
+    def action_open(self) -> None:
+        if found := self.under_cursor():
+            self.box_app.visit(found)
+
+    def action_log(self) -> None:
+        if found := self.under_cursor():
+            self.box_app.open_log(found)

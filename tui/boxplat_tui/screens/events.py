@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
 
 from boxplat.core.model import Snapshot
 from boxplat_tui import commands
 from boxplat_tui.commands import Command
 from boxplat_tui.screens import rows
-from boxplat_tui.screens.base import BoxScreen
+from boxplat_tui.screens.base import BoxScreen, SubjectScreen
 from boxplat_tui.widgets.logpane import LogPane
 from boxplat_tui.widgets.table import Listing
 
 
-class EventsScreen(BoxScreen):
+class EventsScreen(SubjectScreen):
     """What happened, the newest first."""
 
     MODE = "events"
@@ -42,25 +40,13 @@ class EventsScreen(BoxScreen):
     def trail(self) -> str:
         return "following" if self.following else ""
 
-    def _subject(self) -> str | None:
+    def under_cursor(self) -> str | None:
         key = self.query_one(Listing).table.selected
         return self.box_app.subject_of(int(key)) if key else None
 
     def subject(self) -> tuple[str, Command] | None:
-        found = self._subject()
+        found = self.under_cursor()
         return (found, commands.events()) if found else None
-
-    @on(DataTable.RowSelected)
-    def _row_selected(self) -> None:
-        self.action_open()
-
-    def action_open(self) -> None:
-        if found := self._subject():
-            self.box_app.visit(found)
-
-    def action_log(self) -> None:
-        if found := self._subject():
-            self.box_app.open_log(found)
 
     def action_follow(self) -> None:
         self.following = not self.following

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import DataTable
 
 from boxplat.core.model import Snapshot
 from boxplat_tui import commands
@@ -18,7 +16,7 @@ from boxplat_tui.commands import Command
 from boxplat_tui.glyphs import Cell
 from boxplat_tui.lines import clean
 from boxplat_tui.screens import rows
-from boxplat_tui.screens.base import BoxScreen
+from boxplat_tui.screens.base import SubjectScreen
 from boxplat_tui.widgets.bars import Line, assemble
 from boxplat_tui.widgets.gpus import strip
 from boxplat_tui.widgets.table import Listing, LiveTable
@@ -27,7 +25,7 @@ MOST_ADVICE = 4
 RECENT = 40
 
 
-class OverviewScreen(BoxScreen):
+class OverviewScreen(SubjectScreen):
     """Services, devices, the last runs and events."""
 
     MODE = "overview"
@@ -85,7 +83,7 @@ class OverviewScreen(BoxScreen):
             return None
         return str(table.parent.id), table.selected
 
-    def _subject(self) -> str | None:
+    def under_cursor(self) -> str | None:
         """What is under the cursor, as in `box logs SUBJECT`."""
         match self._current():
             case ("events", key):
@@ -95,20 +93,8 @@ class OverviewScreen(BoxScreen):
         return None
 
     def subject(self) -> tuple[str, Command] | None:
-        found = self._subject()
+        found = self.under_cursor()
         return (found, commands.logs(found)) if found else None
-
-    @on(DataTable.RowSelected)
-    def _row_selected(self) -> None:
-        self.action_open()
-
-    def action_open(self) -> None:
-        if found := self._subject():
-            self.box_app.visit(found)
-
-    def action_log(self) -> None:
-        if found := self._subject():
-            self.box_app.open_log(found)
 
     def action_run(self) -> None:
         self.box_app.choose_flow()
