@@ -333,14 +333,16 @@ def test_a_supervisor_ends_when_its_state_file_is_gone(rig: Rig) -> None:
     assert processes.marked(rig.paths.state) == []
 
 
-def test_up_right_after_a_signal_waits_for_the_end_and_starts_afresh(rig: Rig) -> None:
+def test_up_right_after_a_signal_waits_for_the_end_and_starts_afresh(rig: Rig, project: Path) -> None:
     rig.declare("web", stop_seconds=2.0)
     rig.start()
     rig.until_state("web", State.RUNNING)
     rig.supervisors[-1].send_signal(signal.SIGTERM)
-    until(lambda: rig.state.meta.get("box.wanted") == "down")
+    done = run_box(project, "up", "--detach")
     rig.supervisors[-1].wait(30)
-    assert rig.status("web").state is State.STOPPED
+    there = holder(rig.paths)
+    assert done.returncode == 0 and there is not None, "what `up` reported must not be the supervisor that was ending"
+    assert there.pid != rig.supervisors[-1].pid and f"pid {there.pid}" in done.stderr
 
 
 def test_a_release_that_serves_is_live_though_its_deploy_was_killed(rig: Rig) -> None:
