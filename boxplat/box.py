@@ -28,6 +28,8 @@ from boxplat.core.paths import Paths, find_root
 
 if TYPE_CHECKING:
     from boxplat.core.state import StateStore
+    from boxplat.features.audit import Choice, Report
+    from boxplat.features.offline.compact import Merged
 
 Told = Callable[[str], None]
 
@@ -282,10 +284,29 @@ class Features:
         return materialize(self._box.state, self._box.paths, self._box.settings, start, end, self._box.by, told)
 
     def get(self, service: str, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Online features of each key, with the age of each view."""
+        """Online features of each key, with the status of each and the age of each view."""
         from boxplat.features import get
 
         return get(self._box.paths, self._box.settings, service, keys)
+
+    def freshness(self, now: str | None = None) -> list[dict[str, Any]]:
+        """Per view the newest event, its age and whether that is above the life time (`now`: ISO time)."""
+        from boxplat.features.freshness import freshness
+
+        return freshness(self._box.paths, self._box.settings, now)
+
+    def audit(self, choice: Choice | None = None, told: Told = _silent) -> Report:
+        """Is a training set honest? `choice`: what to audit, where not what `[audit]` says."""
+        from boxplat.features.audit import Choice, audit
+
+        box = self._box
+        return audit(box.state, box.paths, box.settings, choice or Choice(), box.by, told)
+
+    def compact(self, view: str | None = None, order: str = "time", told: Told = _silent) -> dict[str, Merged]:
+        """Merge the part files that were appended to the sources (None: of every view)."""
+        from boxplat.features.offline.compact import compact
+
+        return compact(self._box.state, self._box.paths, self._box.settings, view, order, self._box.by, told)
 
 
 class Models:

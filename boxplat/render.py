@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 _COLOURS = {
     "running": "32", "succeeded": "32", "ok": "32", "live": "32",
     "starting": "33", "waiting": "33", "stopping": "33", "queued": "33", "warn": "33", "unhealthy": "33",
-    "failed": "31", "fail": "31",
+    "failed": "31", "fail": "31", "fresh": "32", "stale": "31",
 }  # fmt: skip
 
 
@@ -92,6 +92,8 @@ def duration(seconds: float | None) -> str | None:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24:02d} h"
     return f"{hours} h {minutes:02d} m" if hours else f"{minutes} m {rest:02d} s"
 
 
@@ -187,6 +189,24 @@ def endpoints(rows: Iterable[Endpoint]) -> str:
         traffic = " ".join(f"{number}={weight}" for number, weight in row.traffic.items())
         lines.append((row.name, row.state, row.url, traffic, model))
     return table(("ENDPOINT", "STATE", "URL", "RELEASE=%", "MODEL"), lines)
+
+
+def freshness(rows: Iterable[Mapping[str, Any]]) -> str:
+    return table(
+        ("VIEW", "STATE", "NEWEST EVENT", "LAG", "TTL", "ROWS", "MATERIALIZED UNTIL"),
+        [
+            (
+                row["view"],
+                "stale" if row["stale"] else "fresh",
+                row["newest_event"],
+                duration(row["lag_seconds"]),
+                duration(row["ttl_seconds"]),
+                row["rows"],
+                row["materialized_until"],
+            )
+            for row in rows
+        ],
+    )
 
 
 def models(rows: Iterable[ModelVersion]) -> str:

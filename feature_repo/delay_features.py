@@ -24,7 +24,9 @@ network = Entity(name="network", value_type=ValueType.STRING, description="Alway
 tail = Entity(name="tail", value_type=ValueType.STRING, description="Aircraft that flew: known in hindsight only")
 
 
-def view(name: str, entities: list[Entity], ttl: timedelta, **features: PrimitiveFeastType) -> FeatureView:
+def view(
+    name: str, entities: list[Entity], ttl: timedelta, online: bool = True, **features: PrimitiveFeastType
+) -> FeatureView:
     """A feature view over `<name>.parquet`."""
     source = FileSource(
         name=f"{name}_rows",
@@ -34,7 +36,7 @@ def view(name: str, entities: list[Entity], ttl: timedelta, **features: Primitiv
     )
     keys = [Field(name=entity.name, dtype=Int64 if entity in (flight, sched) else String) for entity in entities]
     values = [Field(name=feature, dtype=dtype) for feature, dtype in features.items()]
-    return FeatureView(name=name, entities=entities, ttl=ttl, schema=keys + values, source=source)
+    return FeatureView(name=name, entities=entities, ttl=ttl, online=online, schema=keys + values, source=source)
 
 
 HOURS_3, HOURS_6, DAY = timedelta(hours=3), timedelta(hours=6), timedelta(days=1)
@@ -114,7 +116,8 @@ origin_backlog = view("origin_backlog", [origin], HOURS_6, origin_waiting=Int64,
 origin_carrier_backlog = view("origin_carrier_backlog", [origin, carrier], DAY, origin_carrier_waiting=Int64)
 dest_backlog = view("dest_backlog", [dest], DAY, dest_waiting=Int64, dest_no_shows_720=Int64)
 
-tail_last = view("tail_last", [tail], timedelta(days=7), tail_delay=Int64, tail_distance=Int64)
+# Hindsight, so for looking back only.
+tail_last = view("tail_last", [tail], timedelta(days=7), online=False, tail_delay=Int64, tail_distance=Int64)
 
 delay_v1 = FeatureService(
     name="delay_v1",

@@ -2,16 +2,16 @@
 
     box run flows/features.py            python flows/features.py run --now 2013-12-30T22:00:00+00:00
 
-DuckDB makes one Parquet file of rows per feature view and the training table out of them; then Feast applies the
-definitions in `feature_repo/` and writes the values of the moment `now` to the online store. Also writes
-`example_request.json`: flights that leave soon after that moment. Whatever is already up to date is left alone.
+DuckDB makes one Parquet file of rows per feature view. Then Feast applies the definitions in `feature_repo/`, joins
+the training table and writes the values of the moment `now` to the online store. Also writes `example_request.json`:
+flights that leave soon after that moment. Whatever is already up to date is left alone.
 """
 
 from datetime import UTC, datetime
 from pathlib import Path
 
 from flights import feature_rows, online, requests
-from flights.paths import data_folder, digests, feature_folder, raw_folder, read_manifest
+from flights.paths import data_folder, digests, feature_folder, raw_folder, read_manifest, training_folder
 from flights.views import SERVED, SERVICE
 from metaflow import FlowSpec, Parameter, resources, retry, schedule, step
 
@@ -31,7 +31,7 @@ class FeatureFlow(FlowSpec):
     @retry(times=1)
     @step
     def start(self) -> None:
-        """Rows per view, and the training table."""
+        """Rows per view."""
         self.moment = datetime.fromisoformat(self.now)
         if self.moment.tzinfo is None:
             raise ValueError(f"--now {self.now} has no zone: write 2013-12-30T22:00:00+00:00")
@@ -39,15 +39,16 @@ class FeatureFlow(FlowSpec):
         self.feature_service = SERVICE
         self.built = feature_rows.build(raw_folder(), feature_folder())
         self.feature_seconds = read_manifest(feature_folder())["seconds"]
-        self.data_digests = digests(raw_folder()) | digests(feature_folder())
         self.next(self.publish)
 
     @resources(cpu=1, memory=2000)
     @retry(times=1)
     @step
     def publish(self) -> None:
-        """Apply the definitions and materialize."""
-        self.published = online.publish(Path(self.repo), digests(feature_folder()), self.moment)
+        """Apply the definitions, join the training table and materialize."""
+        self.joined, self.published = online.publish(Path(self.repo), digests(feature_folder()), self.moment)
+        self.data_digests = digests(raw_folder()) | digests(feature_folder()) | digests(training_folder())
+        self.feature_seconds += read_manifest(training_folder())["seconds"]
         self.next(self.end)
 
     @step
@@ -55,7 +56,8 @@ class FeatureFlow(FlowSpec):
         """Leave a request that can be answered at this moment."""
         path = data_folder() / "example_request.json"
         path.write_text(requests.example(feature_folder(), self.moment))
-        print(f"features {'built' if self.built else 'unchanged'} ({self.feature_seconds:.1f} s when built)")
+        made = "built" if self.built or self.joined else "unchanged"
+        print(f"features {made} ({self.feature_seconds:.1f} s when built)")
         print(f"{len(SERVED)} feature views applied; service {SERVICE}")
         print(f"online store {'brought to' if self.published else 'already at'} {self.moment.isoformat()}")
         print(f"try: box predict delay @{path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +10,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from delay_schema import Flight
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+
+from boxplat.features import reader
 
 REPO = "feature_repo"
 # Views with a single key, to say which part of an unknown flight is the unknown one.
@@ -50,13 +54,11 @@ def repository() -> Path:
 
 
 class OnlineFeatures:
-    """Reads a feature service through Feast. `views`: per view its `ttl_minutes` and `columns`."""
+    """Reads a feature service's online values. `views`: per view its `ttl_minutes` and `columns`."""
 
     def __init__(self, service: str, views: dict[str, Any], lead_minutes: int) -> None:
-        from feast import FeatureStore
-
-        self.store = FeatureStore(repo_path=str(repository()))
-        self.service = self.store.get_feature_service(service)
+        self.reader = reader.open(repository())
+        self.service = service
         self.views = views
         self.lead = timedelta(minutes=lead_minutes)
 
@@ -70,14 +72,15 @@ class OnlineFeatures:
         }
         keys["sched"] = [int(flight.sched_dep.timestamp()) // 60 for flight in flights]
         keys["network"] = ["nyc"] * len(flights)
-        found = self.store.get_online_features(features=self.service, entity_rows=keys).to_dict(True)
         moments = [as_of or flight.sched_dep - self.lead for flight in flights]
-        ages = {name: _ages(found[f"{view['columns'][0]}__ts"], moments) for name, view in self.views.items()}
+        # A value older than its view's life time at that moment comes back as missing.
+        found = self.reader.read(self.service, keys, now_us=np.array([int(m.timestamp() * 1e6) for m in moments]))
+        ages = {name: _ages(found.age_seconds(view["columns"][0])) for name, view in self.views.items()}
         _refuse_unknown(flights, ages)
         values = {
             column: [
-                value if age is not None and 0 <= age <= view["ttl_minutes"] else None
-                for value, age in zip(found[column], ages[name], strict=True)
+                value if age is not None and age >= 0 else None
+                for value, age in zip(found.python(column), ages[name], strict=True)
             ]
             for name, view in self.views.items()
             for column in view["columns"]
@@ -85,11 +88,9 @@ class OnlineFeatures:
         return Looked(values, ages, moments)
 
 
-def _ages(stamps: Sequence[int], moments: Sequence[datetime]) -> list[int | None]:
-    """Whole minutes between each event (seconds since the epoch, 0: no row) and its moment."""
-    return [
-        int(moment.timestamp() - stamp) // 60 if stamp else None for stamp, moment in zip(stamps, moments, strict=True)
-    ]
+def _ages(seconds: np.ndarray[Any, Any]) -> list[int | None]:
+    """Whole minutes; NaN, which is no row, becomes None."""
+    return [None if math.isnan(age) else int(age // 60) for age in seconds]
 
 
 def _refuse_unknown(flights: Sequence[Flight], ages: dict[str, list[int | None]]) -> None:

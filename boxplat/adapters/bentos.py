@@ -15,6 +15,7 @@ from typing import Any
 from boxplat.core.config import Config
 from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.feature_store import FEATURES, has_box_store
 from boxplat.core.model import Release, Service
 from boxplat.core.paths import Paths
 
@@ -129,7 +130,7 @@ def service(endpoint: str, release: Release, config: Config, paths: Paths) -> Se
     name, _, version = release.bento.partition(":")
     folder = f"${{box.state}}/{paths.bentoml.name}/bentos/{name}/{version}"
     facts = _facts(paths, name, version)
-    env = {**settings.env, **_environment(endpoint, release, config)}
+    env = {**settings.env, **_environment(endpoint, release, config, paths)}
     command: tuple[str, ...] = ("-m", "bentoml", "serve", folder, "--host", "127.0.0.1", "--port", "${self.port}")
     if facts["single_process"]:
         command = ("-m", "boxplat.serving.worker", folder, "--fd", "${self.fd}")
@@ -149,7 +150,7 @@ def service(endpoint: str, release: Release, config: Config, paths: Paths) -> Se
     )
 
 
-def _environment(endpoint: str, release: Release, config: Config) -> dict[str, str]:
+def _environment(endpoint: str, release: Release, config: Config, paths: Paths) -> dict[str, str]:
     env = {
         "MLFLOW_TRACKING_URI": "${tracking.url}",
         "BOXPLAT_FEATURE_REPO": f"${{box.root}}/{config.features.repo}",
@@ -162,6 +163,8 @@ def _environment(endpoint: str, release: Release, config: Config) -> dict[str, s
         env["BOXPLAT_MODEL_URI"] = f"models:/{release.model}/{release.model_version}"
     if release.feature_service:
         env["BOXPLAT_FEATURE_SERVICE"] = release.feature_service
+        if has_box_store(paths, config):
+            env["BOXPLAT_FEATURES_URL"] = f"${{{FEATURES}.url}}"
     return env
 
 

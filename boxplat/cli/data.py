@@ -1,4 +1,4 @@
-"""features apply, materialize, get."""
+"""features apply, materialize, get, freshness, audit, compact."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from boxplat.core.errors import BoxError, ExitCode, not_found
 
 @click.group(cls=Commands)
 def features() -> None:
-    """Feast features: apply, materialize, get."""
+    """Feast features: apply, materialize, get; freshness, audit, compact."""
 
 
 @features.command("apply")
@@ -46,6 +46,58 @@ def get(service: str, keys: str, as_json: bool) -> None:
     wanted = read_json(keys)
     rows = the_box().features.get(service, wanted if isinstance(wanted, list) else [wanted])
     click.echo(render.as_json(rows=rows) if as_json else "\n".join(json.dumps(row, default=str) for row in rows))
+
+
+@features.command()
+@click.option("--now", metavar="TIME", help="Measure ages at this ISO time instead of the online store's clock.")
+@json_option
+def freshness(now: str | None, as_json: bool) -> None:
+    """How old the online features are; exit code 7 when a view is stale."""
+    views = the_box().features.freshness(now)
+    click.echo(render.as_json(views=views) if as_json else render.freshness(views))
+    stale = [view["view"] for view in views if view["stale"]]
+    if stale:
+        say(f"stale: {', '.join(stale)}")
+        next_step("box features materialize")
+        raise SystemExit(int(ExitCode.DEGRADED))
+
+
+@features.command()
+@click.argument("table", required=False, default="")
+@click.option("--build", metavar="CODE", default="", help="module:function, or a command, that builds the rows.")
+@click.option("--service", metavar="NAME", default="", help="Or: built by Feast over this feature service.")
+@click.option("--entities", metavar="FILE", default="", help="With --service: the entity rows (Parquet or CSV).")
+@click.option("--time", "moment", metavar="COLUMN", default="", help="The decision time.")
+@click.option("--label", metavar="COLUMN", default="", help="The outcome.")
+@click.option("--row", metavar="COLUMN", multiple=True, help="A column that names a row; may be given several times.")
+@click.option("--moments", metavar="N", type=click.IntRange(1), help="Decision times to sample.")
+@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Of the sample.")
+@click.option("--tolerance", metavar="X", type=click.FloatRange(0), help="How much numbers may differ; default: not.")
+@click.option("--created", is_flag=True, help="The set was joined with filter_by_created_timestamp.")
+@json_option
+def audit(**given: Any) -> None:
+    """Is a training set honest? Exit code 5 when it knows the future. TABLE: what [audit] says."""
+    from boxplat.features.audit import Choice
+
+    as_json = given.pop("as_json")
+    report = the_box().features.audit(Choice(time=given.pop("moment"), **given), progress)
+    click.echo(render.as_json(**report.as_dict()) if as_json else str(report))
+    if not report.passed:
+        refusal = report.refusal()
+        # Standard output has its one object already.
+        say(str(refusal))
+        raise SystemExit(int(refusal.code))
+
+
+@features.command()
+@click.argument("view", required=False)
+@click.option("--order", metavar="ORDER", default="time", show_default=True, help="Of the rows: time, or key.")
+@json_option
+def compact(view: str | None, order: str, as_json: bool) -> None:
+    """Merge the part files that were appended to a view's source (default: of every view)."""
+    merged = the_box().features.compact(view, order, progress)
+    rows = [(name, one.before, one.after, one.rows) for name, one in merged.items()]
+    click.echo(render.as_json(views=merged) if as_json else render.table(("VIEW", "FILES", "NOW", "ROWS"), rows))
 
 
 def read_json(text: str) -> Any:

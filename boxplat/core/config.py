@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import tomllib
 import typing
@@ -32,9 +33,49 @@ class TrackingConfig:
 
 @dataclass(frozen=True, slots=True)
 class FeaturesConfig:
-    """`[features]`: the folder with `feature_store.yaml`."""
+    """`[features]`: the folder with `feature_store.yaml`, and the preferred port of the feature server, which runs when
+    the online store is boxplat's."""
 
     repo: str = "feature_repo"
+    port: int = 6566
+
+
+@dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """`[audit]`: the training set that `box features audit` audits by default.
+
+    `table` is its Parquet file, `build` the code that makes its rows (`module:function` or a command), `row` the
+    columns that name a row, `time` its decision time, `label` the outcome, `ids` columns that no model reads, `given`
+    those that come with the request. `service` or `features` say which features are declared, `derived` maps other
+    columns to the declared feature they are made of. `history` is how much of the past the code needs ("33 days").
+    """
+
+    table: str = ""
+    build: str = ""
+    row: tuple[str, ...] = ()
+    time: str = "event_timestamp"
+    label: str = ""
+    ids: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    service: str = ""
+    features: tuple[str, ...] = ()
+    derived: Mapping[str, str] = field(default_factory=dict)
+    history: str = ""
+    moments: int = 20
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """`[sources.NAME]`: files that a training set is built from, and when they became known.
+
+    `known` is SQL over the row: when the row became known. `later` maps columns ("dep, dep_delay") to SQL: when their
+    values became known, where that is later than their row.
+    """
+
+    path: str = ""
+    known: str = ""
+    later: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +118,8 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
+    sources: Mapping[str, SourceConfig] = field(default_factory=dict)
     endpoints: Mapping[str, EndpointConfig] = field(default_factory=dict)
     services: Mapping[str, ServiceConfig] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -96,8 +139,9 @@ _SECTIONS: dict[str, type] = {
     "tracking": TrackingConfig,
     "features": FeaturesConfig,
     "run": RunConfig,
+    "audit": AuditConfig,
 }
-_TABLES: dict[str, type] = {"endpoints": EndpointConfig, "services": ServiceConfig}
+_TABLES: dict[str, type] = {"endpoints": EndpointConfig, "services": ServiceConfig, "sources": SourceConfig}
 
 
 def load(path: Path, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Config:
@@ -209,6 +253,8 @@ def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
         return _bool(value, path, key)
     if origin is int:
         return _int(value, path, key)
+    if origin is float:
+        return _float(value, path, key)
     if origin is tuple and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
     if origin is str and isinstance(value, str):
@@ -234,9 +280,21 @@ def _int(value: object, path: Path, key: str) -> int:
         raise _wrong(path, key, "a whole number", value)
     if key.startswith("run.") and value < 0:
         raise _wrong(path, key, "0 or more", value)
+    if key.startswith("audit.") and value < 1:
+        raise _wrong(path, key, "1 or more", value)
     if key.endswith(".port") and not 0 <= value <= 65535:
         raise _wrong(path, key, "a port from 0 to 65535", value)
     return value
+
+
+def _float(value: object, path: Path, key: str) -> float:
+    try:
+        found = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < math.inf:
+        raise _wrong(path, key, "a number, 0 or more", value)
+    return found
 
 
 def _wrong(path: Path, key: str, wanted: str, value: object) -> BoxError:

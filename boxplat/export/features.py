@@ -25,19 +25,30 @@ _SCHEDULING: Document = {
     "successfulJobsHistoryLimit": 3,
     "failedJobsHistoryLimit": 5,
 }
+_OWN_ENGINE = "boxplat.features.BoxComputeEngine"
 _MATERIALIZE = 'exec feast materialize-incremental "$(date -u +%Y-%m-%dT%H:%M:%S)"'
 
 
 def cluster_store(local: Mapping[str, Any]) -> Document:
     """`feature_store.yaml` for the cluster: the project's own, with the registry and the online store replaced.
 
-    Feast expands `${…}` from the environment when it reads the file, so no address is written.
+    Feast expands `${…}` from the environment when it reads the file, so no address is written. An engine that loads
+    boxplat's own online store cannot load another one, and is left out.
     """
+    engine = local.get("batch_engine")
+    kind = engine.get("type", "") if isinstance(engine, Mapping) else engine
+    kept = {key: value for key, value in local.items() if key != "batch_engine" or kind != _OWN_ENGINE}
     return {
-        **local,
+        **kept,
         "registry": {"registry_type": "sql", "path": "${FEAST_REGISTRY_URL}", "cache_ttl_seconds": 60},
         "online_store": {"type": "redis", "connection_string": "${FEAST_ONLINE_STORE}"},
     }
+
+
+def has_local_server(local: Mapping[str, Any]) -> bool:
+    """Whether runs on this machine are told of a feature server, as runs on the cluster are then."""
+    online = local.get("online_store")
+    return isinstance(online, Mapping) and str(online.get("type")).endswith(".BoxOnlineStore")
 
 
 def documents(local: Mapping[str, Any], repo: str, policy: Policy) -> list[Document]:

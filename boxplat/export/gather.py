@@ -38,6 +38,8 @@ def gather(
     Raises:
         BoxError: a flow does not compile, or `feature_store.yaml` cannot be read.
     """
+    # The cluster has a feature server of its own, of Feast's, over its own online store.
+    services = [service for service in services if service.name != FEATURES]
     project = names.label_name(config.project.name)
     repo = paths.root / config.features.repo
     bentos = {name: paths.root / (own.bento or f"bentos/{name}") for name, own in config.endpoints.items()}

@@ -55,6 +55,8 @@ def _flows(inputs: ExportInput, cluster: Cluster) -> list[Document]:
     if inputs.feature_store is not None:
         repo = f"{names.ROOT}/{inputs.feature_repo}"
         plain = {"BOXPLAT_FEATURE_REPO": repo, **features.STORE_ENV}
+        if features.has_local_server(inputs.feature_store):
+            plain["BOXPLAT_FEATURES_URL"] = cluster.text(f"${{{FEATURES}.url}}")
         env += [{"name": key, "value": value} for key, value in plain.items()]
         for key, (secret, entry) in features.SECRETS.items():
             env.append({"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": entry}}})

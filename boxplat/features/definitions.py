@@ -13,6 +13,7 @@ from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
+from boxplat.features import catalog
 from boxplat.features.repository import SETTINGS, Told, explained, folder, opened
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def apply(state: StateStore, paths: Paths, config: Config, by: str, told: Told) 
             from feast.repo_operations import apply_total_with_repo_instance
 
             apply_total_with_repo_instance(store, store.project, store.registry, contents, skip_source_validation=False)
+            catalog.write(store)
         for line in filter(str.strip, changes.getvalue().splitlines()):
             told(line.strip())
     groups = (contents.feature_views, contents.on_demand_feature_views, contents.stream_feature_views)

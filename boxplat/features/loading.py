@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
+from boxplat.features.engine.failures import combined
 from boxplat.features.repository import Told, explained, folder, opened
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
 
+TELL_AFTER_S = 2.0
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -24,6 +27,8 @@ def materialize(
     state: StateStore, paths: Paths, config: Config, start: str | None, end: str | None, by: str, told: Told
 ) -> dict[str, int]:
     """Write the newest row of each entity within a time range to the online store.
+
+    Each view is loaded on its own: one that cannot be loaded stays as it was and does not keep the others from it.
 
     Args:
         start: ISO time, UTC unless it says otherwise. None: each view goes on where it was left; one that was never
@@ -35,7 +40,7 @@ def materialize(
 
     Raises:
         BoxError: a time that is none, or a start after the end (exit code 2); nothing applied yet or no repository
-            (9); a source that cannot be read (1).
+            (9); views that could not be loaded (1): the first one's error, which names the others.
     """
     began, repo = time.monotonic(), folder(paths, config)
     until = _time("end", end) or datetime.now(UTC)
@@ -43,31 +48,60 @@ def materialize(
     if since is not None and since >= until:
         raise _usage(f"start {since.isoformat()} is not before end {until.isoformat()}")
     rows: dict[str, int] = {}
+    failed: dict[str, BoxError] = {}
     with opened(paths, config, told) as store:
         for view in _views(store):
             told(f"materializing {view.name}")
             fix = "run the flow that writes its source, then: box features materialize"
-            with explained(f"cannot materialize {view.name}", repo, fix=fix), _counted(store) as counts:
-                _load(store, view, since, until)
-            rows[view.name] = sum(counts)
+            try:
+                with explained(f"cannot materialize {view.name}", repo, fix=fix):
+                    rows[view.name] = _load(store, view, since, until, told)
+            except BoxError as error:
+                failed[view.name] = error
+                told(f"{view.name} could not be materialized")
+                continue
             told(f"materialized {view.name}: {rows[view.name]} rows")
     facts = {
         "rows": rows,
+        "failed": sorted(failed),
         "start": since.isoformat() if since else None,
         "end": until.isoformat(),
         "seconds": round(time.monotonic() - began, 3),
         "by": by,
     }
     state.events.append("features", "features.materialized", facts)
+    if failed:
+        raise combined(list(failed.values()))
     return rows
 
 
-def _load(store: FeatureStore, view: FeatureView, since: datetime | None, until: datetime) -> None:
-    last = view.most_recent_end_time
-    if since is not None or last is None:
-        store.materialize(since or BEGINNING, until, [view.name])
-    elif last < until:
-        store.materialize_incremental(until, [view.name])
+def _load(store: FeatureStore, view: FeatureView, since: datetime | None, until: datetime, told: Told) -> int:
+    """Load one view; how many rows were written."""
+    engine: Any = getattr(store.provider, "batch_engine", None)
+    own = hasattr(engine, "watermark")
+    last = engine.watermark(view) if own else view.most_recent_end_time
+    if since is None and last is not None and last >= until:
+        return 0
+    if own:
+        engine.watch = partial(_watched, told, view.name)
+        engine.loaded.pop(view.name, None)
+    with _counted(store) as counts:
+        store.materialize(since or last or BEGINNING, until, [view.name])
+    return int(engine.loaded.get(view.name, sum(counts)) if own else sum(counts))
+
+
+def _watched(told: Told, view: str, rows: int) -> Callable[[int], None]:
+    """Tell how far a long reading is, not oftener than every few seconds."""
+    done, last = 0, time.monotonic()
+
+    def advance(more: int) -> None:
+        nonlocal done, last
+        done += more
+        if time.monotonic() - last >= TELL_AFTER_S and done < rows:
+            last = time.monotonic()
+            told(f"materializing {view}: {done:,} of {rows:,} rows read")
+
+    return advance
 
 
 def _views(store: FeatureStore) -> list[FeatureView]:

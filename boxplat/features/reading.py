@@ -1,21 +1,23 @@
-"""Online features by key, with the age of each view; and what the registry holds."""
+"""Online features by key, with the state of each and the age of each view; and what the registry holds."""
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boxplat.core.config import Config
-from boxplat.core.errors import BoxError, ExitCode, not_found
+from boxplat.core.environment import child_environment
+from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
-from boxplat.features.repository import explained, folder, opened
+from boxplat.features.repository import environment, explained, folder, opened
 
 if TYPE_CHECKING:
-    from feast import FeatureService, FeatureStore
+    from boxplat.features.online.answer import Answer
 
-# Of every result: `view__feature` → (view, feature).
-Names = dict[str, tuple[str, str]]
+# Feast's FieldStatus, by number.
+STATUSES = ("INVALID", "PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE")
 
 
 def get(paths: Paths, config: Config, service: str, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -26,22 +28,20 @@ def get(paths: Paths, config: Config, service: str, keys: Sequence[Mapping[str, 
         keys: one mapping of join keys per row.
 
     Returns:
-        Per row `keys`, `features` (by `view__feature`; None where nothing is stored) and `age_seconds` (by view: since
-        the stored row's event time; None where nothing is stored).
+        Per row `keys`, `features` (by `view__feature`; None where there is no value), `status` (likewise: PRESENT,
+        NULL_VALUE, NOT_FOUND, or OUTSIDE_MAX_AGE for what is older than its view's life time) and `age_seconds` (by
+        view: since the stored row's event time; None where nothing is stored).
 
     Raises:
         BoxError: unknown service or view (exit code 9); no rows, or keys that do not fit (2).
     """
     _check(keys)
-    with opened(paths, config, _unheard) as store:
-        features, names = _wanted(store, service)
-        repo = folder(paths, config)
-        fix = f"give every key of {service} in each row, in its type; the views' keys are in {repo}"
-        with explained(f"cannot read {service} for these keys", repo, ExitCode.USAGE, fix):
-            rows = [dict(row) for row in keys]
-            answer = store.get_online_features(features, rows, full_feature_names=True)
-            columns = answer.to_dict(include_event_timestamps=True)
-    return [_row(dict(keys[index]), columns, names, index) for index in range(len(keys))]
+    repo = folder(paths, config)
+    rows = [dict(row) for row in keys]
+    fix = f"give every key of {service} in each row, in its type; the views' keys are in {repo}"
+    with explained(f"cannot read {service} for these keys", repo, ExitCode.USAGE, fix):
+        answer = _at_once(paths, config, repo, service, rows) or _through_feast(paths, config, service, rows)
+    return _rows(answer, rows)
 
 
 def views(paths: Paths, config: Config) -> list[dict[str, Any]]:
@@ -82,40 +82,35 @@ def _unheard(_: str) -> None:
     """What Feast prints while it reads is of no interest."""
 
 
-def _wanted(store: FeatureStore, text: str) -> tuple[FeatureService | list[str], Names]:
-    if ":" in text:
-        return _references(store, text)
-    services = {service.name: service for service in store.list_feature_services()}
-    if text not in services:
-        raise not_found("feature service", text, services, "box features apply")
-    names: Names = {}
-    for projection in services[text].feature_view_projections:
-        view = str(projection.name_to_use())  # type: ignore[no-untyped-call]
-        names.update({f"{view}__{field.name}": (view, field.name) for field in projection.features})
-    return services[text], names
+def _at_once(paths: Paths, config: Config, repo: Path, service: str, rows: list[dict[str, Any]]) -> Answer | None:
+    """The answer without Feast, which takes seconds to load; None where only Feast has it."""
+    from boxplat.features import reader
+
+    with environment(child_environment(paths, config)):
+        return reader.open(repo).at_once(service, rows, full_feature_names=True)
 
 
-def _references(store: FeatureStore, text: str) -> tuple[list[str], Names]:
-    known = {view.name: [field.name for field in view.features] for view in store.list_all_feature_views()}
-    references = [part.strip() for part in text.split(",") if part.strip()]
-    names: Names = {}
-    for reference in references:
-        view, _, feature = reference.partition(":")
-        if view not in known:
-            raise not_found("feature view", view, known, "box features apply")
-        if feature not in known[view]:
-            raise not_found(f"feature of {view}", feature, known[view], "box features apply")
-        names[f"{view}__{feature}"] = (view, feature)
-    return references, names
+def _through_feast(paths: Paths, config: Config, service: str, rows: list[dict[str, Any]]) -> Answer:
+    with opened(paths, config, _unheard) as store:
+        from boxplat.features.online.foreign import FeastReader
+
+        return FeastReader(store).read(service, rows, full_feature_names=True, now_us=None)
 
 
-def _row(keys: dict[str, Any], columns: Mapping[str, list[Any]], names: Names, index: int) -> dict[str, Any]:
-    stamps: dict[str, int] = {}
-    for name, (view, _) in names.items():
-        stamps[view] = max(stamps.get(view, 0), columns[f"{name}__ts"][index])
-    now = time.time()
-    return {
-        "keys": keys,
-        "features": {name: columns[name][index] for name in names},
-        "age_seconds": {view: round(now - stamp, 3) if stamp > 0 else None for view, stamp in stamps.items()},
-    }
+def _rows(answer: Answer, keys: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    values = {name: answer.python(name) for name in answer.names}
+    statuses = {name: answer.statuses(name).tolist() for name in answer.names}
+    ages = {view: answer.age_seconds(name).tolist() for name, view in answer.views.items()}
+    return [
+        {
+            "keys": row,
+            "features": {name: column[index] for name, column in values.items()},
+            "status": {name: STATUSES[column[index]] for name, column in statuses.items()},
+            "age_seconds": {view: _age(column[index]) for view, column in ages.items()},
+        }
+        for index, row in enumerate(keys)
+    ]
+
+
+def _age(seconds: float) -> float | None:
+    return None if math.isnan(seconds) else round(seconds, 3)

@@ -39,14 +39,15 @@ def opened(paths: Paths, config: Config, told: Told) -> Iterator[FeatureStore]:
     """
     repo = folder(paths, config)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_environment(child_environment(paths, config)))
+        stack.enter_context(environment(child_environment(paths, config)))
         stack.enter_context(contextlib.chdir(repo))
         stack.enter_context(_importable(repo))
         stack.enter_context(_quiet())
         stack.enter_context(_own_backend())
         if "feast" not in sys.modules:
             told("loading Feast (some seconds)")
-        from feast import FeatureStore
+        with _without_torch():
+            from feast import FeatureStore
 
         # Data on stdout is the caller's: what Feast prints there is in the way.
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
@@ -100,7 +101,8 @@ def _place(error: BaseException, repo: Path) -> str:
 
 
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """This process has these variables meanwhile."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -125,6 +127,19 @@ def _importable(repo: Path) -> Iterator[None]:
             file = getattr(module, "__file__", None)
             if file and Path(file).is_relative_to(repo):
                 del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _without_torch() -> Iterator[None]:
+    """Feast imports torch when it finds it, for images only: a second and some 200 MB that no verb needs."""
+    if "torch" in sys.modules or "feast" in sys.modules:
+        yield
+        return
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from boxplat.core import processes
 from boxplat.core.config import Config
 from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError
+from boxplat.core.feature_store import FEATURES
 from boxplat.core.graph import needs, start_order
 from boxplat.core.logs import rotate
 from boxplat.core.model import Run, Service, State
@@ -72,7 +73,11 @@ class Loop:
     def _environment(self) -> dict[str, str]:
         tracking = self._children.get("tracking")
         url = f"http://127.0.0.1:{tracking.port}" if tracking and tracking.port else None
-        return child_environment(self._paths, self._config, url)
+        environment = child_environment(self._paths, self._config, url)
+        features = self._children.get(FEATURES)
+        if features and features.port:
+            environment["BOXPLAT_FEATURES_URL"] = f"http://127.0.0.1:{features.port}"
+        return environment
 
     # -- taking over ---------------------------------------------------------------------------------------------
 

@@ -23,8 +23,13 @@ def raw_folder() -> Path:
 
 
 def feature_folder() -> Path:
-    """One Parquet file per feature view and the training table, written by `flows/features.py`."""
+    """One Parquet file per feature view, written by `flows/features.py`."""
     return data_folder() / "features"
+
+
+def training_folder() -> Path:
+    """The training table, written by `flows/features.py`."""
+    return data_folder() / "training"
 
 
 def sha256(path: Path) -> str:
@@ -50,7 +55,7 @@ def training_table() -> Path:
     Raises:
         FileNotFoundError: `flows/features.py` has not written it yet.
     """
-    path = feature_folder() / "training.parquet"
+    path = training_folder() / "training.parquet"
     if not path.exists():
         raise FileNotFoundError(f"{path}: run flows/ingest.py and flows/features.py first")
     return path

@@ -1,15 +1,23 @@
-"""The training table: every flight with its features as known at T = 60 minutes before scheduled departure."""
+"""The training table: every flight with its features as known at T = 60 minutes before scheduled departure.
+
+Feast joins it: for each view the last row at or before T, void when older than the view's life time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
-
+from flights import sources
 from flights.paths import quoted
 from flights.timetable import as_timestamp
-from flights.views import COUNTS, SERVED, View
+from flights.views import COUNTS, SERVED, SERVICE
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from feast import FeatureStore
 
 LEAD = 60
 """Minutes between T and the scheduled departure."""
@@ -18,23 +26,29 @@ CATEGORICAL = ("carrier", "origin", "dest")
 NUMERIC = tuple("weather_age" if column == "weather_known_at" else column for view in SERVED for column in view.columns)
 """The 49 numeric model inputs, in the order of the views; `weather_age` is T minus when the report was known."""
 
-TARGETS = "select id, carrier, flight, origin, dest, network, sched, month, day, y from flight"
+TARGETS = (
+    "select id, carrier, flight, origin, dest, network, sched, month, day, y, "
+    f"{as_timestamp(f'sched - {LEAD}')} as event_timestamp from flight"
+)
 
 
-def as_of_join(view: View, rows: str, shift: int = 0) -> str:
-    """SQL: columns of one view per `target.id`, as of T + `shift` minutes, void when older than the view's TTL."""
-    t = as_timestamp(f"t.sched - {LEAD} + {shift}")
-    on = " and ".join(f"t.{key} = v.{key}" for key in view.keys)
-    columns = ", ".join(
-        f"case when {t} <= v.event_timestamp + interval {view.ttl} minute then v.{column} end as {column}"
-        for column in view.columns
-    )
-    return f"select t.id, {columns} from target t asof left join ({rows}) v on {on} and {t} >= v.event_timestamp"
+def targets(raw_data: Path) -> pd.DataFrame:
+    """Every flight: its keys, its T (`event_timestamp`) and its outcome."""
+    con = sources.connect()
+    con.execute(f"create view flight as select * from read_parquet({quoted(raw_data / 'flight.parquet')})")
+    return con.sql(TARGETS).df()
 
 
-def view_rows(folder: Path, view: View) -> str:
-    """SQL that reads a view's rows from its Parquet file."""
-    return f"select * from read_parquet({quoted(folder / f'{view.name}.parquet')})"
+def join(store: FeatureStore, rows: pd.DataFrame | pa.Table) -> pa.Table:
+    """The training table for these flights (columns of `TARGETS`), in order of departure."""
+    joined = store.get_historical_features(rows, store.get_feature_service(SERVICE)).to_arrow()
+    con = sources.connect()
+    con.register("joined", joined)
+    columns = inputs(column for view in SERVED for column in view.columns)
+    return con.sql(
+        f"select id, {', '.join(CATEGORICAL)}, flight, sched, month, day, event_timestamp, y, {columns} "
+        "from joined order by sched, id"
+    ).to_arrow_table()
 
 
 def inputs(columns: Iterable[str]) -> str:
@@ -46,17 +60,3 @@ def inputs(columns: Iterable[str]) -> str:
         else:
             parts.append(f"coalesce({column}, 0) as {column}" if column in COUNTS else column)
     return ", ".join(parts)
-
-
-def create(con: duckdb.DuckDBPyConnection, rows: Mapping[str, str]) -> None:
-    """Create table `training` from table `target` and the rows (SQL by view name) of every served view."""
-    for view in SERVED:
-        con.execute(f"create or replace temp table joined_{view.name} as {as_of_join(view, rows[view.name])}")
-    joins = " ".join(f"join joined_{view.name} using (id)" for view in SERVED)
-    columns = inputs(column for view in SERVED for column in view.columns)
-    con.execute(
-        f"create or replace table training as select id, {', '.join(CATEGORICAL)}, flight, sched, month, day, "
-        f"{as_timestamp(f'sched - {LEAD}')} as event_timestamp, y, {columns} from target {joins} order by sched, id"
-    )
-    for view in SERVED:
-        con.execute(f"drop table joined_{view.name}")

@@ -25,7 +25,7 @@ HOMES = {
     "duckdb": ("boxplat/features/",),
     "torch": ("boxplat/serving/",),
     "onnxruntime": ("boxplat/serving/",),
-    "yaml": ("boxplat/export/", "boxplat/doctor/"),
+    "yaml": ("boxplat/export/", "boxplat/doctor/", "boxplat/features/"),
     "kubernetes": ("boxplat/export/",),
     "sqlite3": ("boxplat/core/state/", "boxplat/adapters/tracking", "boxplat/doctor/"),
     "textual": ("tui/boxplat_tui/",),

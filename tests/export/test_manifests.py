@@ -25,6 +25,7 @@ from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Service
 from boxplat.core.paths import Paths
+from boxplat.declarations import services
 from boxplat.export import Export, ExportInput, gather, render, write
 from boxplat.export.model import LOCK
 from tests.export import rules
@@ -284,6 +285,25 @@ def test_features_keep_the_projects_offline_store(documents: Documents) -> None:
     assert store["offline_store"] == {"type": "duckdb"} and store["project"] == "wild"
     assert (store["registry"]["registry_type"], store["online_store"]["type"]) == ("sql", "redis")
     assert documents["CronJob/features-materialize"]["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+def test_the_boxs_own_feature_server_and_engine_stay_at_home(
+    exported_paths: Paths, exported_config: Config, tmp_path: Path
+) -> None:
+    """The cluster has Feast's server under the same name, and a store that the box's engine cannot load."""
+    paths = Paths(tmp_path)
+    repo = paths.root / exported_config.features.repo
+    repo.mkdir()
+    store = (exported_paths.root / exported_config.features.repo / "feature_store.yaml").read_text()
+    own = store.replace("type: sqlite", "type: boxplat.features.BoxOnlineStore")
+    (repo / "feature_store.yaml").write_text(own + "batch_engine: {type: boxplat.features.BoxComputeEngine}\n")
+    declared = services(exported_config, paths)
+    assert [service.name for service in declared] == ["tracking", "features"]
+    texts = {file.path: file.text for file in render(gather(paths, exported_config, declared)).files}
+    assert "feast" in texts["base/features/deployment-features.yaml"]
+    assert (
+        "Box" not in yaml.safe_load(texts["base/features/configmap-feature-store.yaml"])["data"]["feature_store.yaml"]
+    )
 
 
 def test_kustomizations_list_exactly_the_files(export: Export) -> None:

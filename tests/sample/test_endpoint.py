@@ -38,7 +38,7 @@ def test_online_equals_offline(trained: Trained, champion: Path, endpoint: str, 
     """The example's flights have T at the moment that is online, so the training table must give the same answer."""
     status, answer = ask(endpoint, example)
     assert status == 200 and answer["model_version"] == "1" and answer["feature_service"] == "delay_v1"
-    table = trained.sample.data / "features" / "training.parquet"
+    table = trained.sample.data / "training" / "training.parquet"
     packaged = Packaged.load(champion)
     for flight, prediction in zip(example["flights"], answer["predictions"], strict=True):
         key = f"carrier = '{flight['carrier']}' and flight = {flight['flight']} and origin = '{flight['origin']}'"

@@ -1,4 +1,4 @@
-"""The features of the real data: Feast's own join, the truncation check, life times, ranges."""
+"""The features of the real data: the training table against a join written here, life times, ranges."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pytest
-from flights import online, training_set, truncation
+from flights import training_set
 from flights.paths import quoted
-from flights.training_set import NUMERIC
-from flights.views import COUNTS, SERVED, SERVICE, VIEWS
+from flights.training_set import LEAD, NUMERIC
+from flights.views import COUNTS, SERVED, SERVICE, VIEWS, View
 
 from tests.sample.conftest import Sample
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.integration
 def training(featured: Sample) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(config={"threads": 2})
     con.execute("set TimeZone = 'UTC'")
-    table = quoted(featured.data / "features" / "training.parquet")
+    table = quoted(featured.data / "training" / "training.parquet")
     con.execute(f"create view training as select * from read_parquet({table})")
     return con
 
@@ -49,15 +48,23 @@ def test_dead_weather_feed_is_missing_not_calm(training: duckdb.DuckDBPyConnecti
     assert last_day == [(775, 0, 0, 0)]
 
 
+def as_of_join(folder: Path, view: View, ttl: int) -> str:
+    """SQL: the columns of one view for each flight in `target`, as of T, void when older than `ttl` minutes."""
+    t = f"make_timestamptz((t.sched - {LEAD})::bigint * 60000000)"
+    on = " and ".join(f"t.{key} = v.{key}" for key in view.keys)
+    alive = f"{t} <= v.event_timestamp + interval {ttl} minute"
+    columns = ", ".join(f"case when {alive} then v.{column} end as {column}" for column in view.columns)
+    rows = f"read_parquet({quoted(folder / f'{view.name}.parquet')})"
+    return f"select t.id, {columns} from target t asof left join {rows} v on {on} and {t} >= v.event_timestamp"
+
+
 def test_life_times_change_no_window(featured: Sample, training: duckdb.DuckDBPyConnection) -> None:
     """A view's life time is at least its longest window, so it only voids windows that are empty anyway."""
-    training.execute("create table target as select *, 'nyc' as network from training where id % 9 = 0")
+    training.execute("create or replace table target as select *, 'nyc' as network from training where id % 9 = 0")
     for view in SERVED:
         if view.name in ("origin_weather", "flight_schedule"):
             continue
-        for_ever = type(view)(view.name, view.keys, 10**8, view.columns, view.sql)
-        rows = training_set.view_rows(featured.data / "features", view)
-        joined = training_set.as_of_join(for_ever, rows)
+        joined = as_of_join(featured.data / "features", view, 10**8)
         differ = " or ".join(
             f"coalesce(j.{column}, 0) <> t.{column}" if column in COUNTS else f"j.{column} is distinct from t.{column}"
             for column in view.columns
@@ -66,19 +73,18 @@ def test_life_times_change_no_window(featured: Sample, training: duckdb.DuckDBPy
         assert training.execute(sql).fetchall() == [(0,)], view.name
 
 
-def test_feast_joins_the_same_values(featured: Sample, training: duckdb.DuckDBPyConnection) -> None:
-    from feast import FeatureStore
-
-    expected = training.execute("select * from training order by hash(id), id limit 300").df()
-    entities = expected[["carrier", "flight", "origin", "dest", "sched", "event_timestamp", "id"]].assign(network="nyc")
-    store = FeatureStore(repo_path=str(featured.root / "feature_repo"))
-    joined = store.get_historical_features(entities, store.get_feature_service(SERVICE)).to_df()
-    online.drop_default_backend()
-    joined["weather_age"] = joined["sched"] - training_set.LEAD - joined["weather_known_at"]
-    joined = joined.set_index("id").loc[expected["id"]]
-    for name in NUMERIC:
-        ours, theirs = expected[name].to_numpy(float), joined[name].to_numpy(float)
-        np.testing.assert_array_equal(ours, np.nan_to_num(theirs) if name in COUNTS else theirs, err_msg=name)
+def test_the_training_table_is_the_join_of_the_rows(featured: Sample, training: duckdb.DuckDBPyConnection) -> None:
+    """Feast, through boxplat's offline store, against DuckDB's own as-of join: every flight, view and feature."""
+    keys = "id, sched, carrier, flight, origin, dest, 'nyc' as network"
+    training.execute(f"create or replace table target as select {keys} from training")
+    for view in SERVED:
+        joined = as_of_join(featured.data / "features", view, view.ttl)
+        made = training_set.inputs(view.columns)
+        names = ", ".join("weather_age" if column == "weather_known_at" else column for column in view.columns)
+        ours = f"select id, {made} from ({joined}) join target using (id)"
+        theirs = f"select id, {names} from training"
+        for one, other in ((ours, theirs), (theirs, ours)):
+            assert training.execute(f"select count(*) from ({one} except all {other})").fetchall() == [(0,)], view.name
 
 
 def test_definitions_agree_with_the_rows(featured: Sample) -> None:
@@ -93,23 +99,6 @@ def test_definitions_agree_with_the_rows(featured: Sample) -> None:
         assert declared[view.name].ttl == timedelta(minutes=view.ttl)
     service = store.get_feature_service(SERVICE)
     assert [projection.name for projection in service.feature_view_projections] == [view.name for view in SERVED]
-
-
-def test_nothing_known_after_t_is_used(featured: Sample) -> None:
-    result = truncation.check(featured.data / "raw", featured.data / "features", flights=20)
-    assert result.mismatches == []
-    assert (result.flights, result.values) == (20, 980)
-    assert all(share > 0.9 for share in result.controls.values()), result.controls
-    assert result.passed
-
-
-def test_truncation_notices_a_leak(featured: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Departures that count half an hour before they happen must be found."""
-    early = truncation.events.SOURCES["departures"].replace("dep as ts", "dep - 30 as ts")
-    monkeypatch.setitem(truncation.events.SOURCES, "departures", early)
-    result = truncation.check(featured.data / "raw", featured.data / "features", flights=2)
-    assert any("_delay_" in name or "_departures_" in name for _, name, _, _ in result.mismatches)
-    assert not result.passed
 
 
 def test_a_second_run_changes_nothing(featured: Sample) -> None:

@@ -31,7 +31,7 @@ def test_a_newcomer_loads_the_champion(trained: Trained, champion: Path, monkeyp
 
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", trained.sample.tracking_url)
-    table = trained.sample.data / "features" / "training.parquet"
+    table = trained.sample.data / "training" / "training.parquet"
     rows, packaged = dataset.load(table, "month = 12 and day = 24"), Packaged.load(champion)
     newcomer = mlflow.pyfunc.load_model("models:/delay@champion")
     answers = newcomer.predict(model_input(rows, packaged.specification["levels"]))

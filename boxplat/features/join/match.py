@@ -1,0 +1,178 @@
+"""Matching entity rows with rows in Parquet files: in one piece, or slice by slice from the newest rows backwards.
+
+The best row of a whole history is the best of the best rows of its slices, so slices bound the memory; and an entity
+row that has found a row newer than all that is left is done, so recent entity rows never look at old slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from boxplat.features.join.codes import Codes
+from boxplat.features.join.created import Created
+from boxplat.features.join.needles import Needles
+from boxplat.features.join.scan import Group, groups, hold, numbers, read
+from boxplat.features.join.search import NEVER, Rows, newest, ranked
+from boxplat.features.join.source import Source
+from boxplat.features.join.times import EARLIEST, LATEST, to_micros
+
+# A row in flight: key, code, time, packed value, a mask, and the decoder's own copy.
+BYTES_PER_ROW = 56
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is looked for in one source: by whom, with which keys, and by which rule."""
+
+    source: Source
+    codes: Codes
+    needles: Needles
+    span: tuple[int, int]
+    cutoff: bool
+
+
+@dataclass
+class _Best:
+    """The best row so far of each needle: its time, creation time and number; -1 for none."""
+
+    times: np.ndarray
+    created: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def none(cls, count: int) -> _Best:
+        return cls(np.full(count, NEVER), np.full(count, NEVER), np.full(count, -1, np.int64))
+
+    def improve(self, at: np.ndarray, times: np.ndarray, created: np.ndarray, rows: np.ndarray) -> None:
+        """Take rows for the needles `at` where they are better."""
+        held, stamps = self.times[at], self.created[at]
+        newer = (created > stamps) | ((created == stamps) & (rows > self.rows[at]))
+        wins = (times > held) | ((times == held) & newer)
+        target = at[wins]
+        self.times[target], self.created[target], self.rows[target] = times[wins], created[wins], rows[wins]
+
+
+def match(search: Search, rows: int, slice_rows: int | None) -> np.ndarray:
+    """The number of the history row for each of `rows` entity rows, int64; -1 where there is none.
+
+    Args:
+        slice_rows: at most so many history rows at a time, newest first; None: all in one piece.
+    """
+    result = np.full(rows, -1, np.int64)
+    chosen = groups(search.source, search.span)
+    needles = search.needles
+    if not len(needles.keys) or not chosen:
+        return result
+    hold(search.source, chosen)
+    if slice_rows is None:
+        local, times, _, found = _in_slice(search, chosen, needles, False)
+        best = np.where(found, numbers(chosen, local), -1)
+    else:
+        best, times = _backwards(search, list(_slices(chosen, search.span, slice_rows)))
+    ttl = search.source.history.reach
+    if ttl:
+        best[needles.times[needles.ranks] - times > ttl] = -1
+    result[needles.places] = best
+    return result
+
+
+def _backwards(search: Search, slices: Sequence[list[Group]]) -> tuple[np.ndarray, np.ndarray]:
+    needles, ttl = search.needles, search.source.history.reach
+    best = _Best.none(len(needles.keys))
+    moments = needles.times[needles.ranks]
+    apart = _apart([_span(members) for members in slices])
+    for members in slices:
+        low, high = _span(members)
+        open_ = (best.times <= high) & (moments >= low)
+        if ttl and high < LATEST:
+            open_ &= moments - ttl <= high
+        at = np.flatnonzero(open_)
+        if not len(at):
+            continue
+        local, times, created, found = _in_slice(search, members, needles.some(at), not apart)
+        hit = np.flatnonzero(found)
+        best.improve(at[hit], times[hit], created[hit], numbers(members, local[hit]))
+    return best.rows, best.times
+
+
+def _in_slice(
+    search: Search, members: Sequence[Group], needles: Needles, compared: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Per needle the best row within these row groups, its time and creation time, and whether there is one."""
+    source = search.source
+    count = sum(member.rows for member in members)
+    keys = search.codes.encode([read(source, members, ours, True) for ours, _ in source.history.keys], count)
+    kept = _kept(keys, search.codes.count, needles)
+    if kept is not None:
+        if not len(kept):
+            nothing = np.zeros(len(needles.keys), np.int64)
+            return nothing, nothing, nothing, nothing.astype(bool)
+        keys = keys[kept]
+    times, valid = _moments(source, members, source.history.timestamp, kept)
+    if valid is not None:
+        keys[~valid] = search.codes.count
+    column = source.history.created
+    stamps = None if column is None else Created(source, column, members, kept)
+    rows, found = _best(search, Rows(keys, search.codes.count, times), needles, stamps)
+    created = stamps(rows) if compared and stamps is not None and len(times) else np.full(len(rows), NEVER)
+    moments = times[rows] if len(times) else rows
+    return (rows if kept is None else kept[rows]), moments, created, found
+
+
+def _best(search: Search, rows: Rows, needles: Needles, stamps: Created | None) -> tuple[np.ndarray, np.ndarray]:
+    if not search.cutoff or stamps is None:
+        return newest(rows, needles, stamps)
+    created = stamps(np.arange(len(rows.keys)))
+    keys = np.where(created == NEVER, rows.count, rows.keys)
+    return ranked(Rows(keys, rows.count, np.maximum(rows.times, created)), rows.times, created, needles)
+
+
+def _kept(keys: np.ndarray, count: int, needles: Needles) -> np.ndarray | None:
+    """The rows whose key some needle has, where needles are few; None: all rows."""
+    if len(needles.keys) * 8 > len(keys) or count > 2**27:
+        return None
+    wanted = np.zeros(count + 1, bool)
+    wanted[needles.keys] = True
+    return np.flatnonzero(wanted[keys])
+
+
+def _moments(
+    source: Source, members: Sequence[Group], column: str, kept: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    times, valid = to_micros(read(source, members, column))
+    if kept is not None:
+        times, valid = times[kept], None if valid is None else valid[kept]
+    if len(times) and (times.max() >= LATEST or times.min() <= EARLIEST):
+        finite = (times < LATEST) & (times > EARLIEST)
+        valid = finite if valid is None else valid & finite
+    return times, valid
+
+
+def _span(members: Sequence[Group]) -> tuple[int, int]:
+    lows = [EARLIEST if member.low is None else member.low for member in members]
+    highs = [LATEST if member.high is None else member.high for member in members]
+    return min(lows), max(highs)
+
+
+def _apart(spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether no time can lie in two of these spans, which come by falling end: then ties are within slices only."""
+    lows = np.minimum.accumulate([low for low, _ in spans])
+    return all(high < low for (_, high), low in zip(spans[1:], lows, strict=False))
+
+
+def _slices(chosen: Sequence[Group], span: tuple[int, int], limit: int) -> Iterator[list[Group]]:
+    """Row groups from the newest backwards: first those that entity rows lie in and as many again, then ever more."""
+    left = sorted(chosen, key=lambda group: (LATEST if group.high is None else group.high, group.first), reverse=True)
+    inside = sum(group.rows for group in left if group.high is None or group.high >= span[0])
+    size = min(limit, 2 * inside)
+    members: list[Group] = []
+    for group in left:
+        if members and sum(member.rows for member in members) + group.rows > size:
+            yield sorted(members, key=lambda member: member.first)
+            members, size = [], min(limit, 2 * size)
+        members.append(group)
+    if members:
+        yield sorted(members, key=lambda member: member.first)

@@ -1,0 +1,164 @@
+"""How DuckDB is set up for one job: limits, time zone, the user's own options."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from boxplat.core.errors import BoxError, ExitCode
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+# Options that exist only once DuckDB's extension for remote files is loaded.
+_REMOTE = ("s3_", "http_", "https_", "ca_cert", "enable_server_cert", "hf_", "azure_")
+
+
+class Limits(Protocol):
+    """What `connect` needs; the store's configuration and the join's options both have it."""
+
+    @property
+    def memory_limit(self) -> str | None: ...
+    @property
+    def threads(self) -> int | None: ...
+    @property
+    def temp_directory(self) -> str | None: ...
+    @property
+    def settings(self) -> Mapping[str, str]: ...
+
+
+def connect(limits: Limits, paths: Iterable[str] = ()) -> DuckDBPyConnection:
+    """A connection of its own to an in-memory database in UTC; one per job, closed by its user.
+
+    Jobs with the same limits share a database, whose start costs more than a small job, and thereby its memory limit.
+    Tables and views of one job are not seen by another.
+
+    Args:
+        limits: memory limit, threads, temporary folder, further DuckDB options.
+        paths: files it will read; remote ones need DuckDB's `httpfs` extension.
+
+    Raises:
+        BoxError: an option that DuckDB does not know, or a value it refuses (exit code 2); remote files without the
+            extension (4).
+    """
+    import duckdb
+
+    spill = Path(limits.temp_directory or Path(tempfile.gettempdir()) / f"boxplat-duckdb-{os.getuid()}")
+    spill.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known = {"memory_limit": limits.memory_limit, "threads": limits.threads, "temp_directory": spill}
+    options = {name: str(value) for name, value in known.items() if value is not None}
+    options |= {name: str(value) for name, value in limits.settings.items()}
+    remote = _needs_remote(limits.settings, paths)
+    # A database does not survive a fork.
+    key = (os.getpid(), remote, *options.items())
+    with _lock:
+        try:
+            return _cursor(_databases.get(key) or _database(key, options, remote))
+        except duckdb.FatalException:
+            # A job broke it; the next one gets a new one.
+            return _cursor(_database(key, options, remote))
+
+
+@dataclass(frozen=True)
+class _Database:
+    """A database, and the options that each connection to it must set for itself."""
+
+    con: DuckDBPyConnection
+    own: Mapping[str, str]
+
+
+_databases: dict[tuple[object, ...], _Database] = {}
+_lock = threading.Lock()
+
+
+def _database(key: tuple[object, ...], options: Mapping[str, str], remote: bool) -> _Database:
+    import duckdb
+
+    # Extensions are never downloaded behind the user's back, and a file is read anew by every job.
+    base: dict[str, Any] = {
+        "autoinstall_known_extensions": "false",
+        "custom_user_agent": "boxplat",
+        "enable_external_file_cache": "false",
+    }
+    con = duckdb.connect(":memory:", config=base)
+    try:
+        if remote:
+            load_remote(con)
+        own = {name: value for name, value in options.items() if not _set(con, name, value)}
+    except BaseException:
+        con.close()
+        raise
+    made = _databases[key] = _Database(con, {"TimeZone": "UTC", "enable_progress_bar": "false", **own})
+    return made
+
+
+def _cursor(database: _Database) -> DuckDBPyConnection:
+    con = database.con.cursor()
+    for name, value in database.own.items():
+        con.execute(f"SET {quoted(name)} = {literal(value)}")
+    return con
+
+
+def _set(con: DuckDBPyConnection, name: str, value: str) -> bool:
+    """Set an option for all connections; False where each must set it for itself."""
+    import duckdb
+
+    try:
+        try:
+            con.execute(f"SET GLOBAL {quoted(name)} = {literal(value)}")
+            return True
+        except duckdb.CatalogException as error:
+            if "cannot be set globally" not in str(error):
+                raise
+            con.execute(f"SET {quoted(name)} = {literal(value)}")
+            return False
+    except duckdb.Error as error:
+        raise BoxError(
+            f"DuckDB refuses the option {name} = {value!r}",
+            why=str(error).splitlines()[0],
+            fix=f"correct {name} under offline_store in feature_store.yaml",
+            code=ExitCode.USAGE,
+        ) from error
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL of another machine (`s3://…`, `https://…`)."""
+    return "://" in path and not path.startswith("file://")
+
+
+def _needs_remote(settings: Mapping[str, str], paths: Iterable[str]) -> bool:
+    return any(map(is_remote, paths)) or any(name.startswith(_REMOTE) for name in settings)
+
+
+def load_remote(con: DuckDBPyConnection) -> None:
+    """Let a connection read URLs.
+
+    Raises:
+        BoxError: DuckDB's extension for them is not installed (exit code 4).
+    """
+    import duckdb
+
+    try:
+        con.execute("LOAD httpfs")
+    except duckdb.Error as error:
+        raise BoxError(
+            "remote files cannot be read: DuckDB's extension httpfs is not installed",
+            why=str(error).splitlines()[0],
+            fix="python -c \"import duckdb; duckdb.sql('INSTALL httpfs')\"  (once, with internet)",
+            code=ExitCode.PRECONDITION,
+        ) from error
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"

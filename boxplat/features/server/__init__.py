@@ -1,0 +1,1 @@
+"""The feature server: online reads and pushes over HTTP, in Feast's own format, without importing Feast."""

@@ -1,0 +1,154 @@
+"""The ASGI application: bodies read within limits, routes, errors as answers, every request counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from boxplat.core.errors import BoxError
+from boxplat.features.server import refusal
+from boxplat.features.server.forms import SHAPES, Form, quick
+from boxplat.features.server.metrics import Metrics
+from boxplat.features.server.refusal import Refused
+from boxplat.features.server.validation import Validator
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Route = Callable[[Form], Awaitable["Reply"]]
+
+JSON = b"application/json"
+MOST_BYTES = 64 * 1024 * 1024
+BODY_SECONDS = 30.0
+_CLOSE = ((b"connection", b"close"),)
+_LOCAL = (b"127.0.0.1", b"localhost", b"[::1]")
+_log = logging.getLogger("uvicorn.error")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a route answers."""
+
+    body: bytes = b""
+    content_type: bytes = JSON
+
+
+class Application:
+    """HTTP around the routes.
+
+    Args:
+        routes: by path and method. A POST route gets the request's form, a GET route an empty one.
+    """
+
+    def __init__(self, routes: Mapping[str, tuple[str, Route]], metrics: Metrics) -> None:
+        self._routes = routes
+        self._metrics = metrics
+        self._validator = Validator()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _not_http(scope, receive, send)
+            return
+        began = time.perf_counter()
+        path = scope["path"]
+        extra: tuple[tuple[bytes, bytes], ...] = ()
+        try:
+            reply = await self._reply(path, scope, receive)
+            status, body, content_type = 200, reply.body, reply.content_type
+        except Refused as answer:
+            status, body, content_type, extra = answer.status, answer.body, JSON, answer.headers
+        headers = [(b"content-length", str(len(body)).encode()), *extra]
+        if body:
+            headers.append((b"content-type", content_type))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        self._metrics.answered(path if path in self._routes else "other", status, time.perf_counter() - began)
+
+    async def _reply(self, path: str, scope: Scope, receive: Receive) -> Reply:
+        method, route = self._routes.get(path, ("", None))
+        if route is None:
+            raise refusal.no_such()
+        if scope["method"] != method:
+            raise refusal.no_method(method)
+        content_type = _checked(scope["headers"])
+        try:
+            return await route(await self._form(path, scope, receive, content_type) if method == "POST" else {})
+        except Refused:
+            raise
+        except BoxError as error:
+            raise refusal.of_box(error) from error
+        # A fault of ours must not end the server, nor leave the client without an answer.
+        except Exception as error:
+            _log.exception("%s %s failed", method, path)
+            raise Refused(refusal.SERVER_ERROR, f"{type(error).__name__}: {error}") from error
+
+    async def _form(self, path: str, scope: Scope, receive: Receive, content_type: bytes) -> Form:
+        body = await _body(receive)
+        if path not in SHAPES:
+            return {}
+        form = quick(path, body, content_type)
+        return form if form is not None else await self._validator.form(scope, body)
+
+
+def _checked(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The content type, empty when not told. Requests that a web page makes a browser send here are refused."""
+    content_type = b""
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"host" and _host(value) not in _LOCAL:
+            raise Refused(refusal.FORBIDDEN, "the server is asked by its loopback address only")
+        elif name == b"origin" and _host(value.partition(b"://")[2]) not in _LOCAL:
+            raise Refused(refusal.FORBIDDEN, "requests from web pages are not taken")
+    return content_type
+
+
+def _host(value: bytes) -> bytes:
+    """The name without its port."""
+    return value[: value.find(b"]") + 1] if value.startswith(b"[") else value.partition(b":")[0]
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body.
+
+    Raises:
+        Refused: too large, or too slow in coming.
+    """
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            message = await receive()
+            if not message.get("more_body"):
+                return bytes(message.get("body", b""))
+            return await _rest([message["body"]], receive)
+    except TimeoutError:
+        raise Refused(refusal.TIMEOUT, f"the body did not come in {BODY_SECONDS:g} s", _CLOSE) from None
+
+
+async def _rest(chunks: list[bytes], receive: Receive) -> bytes:
+    size, more = len(chunks[0]), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(refusal.BAD_REQUEST, "the client went away", _CLOSE)
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > MOST_BYTES:
+            raise Refused(refusal.TOO_LARGE, f"a body has at most {MOST_BYTES} bytes", _CLOSE)
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:
+    """The server's start and stop; a WebSocket is turned away."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close"})
+        return
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
