@@ -198,15 +198,20 @@ def freshness(rows: Iterable[Mapping[str, Any]]) -> str:
             (
                 row["view"],
                 "stale" if row["stale"] else "fresh",
-                row["newest_event"],
+                _second(row["newest_event"]),
                 duration(row["lag_seconds"]),
                 duration(row["ttl_seconds"]),
                 row["rows"],
-                row["materialized_until"],
+                _second(row["materialized_until"]),
             )
             for row in rows
         ],
     )
+
+
+def _second(moment: str | None) -> str | None:
+    """An ISO time in UTC, to the second."""
+    return moment and f"{moment[:19]}Z"
 
 
 def models(rows: Iterable[ModelVersion]) -> str:

@@ -52,7 +52,7 @@ def get(service: str, keys: str, as_json: bool) -> None:
 @click.option("--now", metavar="TIME", help="Measure ages at this ISO time instead of the online store's clock.")
 @json_option
 def freshness(now: str | None, as_json: bool) -> None:
-    """How old the online features are; exit code 7 when a view is stale."""
+    """How old the features online are; exit code 7 if stale."""
     views = the_box().features.freshness(now)
     click.echo(render.as_json(views=views) if as_json else render.freshness(views))
     stale = [view["view"] for view in views if view["stale"]]
@@ -76,7 +76,7 @@ def freshness(now: str | None, as_json: bool) -> None:
 @click.option("--created", is_flag=True, help="The set was joined with filter_by_created_timestamp.")
 @json_option
 def audit(**given: Any) -> None:
-    """Is a training set honest? Exit code 5 when it knows the future. TABLE: what [audit] says."""
+    """Is a training set honest? Exit code 5 if not. TABLE: Parquet; default: [audit] table."""
     from boxplat.features.audit import Choice
 
     as_json = given.pop("as_json")
@@ -94,9 +94,11 @@ def audit(**given: Any) -> None:
 @click.option("--order", metavar="ORDER", default="time", show_default=True, help="Of the rows: time, or key.")
 @json_option
 def compact(view: str | None, order: str, as_json: bool) -> None:
-    """Merge the part files that were appended to a view's source (default: of every view)."""
+    """Merge the part files appended to a view's source."""
     merged = the_box().features.compact(view, order, progress)
     rows = [(name, one.before, one.after, one.rows) for name, one in merged.items()]
+    if not rows:
+        say("there are no part files to merge")
     click.echo(render.as_json(views=merged) if as_json else render.table(("VIEW", "FILES", "NOW", "ROWS"), rows))
 
 

@@ -68,6 +68,9 @@ def listen(preferred: int) -> socket.socket:
     for port in range(preferred, preferred + (_TRIES if preferred else 1)):
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it. uvicorn takes an inherited socket for a Unix one and does not set it: every request
+        # on a kept connection would wait 40 ms for the delayed acknowledgement of the answer's first part.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             sock.bind(("127.0.0.1", port))
             sock.listen(_BACKLOG)

@@ -75,6 +75,30 @@ class _Set:
         return places.astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Coded:
+    """One key column of the entity rows: its distinct values, and each row's code among them (int64 [N])."""
+
+    part: _Column
+    codes: np.ndarray
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray, form: Common) -> Coded:
+        """As compared in `form`."""
+        if form.kind in ("null", "int", "bool", "time") or pa.types.is_dictionary(column.type):
+            part = _column(column, form)
+            return cls(part, part.encode(column))
+        kind = _comparable(column.type)
+        plain = pa.chunked_array([_plain(chunk, kind) for chunk in column.chunks], type=kind)
+        # One pass of hashing gives both.
+        coded = plain.dictionary_encode().unify_dictionaries()
+        if not coded.num_chunks:
+            return cls(_Set(form, pa.array([], kind)), np.zeros(0, np.int64))
+        values = coded.chunk(0).dictionary
+        indices = pa.chunked_array([chunk.indices for chunk in coded.chunks])
+        return cls(_Set(form, values), indices.fill_null(len(values)).to_numpy().astype(np.int64))
+
+
 class Codes:
     """The codes of one set of key columns.
 
@@ -83,27 +107,26 @@ class Codes:
         count: codes are below it; `encode` gives `count` to what no entity row has.
     """
 
-    def __init__(self, columns: Sequence[pa.ChunkedArray], forms: Sequence[Common], rows: int) -> None:
-        self._columns = [_column(column, form) for column, form in zip(columns, forms, strict=True)]
+    def __init__(self, columns: Sequence[Coded], rows: int) -> None:
+        self._columns = [column.part for column in columns]
         self._denser: list[pa.Array | None] = []
         self.count = 1
-        values = np.zeros(rows, np.int64)
-        for part, column in zip(self._columns, columns, strict=True):
-            codes = part.encode(column)
-            values = _joined(values, codes, self.count, part.count)
+        values = np.zeros(rows if not columns else 0, np.int64)
+        for index, (part, column) in enumerate(zip(self._columns, columns, strict=True)):
+            values = _joined(values, column.codes, self.count, part.count) if index else column.codes
             self.count *= part.count
             self._denser.append(None)
             if self.count > _DENSE and len(self._columns) > 1:
                 distinct = np.unique(values[values < self.count])
                 values = self._compact(len(self._denser) - 1, pa.array(distinct), values)
-        self.values = np.where(values < self.count, values, -1)
+        self.values = values if len(values) and values.max() < self.count else np.where(values < self.count, values, -1)
 
     def encode(self, columns: Sequence[pa.ChunkedArray], rows: int) -> np.ndarray:
         """Codes of a history's keys, int64 [rows]."""
-        values, count = np.zeros(rows, np.int64), 1
-        for part, denser, column in zip(self._columns, self._denser, columns, strict=True):
+        values, count = np.zeros(rows if not columns else 0, np.int64), 1
+        for index, (part, denser, column) in enumerate(zip(self._columns, self._denser, columns, strict=True)):
             codes = part.encode(column)
-            values = codes if count == 1 and part is self._columns[0] else _joined(values, codes, count, part.count)
+            values = _joined(values, codes, count, part.count) if index else codes
             count *= part.count
             if denser is not None:
                 values = _Set(Common("dense"), denser)._places(pa.array(values))

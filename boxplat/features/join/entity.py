@@ -85,7 +85,7 @@ class Given:
         size = min(rows or 2**20, 2**20)
         with self._readable():
             if isinstance(self._entity, EntityQuery):
-                with self._session.con.cursor() as con:
+                with self._session.cursor() as con:
                     yield from con.sql(self._entity.sql).to_arrow_reader(size)
                 return
             import pyarrow.parquet as pq

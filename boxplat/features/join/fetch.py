@@ -99,7 +99,7 @@ def _touched(groups: list[Group], rows: np.ndarray, missing: np.ndarray) -> tupl
     """The row groups that hold one of these rows, and the rows' places among theirs (no meaning where missing)."""
     starts = np.array([group.first for group in groups])
     hit = np.zeros(len(groups), bool)
-    some = rows[: 32 * len(groups)]
+    some = rows[:: max(len(rows) // (64 * len(groups)), 1)]
     hit[np.searchsorted(starts, some[some >= 0], "right") - 1] = True
     if hit.all():
         return groups, rows
@@ -142,7 +142,7 @@ def _from_table(source: Source, rows: np.ndarray, session: Session) -> list[Colu
     taken[rows >= 0] = places
     indices = pa.array(taken, mask=rows < 0)
     names = ", ".join(f"h.{quoted(column)}" for column, _ in source.history.features)
-    con = session.con.cursor()
+    con = session.cursor()
     try:
         con.register("wanted_rows", pa.table({"rn": wanted}))
         with explained(f"the source of {source.history.name}", session.options.temp_directory):

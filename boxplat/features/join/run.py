@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 
 import numpy as np
 import pyarrow as pa
 
 from boxplat.features.join import fetch, plan, sql
-from boxplat.features.join.codes import Codes
+from boxplat.features.join.codes import Coded, Codes
 from boxplat.features.join.entity import Entities, Given, check, timed
+from boxplat.features.join.inline import Inline
 from boxplat.features.join.keys import Common
 from boxplat.features.join.match import Search, match
 from boxplat.features.join.needles import Clock, Needles
 from boxplat.features.join.request import History
 from boxplat.features.join.session import Session
 from boxplat.features.join.source import Source, described, from_files, from_query, quoted, remote
+
+_Keyed = tuple[Codes, Needles]
+# Entity rows and history rows that are joined in less time than threads take to start.
+_SMALL = 2**18
 
 
 class Join:
@@ -38,7 +43,7 @@ class Join:
         self._given, self._timestamp, self._session = given, timestamp, session
         whole = None if given.table is None else timed(given.table, timestamp, session)
         self._whole = whole
-        self._sources = [self._opened(history, index) for index, history in enumerate(histories)]
+        self._sources = [self._opened(history) for history in histories]
         self._forms = [plan.forms(source, given.schema) for source in self._sources]
         fields = list(given.schema)
         for source in self._sources:
@@ -63,7 +68,7 @@ class Join:
             return self._whole
         return timed(piece, self._timestamp, self._session)
 
-    def _opened(self, history: History, index: int) -> Source:
+    def _opened(self, history: History) -> Source:
         """The source of a history; of a query without the rows that no entity row can see."""
         history = remote(history)
         if history.query is None:
@@ -73,12 +78,12 @@ class Join:
         if self._whole is not None:
             where = sql.window(Source(history, schema, 0, "", ""), self._whole)
         select = ", ".join(quoted(name) for name in schema.names)
-        return from_query(history, self._session, f"history_{index}", where, select)
+        return from_query(history, self._session, where, select)
 
     def _joined(self, entities: Entities) -> pa.Table:
-        prepared = self._prepared(entities)
         columns = list(entities.table.columns)
-        with ThreadPoolExecutor(self._session.threads) as pool:
+        with self._pool(len(entities.times)) as pool:
+            prepared = self._prepared(entities, pool)
             matched = {
                 pool.submit(self._rows, source, keyed, entities): index
                 for index, (source, keyed) in enumerate(zip(self._sources, prepared, strict=True))
@@ -90,33 +95,47 @@ class Join:
             columns += [value.result() for values in found for value in values]
         return pa.table(columns, schema=self.schema)
 
-    def _prepared(self, entities: Entities) -> list[tuple[Codes, Needles] | None]:
-        """Codes and sorted entity rows by source, shared by those with the same keys; None: to be matched in SQL."""
-        clock: Clock | None = None
-        known: dict[tuple[tuple[str, Common], ...], tuple[Codes, Needles]] = {}
-        prepared: list[tuple[Codes, Needles] | None] = []
+    def _pool(self, entities: int) -> Executor:
+        small = entities + sum(source.rows for source in self._sources) < _SMALL
+        return Inline() if small else ThreadPoolExecutor(self._session.threads)
+
+    def _prepared(self, entities: Entities, pool: Executor) -> list[Future[_Keyed] | None]:
+        """Codes and sorted entity rows by source, shared by those with the same keys; None: to be matched in SQL.
+
+        A task may wait for those submitted before it: they have begun by then.
+        """
+        columns: dict[tuple[str, Common], Future[Coded]] = {}
+        known: dict[tuple[tuple[str, Common], ...], Future[_Keyed]] = {}
+        prepared: list[Future[_Keyed] | None] = []
+        clock: Future[Clock] | None = None
         for source, forms in zip(self._sources, self._forms, strict=True):
             if self._session.options.plan == "sql" or not plan.coded(source, entities.table.schema, forms):
                 self._session.open()
                 prepared.append(None)
                 continue
-            names = [theirs for _, theirs in source.history.keys]
-            key = tuple(zip(names, forms, strict=True))
+            clock = clock or pool.submit(Clock.of, entities.times, entities.timed)
+            key = tuple((theirs, form) for (_, theirs), form in zip(source.history.keys, forms, strict=True))
+            for name, form in key:
+                if (name, form) not in columns:
+                    columns[name, form] = pool.submit(Coded.of, entities.table.column(name), form)
             if key not in known:
-                clock = clock or Clock.of(entities.times, entities.timed)
-                codes = Codes([entities.table.column(name) for name in names], forms, len(entities.times))
-                known[key] = codes, clock.needles(codes.values)
+                known[key] = pool.submit(_keyed, [columns[part] for part in key], clock, len(entities.times))
             prepared.append(known[key])
         return prepared
 
-    def _rows(self, source: Source, keyed: tuple[Codes, Needles] | None, entities: Entities) -> np.ndarray:
+    def _rows(self, source: Source, keyed: Future[_Keyed] | None, entities: Entities) -> np.ndarray:
         cutoff, span, count = self._session.options.created_cutoff, entities.span, len(entities.times)
         if span is None:
             return np.full(count, -1, np.int64)
         if keyed is None:
             return sql.match(source, entities, cutoff, self._session)
         at_once = plan.slice_rows(source, span, count, self._session)
-        return match(Search(source, *keyed, span, cutoff), count, at_once)
+        return match(Search(source, *keyed.result(), span, cutoff), count, at_once)
 
     def _columns(self, source: Source, rows: np.ndarray) -> list[fetch.Column]:
         return fetch.columns(source, rows, self._session.rows(fetch.BYTES_PER_ROW), self._session)
+
+
+def _keyed(columns: Sequence[Future[Coded]], clock: Future[Clock], rows: int) -> _Keyed:
+    codes = Codes([column.result() for column in columns], rows)
+    return codes, clock.result().needles(codes.values)

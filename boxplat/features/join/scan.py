@@ -156,7 +156,7 @@ def hold(source: Source, chosen: Sequence[Group]) -> None:
     if not small or any(source.kind(name) != kind for name, kind in _types(first, names)):
         return
     coded = [name for name in names if _has_codes(chosen, name, source.kind(name))]
-    table = _table(first, [group.index for group in chosen], names, coded)
+    table = _table(first, [group.index for group in chosen], names, coded, threads=True)
     source.offsets.clear()
     offset = 0
     for group in chosen:
@@ -170,15 +170,15 @@ def _types(part: Part, names: Sequence[str]) -> list[tuple[str, pa.DataType | No
     return [(name, part.schema.field(name).type if name in known else None) for name in names]
 
 
-def _table(part: Part, members: list[int], names: list[str], coded: list[str]) -> pa.Table:
+def _table(part: Part, members: list[int], names: list[str], coded: list[str], threads: bool = False) -> pa.Table:
     """Columns of some row groups of a file; text in `coded` as dictionary arrays."""
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(part.path, metadata=part.metadata, read_dictionary=coded or None) as file:
             if len(members) == part.metadata.num_row_groups:
-                return file.read(columns=names, use_threads=False)
-            return file.read_row_groups(members, columns=names, use_threads=False)
+                return file.read(columns=names, use_threads=threads)
+            return file.read_row_groups(members, columns=names, use_threads=threads)
     except (OSError, pa.ArrowException) as error:
         raise unreadable(part.path, error) from error
 

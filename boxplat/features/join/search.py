@@ -115,8 +115,10 @@ def newest(
 
 def _same(index: Index, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Whether positions in `packed` are of the same key and time."""
-    same: np.ndarray = (index.packed[one] >> index.bits) == (index.packed[other] >> index.bits)
-    same[same] = index.times[index.place(one[same])] == index.times[index.place(other[same])]
+    left, right = index.packed[one], index.packed[other]
+    same: np.ndarray = (left ^ right) < (1 << index.bits)
+    low = (1 << index.bits) - 1
+    same[same] = index.times[left[same] & low] == index.times[right[same] & low]
     return same
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -26,6 +27,7 @@ class Session:
     Attributes:
         threads: how many threads work at a time; never more than the cores that the process may use.
         budget: bytes that the join's own arrays may take.
+        tables: names of the tables that it made in the database, which other joins use too.
     """
 
     def __init__(self, options: Options) -> None:
@@ -35,12 +37,15 @@ class Session:
         self.limit = _bytes(options.memory_limit) if options.memory_limit else _free() // 2
         # The rest is for what allocators keep and for what DuckDB holds between two statements.
         self.budget = self.limit * 3 // 4
+        self.tables: list[str] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if "con" in self.__dict__:
+            for table in self.tables:
+                self.con.execute(f'DROP TABLE IF EXISTS "{table}"')
             self.con.close()
 
     def rows(self, width: int) -> int:
@@ -53,15 +58,28 @@ class Session:
 
     @cached_property
     def con(self) -> DuckDBPyConnection:
-        """A private in-memory database in UTC."""
+        """A connection to an in-memory database in UTC."""
+        return self.cursor()
+
+    def cursor(self) -> DuckDBPyConnection:
+        """One more connection, for a thread of its own; DuckDB's own cursors would forget the time zone."""
         from boxplat.features.offline.settings import connect
 
         return connect(_Limits(self))
 
+    def table(self) -> str:
+        """The name of a new table, dropped in the end."""
+        self.tables.append(f"history_{secrets.token_hex(8)}")
+        return self.tables[-1]
+
 
 class _Limits:
     def __init__(self, session: Session) -> None:
-        self.memory_limit: str | None = f"{max(session.limit // 2, 64 * 2**20) // 2**20}MiB"
+        mebibytes = max(session.limit // 2, 64 * 2**20) // 2**20
+        if session.options.memory_limit is None:
+            # What is free changes all the time: joins with the same limit share a database.
+            mebibytes = 1 << (mebibytes.bit_length() - 1)
+        self.memory_limit: str | None = f"{mebibytes}MiB"
         self.threads: int | None = session.threads
         self.temp_directory = session.options.temp_directory
         self.settings = session.options.settings

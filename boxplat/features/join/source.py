@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import glob
 import os
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ from boxplat.features.join.times import is_time
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
+
+# Footers that are remembered, and how long a file must have been left alone for it: clocks of file systems are coarse.
+_REMEMBERED, _SETTLED_NS = 64, 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,9 @@ def from_files(history: History) -> Source:
     return Source(history, schema, first, relation, number, tuple(parts))
 
 
-def from_query(history: History, session: Session, table: str, where: str, select: str) -> Source:
+def from_query(history: History, session: Session, where: str, select: str) -> Source:
     """A source in a table of the session's, made from `SELECT select FROM (the history's query) WHERE where`."""
-    con = session.con
+    con, table = session.con, session.table()
     text = f"CREATE TABLE {quoted(table)} AS SELECT {select} FROM ({statement(history.query)}) AS q WHERE {where}"
     with explained(f"the source of {history.name}", session.options.temp_directory):
         con.execute(text)
@@ -167,10 +171,22 @@ def _opened(path: str, first: int) -> Part:
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_metadata(path)
-        return Part(path, first, metadata, metadata.schema.to_arrow_schema())
+        found = os.stat(path)
+        stamp = (path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        footer = _footers.get(stamp)
+        if footer is None:
+            metadata = pq.read_metadata(path)
+            footer = metadata, metadata.schema.to_arrow_schema()
+            if time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
+                if len(_footers) >= _REMEMBERED:
+                    _footers.clear()
+                _footers[stamp] = footer
+        return Part(path, first, *footer)
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
+
+
+_footers: dict[tuple[str | int, ...], tuple[pq.FileMetaData, pa.Schema]] = {}
 
 
 def _unified(history: History, parts: list[Part]) -> pa.Schema:

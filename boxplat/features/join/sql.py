@@ -26,7 +26,7 @@ def match(source: Source, entities: Entities, cutoff: bool, session: Session) ->
         keys.common(source.history.name, (theirs, entities.table.schema.field(theirs).type), (ours, source.kind(ours)))
         for ours, theirs in source.history.keys
     ]
-    con = session.con.cursor()
+    con = session.cursor()
     try:
         con.register("entity_rows", _table(entities, source))
         with explained(f"the source of {source.history.name}", session.options.temp_directory):

@@ -13,7 +13,7 @@ from boxplat.features.offline import entity, views, window
 from boxplat.features.offline.entity import Rows
 from boxplat.features.offline.plans import steady, watched
 from boxplat.features.offline.settings import Limits, connect, quoted
-from boxplat.features.offline.source import Source, look_up
+from boxplat.features.offline.source import Source, look_up, recall
 from boxplat.features.offline.views import Needed
 
 if TYPE_CHECKING:
@@ -126,8 +126,11 @@ class Join:
         Raises:
             BoxError: files or columns are missing.
         """
-        with connect(self.limits) as con:
-            sources = [look_up(share.source, self.repo, con) for share in self.shares]
+        known = [recall(share.source, self.repo) for share in self.shares]
+        sources = [source for source in known if source is not None]
+        if len(sources) < len(known):
+            with connect(self.limits) as con:
+                sources = [look_up(share.source, self.repo, con) for share in self.shares]
         return [share.history(source) for share, source in zip(self.shares, sources, strict=True)], sources
 
     def _entity(self) -> pa.Table | EntityQuery:

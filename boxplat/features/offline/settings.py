@@ -89,6 +89,8 @@ def _database(key: tuple[object, ...], options: Mapping[str, str], remote: bool)
     try:
         if remote:
             load_remote(con)
+        # Also for cursors that a job makes of its own.
+        _set(con, "TimeZone", "UTC")
         own = {name: value for name, value in options.items() if not _set(con, name, value)}
     except BaseException:
         con.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 # How often files are looked up again that a merge removed meanwhile.
 _TRIES = 5
 _TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+# Sources whose columns are remembered while their files stay what they are, and how long a file must have been left
+# alone to be trusted: clocks of file systems are coarse, so that two writes can have one time.
+_REMEMBERED, _SETTLED_NS = 256, 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,21 @@ def look_up(source: DataSource, repo: Path | str | None, con: DuckDBPyConnection
     )
 
 
+def recall(source: DataSource, repo: Path | str | None) -> Source | None:
+    """A source that was looked up before and whose files are still the same; None: `look_up` has to ask DuckDB.
+
+    Raises:
+        BoxError: there are no files (exit code 9).
+    """
+    path = path_of(source, repo)
+    if is_remote(path) or path.endswith(_TEXT) or is_delta(source):
+        return None
+    return _known.get((source.name, path, listing(path)))
+
+
+_known: dict[tuple[str, str, Listing], Source] = {}
+
+
 def schema(source: Source, con: DuckDBPyConnection) -> pa.Schema:
     """The Arrow types of the source's columns."""
     import pyarrow as pa
@@ -140,7 +159,13 @@ def of_files(name: str, path: str, found: Listing, con: DuckDBPyConnection) -> S
     relation = f"{plain})" if same else f"{plain}, union_by_name=true)"
     types = types if same else _types(con, relation, name)
     whole = same and not hive and "*" not in found.files[0]
-    return Source(name, found.files if whole else (), relation, types, found)
+    made = Source(name, found.files if whole else (), relation, types, found)
+    written = max((stamp.modified_ns for stamp in found.stamps), default=time.time_ns())
+    if time.time_ns() - written > _SETTLED_NS and found.unchanged():
+        if len(_known) >= _REMEMBERED:
+            _known.clear()
+        _known[name, path, found] = made
+    return made
 
 
 def _partitioned(path: str, files: Iterable[str]) -> bool:

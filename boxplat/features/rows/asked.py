@@ -11,25 +11,32 @@ from boxplat.features.rows import heap
 from boxplat.features.rows.codecs import Column, Encoded
 from boxplat.features.rows.keys import Key, Keys, bytes_keys, encode_keys
 from boxplat.features.rows.layout import Layout
+from boxplat.features.rows.plainkeys import few_keys
 
 
-def one_key(layout: Layout, columns: Mapping[str, Column]) -> Key | None:
-    """The key of a read of one entity by a whole number or a text; None for everything else."""
-    if len(layout.keys) != 1:
-        return None
-    name, type_ = layout.keys[0]
-    column = columns.get(name)
-    if not isinstance(column, list | tuple | np.ndarray) or len(column) != 1:
-        return None
-    value = column[0]
-    if type_ in _WHOLE:
-        if type(value) is int or type(value) is np.int64:
-            number = int(value)
-            return Key(heap.mix_one(number)) if -(2**63) <= number < 2**63 else None
-    elif type_ == "STRING" and type(value) is str:
-        raw = value.encode()
-        return Key(heap.hash_one(raw), raw)
-    return None
+class Asked:
+    """The keys of one request, encoded once for all views whose keys are of the same names and types."""
+
+    def __init__(self, columns: Mapping[str, Column]) -> None:
+        """`columns`: N values for each key; not changed afterwards."""
+        self.columns = columns
+        self._known: tuple[tuple[str, str], ...] | None = None
+        self._few: list[Key | None] | None = None
+        self._many: Keys | None = None
+
+    def few(self, layout: Layout) -> list[Key | None] | None:
+        """`plainkeys.few_keys`: None where it takes `many`."""
+        if layout.keys != self._known:
+            self._known, self._many = layout.keys, None
+            self._few = few_keys(layout, self.columns)
+        return self._few
+
+    def many(self, layout: Layout, view: str) -> Keys:
+        """`asked_keys`."""
+        if self._many is None or layout.keys != self._known:
+            self._known, self._few = layout.keys, None
+            self._many = asked_keys(layout, self.columns, view)
+        return self._many
 
 
 def asked_keys(layout: Layout, columns: Mapping[str, Column], view: str) -> Keys:

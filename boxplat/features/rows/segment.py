@@ -74,8 +74,15 @@ class Segment(block.Block):
 
     def key_at(self, at: int) -> bytes:
         """The key bytes of one row."""
-        record = self.records[at]
-        return self.heap[record["ks"] : record["ks"] + record["kn"]].tobytes()
+        start, length = self._spot.unpack_from(self.memory, at * self.layout.packed.size)
+        return self.heap[start : start + length].tobytes()
+
+    @cached_property
+    def _spot(self) -> struct.Struct:
+        """Start and length of the key bytes in a record."""
+        fields: Any = self.layout.dtype.fields
+        start, length = fields["ks"][1], fields["kn"][1]
+        return struct.Struct(f"<{start}xq{length - start - 8}xI")
 
     def rest(self) -> None:
         """Let go of the memory that the file was read into; the system keeps what it has room for."""

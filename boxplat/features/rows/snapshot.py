@@ -12,9 +12,9 @@ from boxplat.core.errors import not_found
 from boxplat.features.rows import block, files
 from boxplat.features.rows import manifest as manifests
 from boxplat.features.rows.keys import Key, Keys
+from boxplat.features.rows.few import Few, Stored, places_of
 from boxplat.features.rows.layout import Layout, Records, not_older
 from boxplat.features.rows.manifest import Manifest
-from boxplat.features.rows.one import One, places_of
 from boxplat.features.rows.overlay import Overlay
 from boxplat.features.rows.partition import divide
 from boxplat.features.rows.pushlog import PushLog
@@ -86,22 +86,26 @@ class Snapshot:
                 heaps = (*heaps, self.overlay.heap)
         return Rows(self.view.name, self.layout, fields, records, found, heaps, which, oldest_us)
 
-    def read_one(self, key: Key, fields: tuple[str, ...], oldest_us: int | None) -> One:
-        """The row of one key."""
-        record, heap = None, self._heaps[0]
+    def read_few(self, keys: Sequence[Key | None], fields: tuple[str, ...], oldest_us: int | None) -> Few:
+        """`read` for a few keys; None is never found."""
+        stored = [None if key is None else self._row(key) for key in keys]
+        return Few(self.view.name, self.layout, self._places, fields, stored, oldest_us)
+
+    def _row(self, key: Key) -> Stored:
+        """The newest row of one key."""
+        row: Stored = None
         if self.segments:
             number = (key.sort >> 32) * len(self.segments) >> 32
-            segment = self.segments[number]
-            at = segment.find_one(key)
+            at = self.segments[number].find_one(key)
             if at >= 0:
-                record, heap = self._record(number, at), self._heaps[number]
+                row = self._record(number, at), self._heaps[number]
         slot = self.overlay.slot(key) if self.overlay.count else -1
         if slot >= 0:
             pushed = self.layout.packed.unpack(self.overlay.records[slot].tobytes())
-            event, created = self.layout.order["event"], self.layout.order["created"]
-            if record is None or (pushed[event], pushed[created]) >= (record[event], record[created]):
-                record, heap = pushed, self.overlay.heap
-        return One(self.view.name, self.layout, self._places, fields, record, heap, oldest_us)
+            # A record begins with its event and its created time.
+            if row is None or pushed[:2] >= row[0][:2]:
+                row = pushed, self.overlay.heap
+        return row
 
     def _record(self, number: int, at: int) -> tuple[Any, ...]:
         segment = self.segments[number]

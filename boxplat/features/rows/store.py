@@ -15,7 +15,7 @@ import pyarrow as pa
 from boxplat.core.errors import BoxError, ExitCode, not_found
 from boxplat.features.rows import block, files, pushlog
 from boxplat.features.rows import manifest as manifests
-from boxplat.features.rows.asked import asked_keys, one_key
+from boxplat.features.rows.asked import Asked
 from boxplat.features.rows.codecs import Column
 from boxplat.features.rows.incoming import incoming
 from boxplat.features.rows.live import DROPPED, LiveView
@@ -88,7 +88,7 @@ class Store:
     def read(
         self,
         view: str,
-        keys: Mapping[str, Column],
+        keys: Mapping[str, Column] | Asked,
         fields: Sequence[str] | None = None,
         now_us: int | np.ndarray[tuple[int], np.dtype[np.int64]] | None = None,
     ) -> Rows:
@@ -96,7 +96,7 @@ class Store:
 
         Args:
             keys: N values for each key: a list, a NumPy or an Arrow array. None is never found. A view without keys
-                takes any column for N, or nothing for N = 1.
+                takes any column for N, or nothing for N = 1. An `Asked` of them serves several reads.
             fields: which fields; None: all.
             now_us: microseconds since the epoch against which the view's time to live is counted, one for all entities
                 or int64 [N]; None: the clock. A row is expired when `now_us - event_us > ttl_us`; an event after
@@ -110,11 +110,12 @@ class Store:
         oldest: Limit = None
         if snapshot.view.ttl_us:
             oldest = (time.time_ns() // 1000 if now_us is None else now_us) - snapshot.view.ttl_us
+        asked = keys if isinstance(keys, Asked) else Asked(keys)
         if not isinstance(oldest, np.ndarray):
-            key = one_key(snapshot.layout, keys)
-            if key is not None:
-                return snapshot.read_one(key, wanted, oldest)
-        return snapshot.read(asked_keys(snapshot.layout, keys, view), wanted, oldest)
+            few = asked.few(snapshot.layout)
+            if few is not None:
+                return snapshot.read_few(few, wanted, oldest)
+        return snapshot.read(asked.many(snapshot.layout, view), wanted, oldest)
 
     def push(
         self, view: str, table: pa.Table | Mapping[str, Column], timestamp: str, created: str | None = None

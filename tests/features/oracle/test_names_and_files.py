@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from boxplat.core.errors import BoxError
 from tests.features.oracle.model import View
 from tests.features.oracle.small import UTC_US, answered, at, history, request, values
 
@@ -44,7 +45,7 @@ NAMES += [
     "%s",
     "{x}",
     "key_1",
-    "Key",
+    "Keys",
     "ROW",
 ]
 
@@ -62,6 +63,12 @@ def test_a_feature_may_have_any_name(world: World, feature: str) -> None:
     if feature == "ROW":  # beside the entity rows' own `row`
         assert "row" in case.types
     assert answered(world, case)[feature].to_pylist() == [7, None]
+
+
+def test_columns_of_one_file_that_differ_in_case_only_are_refused(world: World) -> None:
+    """DuckDB knows no difference between `key` and `Key`, and would read one for the other."""
+    with pytest.raises(BoxError, match="no column 'Key'"):
+        answered(world, request(named("Key", (1, 0, 7)), (1, 1)))
 
 
 @pytest.mark.parametrize("column", ["a_y", "value_y", "created", "select", 'quo"te', "two words", "rn", "VALUE"])
