@@ -88,6 +88,9 @@ def size(count: int | None) -> str | None:
 def duration(seconds: float | None) -> str | None:
     if seconds is None:
         return None
+    # The age of an event that is dated in the future.
+    if seconds < 0:
+        return f"-{duration(-seconds)}"
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(int(seconds), 60)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boxplat.core.config import Config
+from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
-from boxplat.features.repository import folder
+from boxplat.features.repository import SETTINGS, environment, explained, folder, opened
 
 if TYPE_CHECKING:
     from boxplat.features.catalog import Catalog
@@ -41,7 +41,7 @@ def freshness(paths: Paths, config: Config, now: str | None = None) -> list[dict
     from boxplat.features.rows import Store
 
     now_us = _microseconds(now) if now is not None else None
-    catalog = _catalog(folder(paths, config))
+    catalog = _catalog(paths, config)
     return [_shown(view) for view in of_catalog(catalog, Store(catalog.online), now_us)]
 
 
@@ -113,25 +113,25 @@ def _microseconds(text: str) -> int:
     return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * _SECOND)
 
 
-def _catalog(repo: Path) -> Catalog:
+def _catalog(paths: Paths, config: Config) -> Catalog:
     """The newest catalog; made by Feast where the one that is there is old."""
     from boxplat.features import catalog as catalogs
 
-    found = catalogs.load(repo)
+    repo = folder(paths, config)
+    with environment(child_environment(paths, config)):
+        found, settings = catalogs.load(repo), catalogs.settings(repo)
     if found is not None:
         return found
-    settings = catalogs.settings(repo)
     if settings is not None and not catalogs.is_ours(settings.store):
         raise BoxError(
             f"the freshness of {settings.store} is not known",
             why="it does not keep the time of its newest row",
-            fix=f"in {repo / 'feature_store.yaml'}: online_store: {{type: boxplat.features.BoxOnlineStore}}",
+            fix=f"in {repo / SETTINGS}: online_store: {{type: boxplat.features.BoxOnlineStore}}",
             code=ExitCode.USAGE,
         )
-    if settings is not None and (settings.registry is None or settings.registry.exists()):
-        from feast import FeatureStore
-
-        made = catalogs.write(FeatureStore(repo_path=str(repo)))
+    if settings is None or settings.registry is None or settings.registry.exists():
+        with opened(paths, config, lambda _: None) as store, explained(f"cannot read the registry of {repo}", repo):
+            made = catalogs.write(store)
         if made is not None:
             return made
     raise BoxError(

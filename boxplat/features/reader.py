@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +23,42 @@ from boxplat.features.online import keys, request
 from boxplat.features.online.answer import Answer
 from boxplat.features.online.request import Moment, Plan
 from boxplat.features.online.resolve import NeedsFeast, references, resolve
+from boxplat.features.repository import SETTINGS, explained
 
 if TYPE_CHECKING:
     from boxplat.features.online.foreign import FeastReader
     from boxplat.features.rows import Store
 
 Keys = Sequence[Mapping[str, Any]] | Mapping[str, Any]
+# More kinds of requests than this at once are no kinds: somebody makes feature lists by the request.
+_MOST_PLANS = 1024
 
 
 def open(repo: Path | str) -> Reader:  # noqa: A001 (as in gzip.open)
     """A reader of the repository whose `feature_store.yaml` is in this folder.
 
     Raises:
-        BoxError: there is none (exit code 9).
+        BoxError: there is none (exit code 9), or it cannot be read (2).
     """
     return Reader(Path(repo))
+
+
+@dataclass(frozen=True)
+class _State:
+    """One state of the registry, its rows, and what was resolved against it."""
+
+    catalog: Catalog
+    store: Store
+    plans: dict[tuple[Any, bool], Plan] = field(default_factory=dict)
+
+    def plan(self, features: str | Sequence[str], full: bool) -> Plan:
+        key = (features if isinstance(features, str) else tuple(features), full)
+        plan = self.plans.get(key)
+        if plan is None:
+            if len(self.plans) >= _MOST_PLANS:
+                self.plans.clear()
+            plan = self.plans[key] = resolve(self.catalog, features, full)
+        return plan
 
 
 class Reader:
@@ -47,11 +69,10 @@ class Reader:
 
     def __init__(self, repo: Path) -> None:
         self._repo = repo
-        self._settings = _settings(repo)
+        with explained(f"cannot read {repo / SETTINGS}", repo.resolve(), ExitCode.USAGE):
+            self._settings = _settings(repo)
         self._seen: tuple[int, int] | None = None
-        self._catalog: Catalog | None = None
-        self._store: Store | None = None
-        self._plans: dict[tuple[Any, bool], Plan] = {}
+        self._state: _State | None = None
         self._feast: FeastReader | None = None
 
     def read(
@@ -80,7 +101,8 @@ class Reader:
         if self._feast is None:
             from boxplat.features.online.foreign import FeastReader
 
-            self._feast = FeastReader.open(self._repo)
+            with explained(f"cannot open {self._repo / SETTINGS}", self._repo.resolve(), ExitCode.USAGE):
+                self._feast = FeastReader.open(self._repo)
         return self._feast.read(features, keys, full_feature_names=full_feature_names, now_us=now_us)
 
     def at_once(
@@ -92,17 +114,17 @@ class Reader:
         now_us: Moment | None = None,
     ) -> Answer | None:
         """`read`, or None where only Feast has the answer."""
-        catalog = self._current()
-        if catalog is None:
+        state = self._current()
+        if state is None:
             return None
         try:
-            plan = self._plan(catalog, features, full_feature_names)
+            plan = state.plan(features, full_feature_names)
         except NeedsFeast:
             return None
-        return self._answer(catalog, plan, features, keys, full_feature_names, now_us)
+        return _answer(state, plan, features, keys, full_feature_names, now_us)
 
-    def _current(self) -> Catalog | None:
-        """The catalog. One that an apply is about to replace is good until then."""
+    def _current(self) -> _State | None:
+        """The newest state. One that an apply is about to replace is good until then."""
         registry = self._settings.registry
         if registry is None:
             return None
@@ -114,40 +136,26 @@ class Reader:
         if seen != self._seen:
             found = catalogs.load(self._repo)
             if found is not None:
-                self._use(found)
+                self._state = _State(found, self._rows(found.online))
                 self._seen = seen
-        return self._catalog
+        return self._state
 
-    def _use(self, catalog: Catalog) -> None:
-        if self._store is None or self._store.folder != catalog.online:
-            from boxplat.features import rows
+    def _rows(self, folder: Path) -> Store:
+        if self._state is not None and self._state.store.folder == folder:
+            return self._state.store
+        from boxplat.features import rows
 
-            self._store = rows.Store(catalog.online)
-        self._catalog = catalog
-        self._plans = {}
+        return rows.Store(folder)
 
-    def _plan(self, catalog: Catalog, features: str | Sequence[str], full: bool) -> Plan:
-        key = (features if isinstance(features, str) else tuple(features), full)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = resolve(catalog, features, full)
-        return plan
 
-    def _answer(
-        self,
-        catalog: Catalog,
-        plan: Plan,
-        features: str | Sequence[str],
-        given: Keys,
-        full: bool,
-        now_us: Moment | None,
-    ) -> Answer:
-        assert self._store is not None
-        columns, count = keys.columns(given)
-        columns = request.asked(plan, columns, lambda: named(features))
-        found, moments = request.lookup(self._store, plan, columns, count, now_us, catalog.clock)
-        names = plan.full_names if full else plan.short_names
-        return Answer(columns, names, found, plan.labels, moments)
+def _answer(
+    state: _State, plan: Plan, features: str | Sequence[str], given: Keys, full: bool, now_us: Moment | None
+) -> Answer:
+    columns, count = keys.columns(given)
+    columns = request.asked(plan, columns, lambda: named(features))
+    found, moments = request.lookup(state.store, plan, columns, count, now_us, state.catalog.clock)
+    names = plan.full_names if full else plan.short_names
+    return Answer(columns, names, found, plan.labels, moments)
 
 
 def named(features: str | Sequence[str]) -> str:

@@ -12,12 +12,10 @@ from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
 from boxplat.features.repository import environment, explained, folder, opened
+from boxplat.features.schema import STATUSES
 
 if TYPE_CHECKING:
     from boxplat.features.online.answer import Answer
-
-# Feast's FieldStatus, by number.
-STATUSES = ("INVALID", "PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE")
 
 
 def get(paths: Paths, config: Config, service: str, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

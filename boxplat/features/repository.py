@@ -82,6 +82,8 @@ def explained(what: str, repo: Path, code: ExitCode = ExitCode.FAILED, fix: str 
         raise
     # Definitions are a user's program and Feast raises bare exceptions: any class is possible, none may escape.
     except Exception as error:
+        if type(error).__module__.startswith("google.protobuf"):
+            raise _damaged(repo, error) from error
         place = _place(error, repo)
         reason = f"{type(error).__name__}: {error}".strip()
         raise BoxError(
@@ -90,6 +92,15 @@ def explained(what: str, repo: Path, code: ExitCode = ExitCode.FAILED, fix: str 
             fix=fix or f"correct {place or repo / SETTINGS}, then: box features apply",
             code=code,
         ) from error
+
+
+def _damaged(repo: Path, error: Exception) -> BoxError:
+    """Feast reads nothing but the registry as protobuf. What it held is in the definitions and in the online store."""
+    return BoxError(
+        f"the registry of {repo} is damaged",
+        why=str(error),
+        fix=f"move its file away (`registry` in {repo / SETTINGS} names it), then: box features apply",
+    )
 
 
 def _place(error: BaseException, repo: Path) -> str:

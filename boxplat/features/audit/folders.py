@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,10 +21,10 @@ def scratch(paths: Paths) -> Iterator[Path]:
     """A private working folder, removed at the end; those of processes that were killed are removed first."""
     folder = _folder(paths)
     for left in folder.glob(f"{_WORK}*"):
-        if not Path("/proc", left.name.removeprefix(_WORK)).exists():
+        if not Path("/proc", left.name.split("-")[1]).exists():
             shutil.rmtree(left, ignore_errors=True)
-    work = folder / f"{_WORK}{os.getpid()}"
-    work.mkdir(mode=0o700)
+    # In a container a process that was killed had perhaps the same number.
+    work = Path(tempfile.mkdtemp(prefix=f"{_WORK}{os.getpid()}-", dir=folder))
     try:
         yield work
     finally:

@@ -35,8 +35,8 @@ class Piece(Protocol):
 def load(store: Store, plan: Plan, db: DuckDBPyConnection, limit: int, progress: Progress) -> int:
     """Put the newest row of each key of a plan's range into the store, where it is not older than what is there.
 
-    The store changes in one step at the end. A load that was killed is continued by the next one of the same plan if
-    neither the source nor the store has changed; any other starts anew.
+    The store changes in one step at the end. A load that was killed is continued by the next one of the same plan and
+    limit if neither the source nor the store has changed; any other starts anew.
 
     Args:
         store: defines the plan's view.
@@ -57,25 +57,29 @@ def load(store: Store, plan: Plan, db: DuckDBPyConnection, limit: int, progress:
         store.load(plan.view.name) as work,
     ):
         source = Reader(plan, db)
-        done = work.resume(plan.identity())
+        partitions = _partitions(source, limit)
+        done = work.resume(f"{plan.identity(source.whole)} in {partitions}")
         advance = progress(source.rows)
-        written = _pieces(work, plan, source, done, limit, advance) if source.rows else 0
+        written = _pieces(work, plan, source, done, partitions, advance) if source.rows else 0
         if not plan.source.listing.unchanged():
             raise changed(plan)
         work.commit(plan.end_us)
     return written
 
 
+def _partitions(source: Reader, limit: int) -> int:
+    size = source.bytes() if source.rows else 0
+    # Half as much at once: reading back what was divided takes room too.
+    return 1 if size <= limit else min(-(-2 * size // limit), MOST_PARTITIONS)
+
+
 def _pieces(
-    work: Load, plan: Plan, source: Reader, done: Mapping[int, int], limit: int, advance: Callable[[int], object]
+    work: Load, plan: Plan, source: Reader, done: Mapping[int, int], partitions: int, advance: Callable[[int], object]
 ) -> int:
-    size = source.bytes()
-    if size <= limit:
+    if partitions == 1:
         written = _write(work, plan, source, done, 0, 1)
         advance(source.rows)
         return written
-    # Half as much at once: reading back what was divided takes room too.
-    partitions = min(-(-2 * size // limit), MOST_PARTITIONS)
     spill = Spill(plan, work.folder, partitions)
     if not spill.complete():
         spill.fill(source, _division(plan), advance)

@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from boxplat.core.errors import BoxError
 from boxplat.features.offline.source import Source
@@ -57,11 +57,16 @@ class Plan:
     start_us: int
     end_us: int
 
-    def identity(self) -> str:
-        """A name for exactly this work: a half-finished load of another name must not be continued."""
+    def identity(self, whole: bool) -> str:
+        """A name for exactly this work: a half-finished load of another name must not be continued.
+
+        Args:
+            whole: the range holds every row of the source; it may then end at another time when it is continued.
+        """
         # What lies on another machine has no stamp that could be compared.
         stamp = "" if self.source.listing.stamps else secrets.token_hex()
-        text = json.dumps([asdict(self), stamp], default=str, sort_keys=True)
+        work = asdict(replace(self, start_us=0, end_us=0) if whole else self)
+        text = json.dumps([work, stamp], default=str, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property

@@ -24,7 +24,7 @@ from boxplat.core.errors import BoxError
 from boxplat.features.engine.failures import combined
 from boxplat.features.engine.load import Progress, load
 from boxplat.features.engine.plan import Options, named
-from boxplat.features.engine.views import EPOCH, plain, planned
+from boxplat.features.engine.views import EPOCH, microseconds, plain, planned
 from boxplat.features.offline.settings import connect
 from boxplat.features.online.plugin import BoxOnlineStore, rows_store, versioned
 from boxplat.features.online.views import stored_name
@@ -91,7 +91,7 @@ class BoxComputeEngine(LocalComputeEngine):
     def watermark(self, view: Any) -> datetime | None:
         """Up to which event time a view is loaded, None if it never was: the store's own word where the store is ours,
         which is right also after a kill between the store's commit and the registry's."""
-        if not isinstance(self.online_store, BoxOnlineStore) or not plain(view):
+        if not isinstance(self.online_store, BoxOnlineStore):
             known: datetime | None = view.most_recent_end_time
             return known
         store, name = rows_store(self.repo_config), stored_name(view, versioned(self.repo_config))
@@ -136,9 +136,20 @@ class BoxComputeEngine(LocalComputeEngine):
         name = f"{task.feature_view.name}-{task.start_time}-{task.end_time}"
         try:
             _Builder(registry, task, backend=self._get_backend(context)).build().execute(context)
+            self._reached(task)
         except Exception as error:
             return _done(name, error)
         return _done(name)
+
+    def _reached(self, task: MaterializationTask) -> None:
+        """Our store measures freshness, and ages where it is told to, by how far a view is loaded, by whomever."""
+        if not isinstance(self.online_store, BoxOnlineStore):
+            return
+        store, name = rows_store(self.repo_config), stored_name(task.feature_view, versioned(self.repo_config))
+        if name in store.views():
+            until = datetime.now(UTC) if task.disable_event_timestamp else task.end_time
+            with store.load(name) as work:
+                work.commit(microseconds(until))
 
 
 class _Builder(LocalFeatureBuilder):

@@ -24,6 +24,7 @@ class Reader:
 
     Attributes:
         rows: how many there are.
+        whole: whether they are all rows of the source.
 
     Raises:
         BoxError: a file that cannot be read, or a column that holds no times.
@@ -38,8 +39,9 @@ class Reader:
             where = f" WHERE {self._range()}"
             self._total = self._count("")
             self.rows = self._count(where)
+        self.whole = self.rows == self._total
         # Where all rows are wanted the condition need not be evaluated again for each column.
-        self._where = where if self.rows < self._total else ""
+        self._where = "" if self.whole else where
 
     def heads(self) -> Heads:
         """Keys and times of all rows."""

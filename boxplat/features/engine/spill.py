@@ -14,6 +14,7 @@ import numpy as np
 from boxplat.features.engine.heads import Heads, heads_of
 from boxplat.features.engine.plan import Plan
 from boxplat.features.engine.reader import Reader
+from boxplat.features.rows import files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +25,8 @@ BATCH_ROWS = 250_000
 
 
 class Spill:
-    """The partitions of one source in a folder. Once it is complete it stays until `remove`, also after kill -9."""
+    """The partitions of one source in a folder. Once it is complete it stays as long as the folder, also after kill
+    -9; what is left of it are the partitions that were not released."""
 
     def __init__(self, plan: Plan, folder: Path, partitions: int) -> None:
         self._plan = plan
@@ -49,16 +51,14 @@ class Spill:
             for part in range(self.partitions):
                 self.release(part)
             raise
-        beside = self._done.with_suffix(".partial")
-        beside.write_text(json.dumps(self.partitions))
-        os.replace(beside, self._done)
+        files.replace(self._done, [json.dumps(self.partitions).encode()])
 
     def _fill(self, source: Reader, divide: Division, progress: Callable[[int], object]) -> None:
-        with ExitStack() as files:
+        with ExitStack() as stack:
             writers: list[pa.RecordBatchFileWriter] = []
             for table in source.batches(BATCH_ROWS):
                 if not writers:
-                    writers = [files.enter_context(_writer(self._file(part), table)) for part in range(self.partitions)]
+                    writers = [stack.enter_context(_writer(self._file(part), table)) for part in range(self.partitions)]
                 self._divide(table, divide, writers)
                 progress(table.num_rows)
         for part in range(self.partitions):

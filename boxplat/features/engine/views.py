@@ -49,11 +49,11 @@ def planned(
         features=tuple(found.column(field.name, f"feature of {view.name}", mapping) for field in view.fields),
         timestamp=found.column(batch.timestamp_field, "event time", mapping),
         created=found.column(created, "created time", mapping) if created else None,
-        start_us=_microseconds(since),
-        end_us=_microseconds(until),
+        start_us=microseconds(since),
+        end_us=microseconds(until),
     )
 
 
-def _microseconds(moment: datetime) -> int:
+def microseconds(moment: datetime) -> int:
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (aware - EPOCH) // timedelta(microseconds=1)

@@ -68,7 +68,7 @@ def match(search: Search, rows: int, slice_rows: int | None) -> np.ndarray:
         return result
     hold(search.source, chosen)
     if slice_rows is None:
-        local, times, _, found = _in_slice(search, chosen, needles, False)
+        local, times, _, found = _in_slice(search, chosen, needles, (EARLIEST, LATEST))
         best = np.where(found, numbers(chosen, local), -1)
     else:
         best, times = _backwards(search, list(_slices(chosen, search.span, slice_rows)))
@@ -83,8 +83,7 @@ def _backwards(search: Search, slices: Sequence[list[Group]]) -> tuple[np.ndarra
     needles, ttl = search.needles, search.source.history.reach
     best = _Best.none(len(needles.keys))
     moments = needles.times[needles.ranks]
-    apart = _apart([_span(members) for members in slices])
-    for members in slices:
+    for members, shared in zip(slices, _shared([_span(members) for members in slices]), strict=True):
         low, high = _span(members)
         open_ = (best.times <= high) & (moments >= low)
         if ttl and high < LATEST:
@@ -92,16 +91,20 @@ def _backwards(search: Search, slices: Sequence[list[Group]]) -> tuple[np.ndarra
         at = np.flatnonzero(open_)
         if not len(at):
             continue
-        local, times, created, found = _in_slice(search, members, needles.some(at), not apart)
+        local, times, created, found = _in_slice(search, members, needles.some(at), shared)
         hit = np.flatnonzero(found)
         best.improve(at[hit], times[hit], created[hit], numbers(members, local[hit]))
     return best.rows, best.times
 
 
 def _in_slice(
-    search: Search, members: Sequence[Group], needles: Needles, compared: bool
+    search: Search, members: Sequence[Group], needles: Needles, shared: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Per needle the best row within these row groups, its time and creation time, and whether there is one."""
+    """Per needle the best row within these row groups, its time and creation time, and whether there is one.
+
+    Args:
+        shared: creation times are wanted only of rows up to the first time or from the second one on.
+    """
     source = search.source
     count = sum(member.rows for member in members)
     keys = search.codes.encode([read(source, members, ours, True) for ours, _ in source.history.keys], count)
@@ -117,8 +120,11 @@ def _in_slice(
     column = source.history.created
     stamps = None if column is None else Created(source, column, members, kept)
     rows, found = _best(search, Rows(keys, search.codes.count, times), needles, stamps)
-    created = stamps(rows) if compared and stamps is not None and len(times) else np.full(len(rows), NEVER)
     moments = times[rows] if len(times) else rows
+    created = np.full(len(rows), NEVER)
+    if stamps is not None:
+        tied = np.flatnonzero(found & ((moments <= shared[0]) | (moments >= shared[1])))
+        created[tied] = stamps(rows[tied])
     return (rows if kept is None else kept[rows]), moments, created, found
 
 
@@ -157,10 +163,14 @@ def _span(members: Sequence[Group]) -> tuple[int, int]:
     return min(lows), max(highs)
 
 
-def _apart(spans: Sequence[tuple[int, int]]) -> bool:
-    """Whether no time can lie in two of these spans, which come by falling end: then ties are within slices only."""
-    lows = np.minimum.accumulate([low for low, _ in spans])
-    return all(high < low for (_, high), low in zip(spans[1:], lows, strict=False))
+def _shared(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Per slice up to which time later slices also have rows, and from which time on earlier ones do."""
+    later, earlier = [EARLIEST], [LATEST]
+    for _, high in spans[:0:-1]:
+        later.append(max(later[-1], high))
+    for low, _ in spans[:-1]:
+        earlier.append(min(earlier[-1], low))
+    return list(zip(reversed(later), earlier, strict=True))
 
 
 def _slices(chosen: Sequence[Group], span: tuple[int, int], limit: int) -> Iterator[list[Group]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -97,7 +98,10 @@ class Join:
 
     def _pool(self, entities: int) -> Executor:
         small = entities + sum(source.rows for source in self._sources) < _SMALL
-        return Inline() if small else ThreadPoolExecutor(self._session.threads)
+        if small:
+            return Inline()
+        _keep_memory()
+        return ThreadPoolExecutor(self._session.threads)
 
     def _prepared(self, entities: Entities, pool: Executor) -> list[Future[_Keyed] | None]:
         """Codes and sorted entity rows by source, shared by those with the same keys; None: to be matched in SQL.
@@ -134,6 +138,15 @@ class Join:
 
     def _columns(self, source: Source, rows: np.ndarray) -> list[fetch.Column]:
         return fetch.columns(source, rows, self._session.rows(fetch.BYTES_PER_ROW), self._session)
+
+
+@cache
+def _keep_memory() -> None:
+    """Let the C library keep up to 64 MiB of what is freed (mallopt(3)): freeing a block of this size makes it do so.
+
+    Giving the pages of each temporary array back to the system takes longer than the arithmetic on it.
+    """
+    np.empty(31 * 2**20, np.uint8)
 
 
 def _keyed(columns: Sequence[Future[Coded]], clock: Future[Clock], rows: int) -> _Keyed:

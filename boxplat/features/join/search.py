@@ -100,10 +100,9 @@ def newest(
     places = index.place(at) if len(index.packed) else at
     if (created is None and index.order is None) or not len(index.packed):
         return places, found
-    before = np.maximum(at - 1, 0)
-    tied = found & (at > 0) & _same(index, at, before)
+    tied = _tied(index, at, places, found)
     result = index.row(places)
-    if tied.any():
+    if len(tied):
         ends, back = np.unique(at[tied], return_inverse=True)
         best = _last_created(index, ends, created)
         if best is None:
@@ -111,6 +110,16 @@ def newest(
             return ranked(rows, rows.times, stamps, needles)
         result[tied] = best[back]
     return result, found
+
+
+def _tied(index: Index, at: np.ndarray, places: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Which of these positions in `packed` follow a row of the same key and time."""
+    # Few bytes for each row, so that the look-ups here and there stay within the processor's cache.
+    repeated = np.zeros(len(index.times), bool)
+    np.equal(index.times[1:], index.times[:-1], out=repeated[1:])
+    near = np.flatnonzero(repeated[places] & found & (at > 0))
+    tied: np.ndarray = near[_same(index, at[near], at[near] - 1)]
+    return tied
 
 
 def _same(index: Index, one: np.ndarray, other: np.ndarray) -> np.ndarray:

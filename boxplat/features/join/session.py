@@ -35,17 +35,20 @@ class Session:
         cores = len(os.sched_getaffinity(0))
         self.threads = max(1, min(options.threads or cores, cores))
         self.limit = _bytes(options.memory_limit) if options.memory_limit else _free() // 2
-        # The rest is for what allocators keep and for what DuckDB holds between two statements.
-        self.budget = self.limit * 3 // 4
+        # The rest is for the interpreter and its libraries, for what allocators keep and for what DuckDB holds.
+        self.budget = self.limit // 3
         self.tables: list[str] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if "con" in self.__dict__:
+        if "con" not in self.__dict__:
+            return
+        try:
             for table in self.tables:
                 self.con.execute(f'DROP TABLE IF EXISTS "{table}"')
+        finally:
             self.con.close()
 
     def rows(self, width: int) -> int:

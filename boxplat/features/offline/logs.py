@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.features.offline.append import part_name
@@ -11,6 +12,9 @@ from boxplat.features.offline.publish import write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# Hive's folder of rows whose key is null.
+_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def log(destination: Any, data: pa.Table | Path, repo: Path | None) -> list[Path]:
@@ -53,15 +57,19 @@ def _read(path: Path) -> pa.Table:
 
 def _partitions(table: pa.Table, keys: list[str]) -> list[tuple[Path, pa.Table]]:
     """Rows by folder `key=value/…`, the keys left out of the rows, as Hive does."""
-    import pyarrow as pa
+    import pyarrow.compute as pc
 
     if not keys:
         return [(Path(), table)]
-    found = []
-    for row in table.select(keys).group_by(keys).aggregate([]).to_pylist():
-        rows = table
-        for key in keys:
-            rows = rows.filter(pa.compute.equal(rows[key], pa.scalar(row[key], rows[key].type)))
-        folder = Path(*(f"{key}={row[key]}" for key in keys))
-        found.append((folder, rows.drop_columns(keys)))
-    return found
+    # By the folders' names and not by the values: these can be null or NaN, which equal nothing.
+    names = [[_folder(key, value) for value in table.column(key).to_pylist()] for key in keys]
+    rows: dict[Path, list[int]] = {}
+    for number, parts in enumerate(zip(*names, strict=True)):
+        rows.setdefault(Path(*parts), []).append(number)
+    rest = table.drop_columns(keys)
+    return [(folder, pc.take(rest, numbers)) for folder, numbers in rows.items()]
+
+
+def _folder(key: str, value: Any) -> str:
+    """Escaped, so that no value leads to another folder."""
+    return f"{key}={_NULL if value is None else quote(str(value), safe='')}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
@@ -15,6 +17,8 @@ from boxplat.core.errors import BoxError, ExitCode
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+# Options whose values are not shown.
+_SECRET = re.compile("secret|token|passw|_key|credential|connection", re.IGNORECASE)
 # Options that exist only once DuckDB's extension for remote files is loaded.
 _REMOTE = ("s3_", "http_", "https_", "ca_cert", "enable_server_cert", "hf_", "azure_")
 
@@ -48,14 +52,13 @@ def connect(limits: Limits, paths: Iterable[str] = ()) -> DuckDBPyConnection:
     """
     import duckdb
 
-    spill = Path(limits.temp_directory or Path(tempfile.gettempdir()) / f"boxplat-duckdb-{os.getuid()}")
+    spill = Path(limits.temp_directory or _own_folder())
     spill.mkdir(mode=0o700, parents=True, exist_ok=True)
     known = {"memory_limit": limits.memory_limit, "threads": limits.threads, "temp_directory": spill}
     options = {name: str(value) for name, value in known.items() if value is not None}
     options |= {name: str(value) for name, value in limits.settings.items()}
     remote = _needs_remote(limits.settings, paths)
-    # A database does not survive a fork.
-    key = (os.getpid(), remote, *options.items())
+    key = (remote, *options.items())
     with _lock:
         try:
             return _cursor(_databases.get(key) or _database(key, options, remote))
@@ -74,6 +77,36 @@ class _Database:
 
 _databases: dict[tuple[object, ...], _Database] = {}
 _lock = threading.Lock()
+
+
+def _close() -> None:
+    """A database's threads do not survive a fork: a child that has a copy of one hangs or crashes when it ends."""
+    _lock.acquire()
+    for database in _databases.values():
+        database.con.close()
+    _databases.clear()
+
+
+os.register_at_fork(before=_close, after_in_parent=_lock.release, after_in_child=_lock.release)
+
+
+def _own_folder() -> Path:
+    """Where DuckDB spills to by default.
+
+    Raises:
+        BoxError: it is another user's, who could read what is written there.
+    """
+    folder = Path(tempfile.gettempdir()) / f"boxplat-duckdb-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise BoxError(
+            f"DuckDB cannot spill to {folder}",
+            why="it is no folder that only its owner, this user, can open",
+            fix=f"look at it (ls -ld {folder}); remove it, or set temp_directory in feature_store.yaml",
+            code=ExitCode.PRECONDITION,
+        )
+    return folder
 
 
 def _database(key: tuple[object, ...], options: Mapping[str, str], remote: bool) -> _Database:
@@ -121,7 +154,7 @@ def _set(con: DuckDBPyConnection, name: str, value: str) -> bool:
             return False
     except duckdb.Error as error:
         raise BoxError(
-            f"DuckDB refuses the option {name} = {value!r}",
+            f"DuckDB refuses the option {name}" + ("" if _SECRET.search(name) else f" = {value!r}"),
             why=str(error).splitlines()[0],
             fix=f"correct {name} under offline_store in feature_store.yaml",
             code=ExitCode.USAGE,

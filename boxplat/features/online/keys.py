@@ -13,8 +13,8 @@ import numpy as np
 from boxplat.core.errors import BoxError, ExitCode, nearest
 
 Integers = np.ndarray[tuple[int], np.dtype[np.int64]]
-# From so many on it pays to make an array.
-_FEW = 8
+# From so many on it pays to make an array; fewer are looked up one by one.
+_FEW = 17
 _BOUNDS = {"INT32": 2**31, "INT64": 2**63}
 _EXACT: dict[str, type] = {
     "INT32": int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,16 @@ class Plan:
         return tuple(part.label for part in self.parts)
 
     @cached_property
+    def key_sets(self) -> tuple[tuple[tuple[str, str], ...], ...]:
+        """The different `keys` of the parts: each is looked up from keys that are encoded once."""
+        return tuple(dict.fromkeys(part.keys for part in self.parts))
+
+    @cached_property
+    def reads(self) -> tuple[tuple[str, tuple[str, ...], int], ...]:
+        """Of every part the view, the fields and the number of its key set."""
+        return tuple((part.view.name, part.fields, self.key_sets.index(part.keys)) for part in self.parts)
+
+    @cached_property
     def full_names(self) -> dict[str, tuple[int, str]]:
         """By `view__feature`, the number of the part and its field; in the order of the answer."""
         return {f"{part.label}__{name}": (at, name) for at, part in enumerate(self.parts) for name in part.fields}
@@ -123,15 +134,13 @@ def lookup(
         clock: `wall` for now, `materialization` for the end of each view's last one.
     """
     fast = {name: keys.for_lookup(columns[name], type_) for name, type_ in plan.types.items()}
-    found, moments = [], []
-    for part in plan.parts:
-        at = now_us if now_us is not None or clock == "wall" else store.watermark_us(part.view.name)
-        found.append(read(store, part, {key: fast[column] for key, column in part.keys}, rows, at))
+    # A view without keys has one row, which is everybody's.
+    wanted = [store.asked({key: fast[name] for key, name in one} or {"": range(rows)}) for one in plan.key_sets]
+    wall = time.time_ns() // 1000
+    found: list[Rows] = []
+    moments: list[Moment | None] = []
+    for view, fields, number in plan.reads:
+        at = now_us if now_us is not None or clock == "wall" else store.watermark_us(view)
+        found.append(store.read(view, wanted[number], fields, wall if at is None else at))
         moments.append(at)
     return found, moments
-
-
-def read(store: Store, part: Part, columns: Mapping[str, Any], rows: int, now_us: Moment | None) -> Rows:
-    """A view's N rows by its own keys."""
-    # A view without keys has one row, which is everybody's.
-    return store.read(part.view.name, columns or {"": range(rows)}, part.fields, now_us)

@@ -10,6 +10,7 @@ import numpy as np
 from boxplat.features.rows import heap
 from boxplat.features.rows.codecs import Column, Encoded
 from boxplat.features.rows.keys import Key, Keys, bytes_keys, encode_keys
+from boxplat.features.rows.keysets import KeySet
 from boxplat.features.rows.layout import Layout
 from boxplat.features.rows.plainkeys import few_keys
 
@@ -23,11 +24,13 @@ class Asked:
         self._known: tuple[tuple[str, str], ...] | None = None
         self._few: list[Key | None] | None = None
         self._many: Keys | None = None
+        # By key set, where the few keys are in every segment that has it.
+        self.places: dict[KeySet, list[int]] = {}
 
     def few(self, layout: Layout) -> list[Key | None] | None:
         """`plainkeys.few_keys`: None where it takes `many`."""
         if layout.keys != self._known:
-            self._known, self._many = layout.keys, None
+            self._known, self._many, self.places = layout.keys, None, {}
             self._few = few_keys(layout, self.columns)
         return self._few
 

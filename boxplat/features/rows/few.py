@@ -25,17 +25,14 @@ class Place(NamedTuple):
     """Where a field is in a tuple of `Layout.packed`, and what it becomes.
 
     Attributes:
-        byte, bit: its null bit.
-        at: its number, or the start of its bytes; length: of its bytes, -1 for numbers.
+        where: the null bits, of them the byte and its bit, and the number, or the start and the length of the bytes (-1
+            for numbers).
         decode: makes the Python value, None where it is what is stored.
         dtype: of its numbers in NumPy, or of the offsets of texts and bytes in Arrow.
         arrow: None where the type depends on what is stored.
     """
 
-    byte: int
-    bit: int
-    at: int
-    length: int
+    where: tuple[int, int, int, int, int]
     decode: Callable[[Any], Any] | None
     kind: Kind
     dtype: np.dtype[Any]
@@ -75,20 +72,20 @@ class Few(Rows):
         return np.array([0 if row is None else row[0][0] for row in self._stored], np.int64)
 
     def python(self, field: str) -> list[Any]:
-        place = self._place(field)
-        found = self._values(place)
-        decode = place.decode
-        return found if decode is None else [None if value is None else decode(value) for value in found]
+        place = self._places.get(field)
+        if place is None or field not in self.fields:
+            raise unknown_field(field, self.fields)
+        return self._values(place, place.decode)
 
     def numpy(self, field: str) -> tuple[np.ndarray[tuple[int], np.dtype[Any]], Mask]:
         place = self._place(field)
         found = self._values(place)
         valid = np.array([value is not None for value in found])
-        if place.length < 0:
+        if place.kind.family == "fixed":
             return _numbers(place, found), valid
-        out, decode = np.empty(len(found), object), place.decode
-        for at, value in enumerate(found):
-            out[at] = value if value is None or decode is None else decode(value)
+        out = np.empty(len(found), object)
+        for at, value in enumerate(self._values(place, place.decode)):
+            out[at] = value
         return out, valid
 
     def arrow(self, field: str) -> pa.Array:
@@ -109,19 +106,18 @@ class Few(Rows):
             raise unknown_field(field, self.fields)
         return place
 
-    def _values(self, place: Place) -> list[Any]:
-        """The field's numbers or bytes, None where there is none."""
-        byte, bit, at, length = place[:4]
-        nulls = self.layout.nulls
-        if length < 0:
-            return [None if row is None or row[0][nulls][byte] & bit else row[0][at] for row in self._live]
+    def _values(self, place: Place, decode: Callable[[Any], Any] | None = None) -> list[Any]:
+        """The field's numbers or bytes, decoded or as they are stored; None where there is none."""
+        nulls, byte, bit, at, length = place.where
         found: list[Any] = []
         for row in self._live:
             if row is None or row[0][nulls][byte] & bit:
                 found.append(None)
-            else:
-                start = row[0][at]
-                found.append(row[1][start : start + row[0][length]].tobytes())
+                continue
+            value = row[0][at]
+            if length >= 0:
+                value = row[1][value : value + row[0][length]].tobytes()
+            found.append(value if decode is None else decode(value))
         return found
 
     @cached_property
@@ -149,7 +145,7 @@ def _array(place: Place, found: list[Any]) -> pa.Array:
     bitmap = None
     if None in found:
         bitmap = pa.py_buffer(np.packbits([value is not None for value in found], bitorder="little"))
-    if place.length < 0:
+    if place.kind.family == "fixed":
         numbers = _numbers(place, found)
         body = np.packbits(numbers, bitorder="little") if place.kind.element == "BOOL" else numbers
         return pa.Array.from_buffers(place.arrow, len(found), [bitmap, pa.py_buffer(body)])
@@ -171,5 +167,6 @@ def places_of(layout: Layout) -> dict[str, Place]:
         if fixed:
             decode = values.moment_of if moment else None
             dtype = np.dtype("datetime64[us]") if moment else kind.dtype
-        found[layout.fields[at][0]] = Place(at >> 3, 1 << (at & 7), start, length, decode, kind, dtype, kind.arrow)
+        where = layout.order["nulls"], at >> 3, 1 << (at & 7), start, length
+        found[layout.fields[at][0]] = Place(where, decode, kind, dtype, kind.arrow)
     return found

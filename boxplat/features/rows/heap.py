@@ -162,13 +162,6 @@ def order_of(sort: Hashes) -> Ints:
     return order
 
 
-def arrow_binary(packed: Bytes, offsets: Ints, valid: np.ndarray[tuple[int], np.dtype[np.bool_]] | None) -> pa.Array:
-    """Values that lie one after the other as an Arrow large_binary array, without a copy."""
-    bitmap = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    buffers = [bitmap, pa.py_buffer(offsets), pa.py_buffer(packed)]
-    return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
-
-
 def from_arrow(array: pa.Array) -> tuple[Ints, Ints, Bytes]:
     """Starts, lengths and heap of a large_binary or large_string array, its data not copied; nulls have length 0."""
     _, offset_buffer, data = array.buffers()

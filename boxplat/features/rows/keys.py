@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.features.rows import codecs, heap, nested
+from boxplat.features.rows.keysets import KeySet
 from boxplat.features.rows.kinds import Kind, kind_of
 from boxplat.features.rows.layout import Layout
 
 _ALL: Any = None
+Places: TypeAlias = tuple[KeySet, heap.Ints, np.ndarray[tuple[int], np.dtype[np.bool_]]]
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Keys:
             keys differ, or a hash of the key bytes.
         valid: bool [N], False where some part of the key is null; None when none is.
         starts, lengths, heap: the key bytes; None for integer keys.
+        places: a key set in which they were looked up, where its first row with each hash is, and whether there is one.
     """
 
     sort: heap.Hashes
@@ -33,6 +36,7 @@ class Keys:
     starts: heap.Ints | None = None
     lengths: heap.Ints | None = None
     heap: heap.Bytes | None = None
+    places: Places | None = None
 
 
 class Key(NamedTuple):

@@ -107,11 +107,6 @@ class Layout:
         return Struct("<" + "".join(forms))
 
     @cached_property
-    def nulls(self) -> int:
-        """Where the null bits are in a tuple of `packed`."""
-        return self.order["nulls"]
-
-    @cached_property
     def order(self) -> dict[str, int]:
         """Where each part is in a tuple of `packed`."""
         return {name: at for at, name in enumerate(self.dtype.names or ())}

@@ -167,11 +167,6 @@ class Load:
         bulk.rest(parts)
         return parts
 
-    def discard(self) -> None:
-        """Throw away what was written; there is nothing to `resume`."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._begun = False
-
     def commit(self, watermark_us: int | None) -> None:
         """Swap the partitions into the view, durably. Partitions that were not written get no new rows.
 

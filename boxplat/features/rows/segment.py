@@ -22,6 +22,7 @@ import numpy as np
 
 from boxplat.features.rows import block, buckets, files, heap
 from boxplat.features.rows.keys import Key, Keys
+from boxplat.features.rows.keysets import KeySet, keyset_of
 from boxplat.features.rows.layout import Layout, Records
 
 MAGIC = b"BOXROWS1"
@@ -40,6 +41,7 @@ class Segment(block.Block):
         starts: where each bucket of `sort` begins, see `buckets`.
         newest_us: the newest event time, None without rows.
         size: of the file, in bytes.
+        keyset: shared by the segments whose `sort` is the same.
     """
 
     starts: buckets.Starts
@@ -47,6 +49,7 @@ class Segment(block.Block):
     size: int
     newest_us: int | None
     mapped: mmap.mmap
+    keyset: KeySet
 
     @cached_property
     def voids(self) -> Records:
@@ -100,15 +103,26 @@ def look_up(rows: block.Block, keys: Keys) -> tuple[block.Index, np.ndarray[tupl
     """Where each key is, and whether it is there; what is said of absent keys means nothing."""
     if not len(rows):
         return np.zeros(len(keys.sort), np.int64), np.zeros(len(keys.sort), bool)
+    at, found = _hashes(rows, keys)
+    if keys.starts is not None:
+        _verify(rows, keys, at, found)
+    if keys.valid is not None:
+        found &= keys.valid
+    return at, found
+
+
+def _hashes(rows: block.Block, keys: Keys) -> tuple[block.Index, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """The first row with the hash of each key, and whether there is one; for the same keys looked up once."""
+    shared = rows.keyset if isinstance(rows, Segment) else None
+    if shared is not None and keys.places is not None and keys.places[0] is shared:
+        return keys.places[1].copy(), keys.places[2].copy()
     if isinstance(rows, Segment) and len(keys.sort) > _FEW:
         at, found = buckets.find(rows.sort, rows.starts, keys.sort)
     else:
         at = rows.sort.searchsorted(keys.sort)
         found = rows.sort.take(at, mode="clip") == keys.sort
-    if keys.starts is not None:
-        _verify(rows, keys, at, found)
-    if keys.valid is not None:
-        found &= keys.valid
+    if shared is not None:
+        keys.places = shared, at.copy(), found.copy()
     return at, found
 
 
@@ -215,10 +229,10 @@ def open_segment(path: Path) -> Segment:
     header = _read_header(path, mapped)
     sections = [_section(path, mapped, name, header["sections"][name]) for name in _SECTIONS]
     layout = Layout.from_json(header["layout"])
-    sort, starts, records, raw = sections
+    sort, (starts, records, raw) = sections[0].view(np.uint64), sections[1:]
     return Segment(
         layout,
-        sort.view(np.uint64),
+        sort,
         records.view(layout.dtype),
         raw,
         starts=starts.view(np.uint32),
@@ -226,6 +240,7 @@ def open_segment(path: Path) -> Segment:
         size=size,
         newest_us=header["newest_us"],
         mapped=mapped,
+        keyset=keyset_of(sort, header["sections"]["sort"]["crc"]),
     )
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from boxplat.core.errors import not_found
 from boxplat.features.rows import block, files
 from boxplat.features.rows import manifest as manifests
-from boxplat.features.rows.keys import Key, Keys
 from boxplat.features.rows.few import Few, Stored, places_of
+from boxplat.features.rows.keys import Key, Keys
+from boxplat.features.rows.keysets import KeySet
 from boxplat.features.rows.layout import Layout, Records, not_older
 from boxplat.features.rows.manifest import Manifest
 from boxplat.features.rows.overlay import Overlay
@@ -86,26 +87,47 @@ class Snapshot:
                 heaps = (*heaps, self.overlay.heap)
         return Rows(self.view.name, self.layout, fields, records, found, heaps, which, oldest_us)
 
-    def read_few(self, keys: Sequence[Key | None], fields: tuple[str, ...], oldest_us: int | None) -> Few:
-        """`read` for a few keys; None is never found."""
-        stored = [None if key is None else self._row(key) for key in keys]
+    def read_few(
+        self,
+        keys: Sequence[Key | None],
+        fields: tuple[str, ...],
+        oldest_us: int | None,
+        places: dict[KeySet, list[int]],
+    ) -> Few:
+        """`read` for a few keys; None is never found. `places`: what earlier reads by these keys have found."""
+        if len(self.segments) == 1 and self.layout.integer_key and self._same[0]:
+            stored = self._whole(keys, places)
+        else:
+            stored = [None if key is None else self._base_row(key) for key in keys]
+        if self.overlay.count:
+            stored = [None if key is None else self._newest(row, key) for row, key in zip(stored, keys, strict=True)]
         return Few(self.view.name, self.layout, self._places, fields, stored, oldest_us)
 
-    def _row(self, key: Key) -> Stored:
-        """The newest row of one key."""
-        row: Stored = None
-        if self.segments:
-            number = (key.sort >> 32) * len(self.segments) >> 32
-            at = self.segments[number].find_one(key)
-            if at >= 0:
-                row = self._record(number, at), self._heaps[number]
-        slot = self.overlay.slot(key) if self.overlay.count else -1
-        if slot >= 0:
-            pushed = self.layout.packed.unpack(self.overlay.records[slot].tobytes())
-            # A record begins with its event and its created time.
-            if row is None or pushed[:2] >= row[0][:2]:
-                row = pushed, self.overlay.heap
-        return row
+    def _whole(self, keys: Sequence[Key | None], places: dict[KeySet, list[int]]) -> list[Stored]:
+        """Rows of the only segment by whole numbers, which are at the same place wherever the key set is the same."""
+        segment, heap = self.segments[0], self._heaps[0]
+        at = places.get(segment.keyset)
+        if at is None:
+            find = segment.find_one
+            at = places[segment.keyset] = [-1 if key is None else find(key) for key in keys]
+        unpack, memory, size = self.layout.packed.unpack_from, segment.memory, self.layout.packed.size
+        return [None if place < 0 else (unpack(memory, place * size), heap) for place in at]
+
+    def _base_row(self, key: Key) -> Stored:
+        if not self.segments:
+            return None
+        number = (key.sort >> 32) * len(self.segments) >> 32
+        at = self.segments[number].find_one(key)
+        return (self._record(number, at), self._heaps[number]) if at >= 0 else None
+
+    def _newest(self, row: Stored, key: Key) -> Stored:
+        """A key's row of the segments, or the pushed one."""
+        slot = self.overlay.slot(key)
+        if slot < 0:
+            return row
+        pushed = self.layout.packed.unpack(self.overlay.records[slot].tobytes())
+        # A record begins with its event and its created time.
+        return row if row is not None and pushed[:2] < row[0][:2] else (pushed, self.overlay.heap)
 
     def _record(self, number: int, at: int) -> tuple[Any, ...]:
         segment = self.segments[number]

@@ -56,7 +56,13 @@ class Store:
             BoxError: a field has no storable type; another writer holds the view; the disk is full.
         """
         files.make_private(self.folder)
-        self._of(view.name).define(view)
+        live = self._of(view.name)
+        before = live.snapshot().view if live.exists() else view
+        live.define(view)
+        if before.keys == view.keys and not set(before.fields) <= set(view.fields):
+            # Rewritten without the lost field: were it to come back, it would have its old values.
+            with self.load(view.name) as load:
+                load.commit(None)
         for left in self.folder.glob(f"{DROPPED}*"):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -85,6 +91,11 @@ class Store:
         if live.exists():
             live.drop()
 
+    @staticmethod
+    def asked(keys: Mapping[str, Column]) -> Asked:
+        """Keys for several reads, of views whose keys have the same names: encoded and hashed once."""
+        return Asked(keys)
+
     def read(
         self,
         view: str,
@@ -96,7 +107,7 @@ class Store:
 
         Args:
             keys: N values for each key: a list, a NumPy or an Arrow array. None is never found. A view without keys
-                takes any column for N, or nothing for N = 1. An `Asked` of them serves several reads.
+                takes any column for N, or nothing for N = 1. Or what `asked` made of them.
             fields: which fields; None: all.
             now_us: microseconds since the epoch against which the view's time to live is counted, one for all entities
                 or int64 [N]; None: the clock. A row is expired when `now_us - event_us > ttl_us`; an event after
@@ -114,7 +125,7 @@ class Store:
         if not isinstance(oldest, np.ndarray):
             few = asked.few(snapshot.layout)
             if few is not None:
-                return snapshot.read_few(few, wanted, oldest)
+                return snapshot.read_few(few, wanted, oldest, asked.places)
         return snapshot.read(asked.many(snapshot.layout, view), wanted, oldest)
 
     def push(

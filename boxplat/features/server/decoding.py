@@ -22,11 +22,13 @@ def typed(name: str, values: list[Any], type_: str) -> list[Any]:
     try:
         if element == type_:
             return [None if value is None else convert(value) for value in values]
-        return [
-            None if value is None else [None if item is None else convert(item) for item in value] for value in values
-        ]
+        return [_each(convert, value) if isinstance(value, list) else value for value in values]
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name} is declared as {type_}: {error}") from error
+
+
+def _each(convert: Callable[[Any], Any], items: list[Any]) -> list[Any]:
+    return [None if item is None else convert(item) for item in items]
 
 
 def _whole(value: Any) -> Any:

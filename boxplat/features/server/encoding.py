@@ -12,12 +12,12 @@ from json.encoder import encode_basestring
 from typing import Any
 from uuid import UUID
 
+from boxplat.features.schema import STATUSES
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = 1_000_000
 _MICROSECOND = timedelta(microseconds=1)
 _NEVER = '"1970-01-01T00:00:00Z"'
-# Feast's FieldStatus by its number.
-STATUSES = ("INVALID", "PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE")
 _QUOTED = tuple(f'"{status}"' for status in STATUSES)
 
 Encode = Callable[[Any], str]

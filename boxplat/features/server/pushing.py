@@ -1,4 +1,4 @@
-"""`/push` and `/write-to-online-store`: rows in, typed by the views' schemas, all of a push or nothing."""
+"""`/push` and `/write-to-online-store`: rows in, typed by the views' schemas, checked for all before any is written."""
 
 from __future__ import annotations
 

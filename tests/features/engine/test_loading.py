@@ -14,6 +14,7 @@ from boxplat.core.errors import BoxError
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.features import apply, materialize
+from boxplat.features.reading import get
 from boxplat.features.rows import Store
 from tests.features.conftest import DEFINITIONS, SETTINGS, write_rows
 
@@ -63,6 +64,19 @@ def test_the_watermark_is_the_stores_own(state: StateStore, ours: Paths, config:
     found = rows_of(ours).read("reports", {"airport": range(10)}, now_us=int(time.time() * 1e6))
     assert found.python("seen") == [100 * airport + 9 for airport in range(10)]
     assert "materialized reports: 10 rows" in told
+
+
+def test_a_damaged_registry_is_named(state: StateStore, ours: Paths, config: Config) -> None:
+    """Not the keys, nor the definitions: its file. Without it and applied again, everything is as before."""
+    registry = ours.root / ".box" / "feast" / "registry.db"
+    materialize(state, ours, config, None, None, "test", lambda line: None)
+    registry.write_bytes(b"\x07\xff no registry")
+    with pytest.raises(BoxError, match=r"registry of .* is damaged") as caught:
+        get(ours, config, "reports:seen", [{"airport": 3}])
+    assert "box features apply" in caught.value.fix
+    registry.unlink()
+    apply(state, ours, config, "test", lambda line: None)
+    assert get(ours, config, "reports:seen", [{"airport": 3}])[0]["features"] == {"reports__seen": 309}
 
 
 def test_a_kill_between_the_stores_commit_and_the_registrys(

@@ -13,6 +13,7 @@ from feast.infra.common.materialization_job import MaterializationTask
 from feast.types import Float64, Int64, String
 
 from boxplat.core.errors import BoxError
+from boxplat.features.online.plugin import rows_store
 
 from .conftest import BASE_US, times, write
 from .repository import BEGINNING, END, opened, read
@@ -150,6 +151,8 @@ def test_a_transformation_is_done_by_feast(tmp_path: Path, reports: Path) -> Non
     store.apply([AIRPORT, twice])
     store.materialize(BEGINNING, END)
     assert read(store, ["twice:double_seen"], [{"code": "LGA"}])["double_seen"] == [2 * (2**53 + 1)]
+    # How far it is loaded is known as for any other view: life times and freshness may be measured by it.
+    assert rows_store(store.config).watermark_us("twice") == int(END.timestamp()) * 1_000_000
 
 
 def _twice(rows: Any) -> Any:

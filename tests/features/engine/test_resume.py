@@ -18,7 +18,7 @@ from boxplat.features import rows
 from boxplat.features.engine.plan import Plan
 from boxplat.features.rows.load import Load
 
-from .conftest import loaded, many, plan_of
+from .conftest import BASE_US, DAY_US, loaded, many, plan_of
 
 KEYS, FIELDS = {"airport": "INT64"}, {"wind": "DOUBLE", "seen": "INT64", "name": "STRING"}
 COUNT, LIMIT = 120_000, 2_000_000
@@ -76,6 +76,38 @@ def test_a_changed_source_starts_anew(tmp_path: Path, written: list[int]) -> Non
     uninterrupted = rows.Store(tmp_path / "other")
     loaded(uninterrupted, plan_of(path, KEYS, FIELDS))
     assert everything(store, 3_000) == everything(uninterrupted, 3_000)
+
+
+def test_a_load_up_to_now_is_continued_later(tmp_path: Path, written: list[int]) -> None:
+    path = many(tmp_path / "reports.parquet", 3_000)
+    store = rows.Store(tmp_path / "online")
+    with pytest.raises(KeyboardInterrupt):
+        loaded(store, plan_of(path, KEYS, FIELDS, (0, BASE_US + 100 * DAY_US)), 50_000)
+    assert loaded(store, plan_of(path, KEYS, FIELDS, (0, BASE_US + 101 * DAY_US)), 50_000) == 3_000
+    assert written[:4] == [0, 1, 2, 2]
+    assert store.status("reports").watermark_us == BASE_US + 101 * DAY_US
+
+
+def test_a_load_of_a_part_of_the_rows_is_not_continued_by_one_of_more(tmp_path: Path, written: list[int]) -> None:
+    path = many(tmp_path / "reports.parquet", 3_000)
+    store, other = rows.Store(tmp_path / "online"), rows.Store(tmp_path / "other")
+    with pytest.raises(KeyboardInterrupt):
+        loaded(store, plan_of(path, KEYS, FIELDS, (0, BASE_US + DAY_US)), 50_000)
+    later = plan_of(path, KEYS, FIELDS, (0, BASE_US + 100 * DAY_US))
+    loaded(store, later, 50_000)
+    assert written[3] == 0
+    loaded(other, later)
+    assert everything(store, 3_000) == everything(other, 3_000)
+
+
+@pytest.mark.parametrize("limit", [20_000, 10_000_000], ids=["more partitions", "one partition"])
+def test_another_division_starts_anew(tmp_path: Path, written: list[int], limit: int) -> None:
+    plan = plan_of(many(tmp_path / "reports.parquet", 3_000), KEYS, FIELDS)
+    store = rows.Store(tmp_path / "online")
+    with pytest.raises(KeyboardInterrupt):
+        loaded(store, plan, 50_000)
+    assert loaded(store, plan, limit) == 3_000
+    assert written[3] == 0 and store.status("reports").rows == 3_000
 
 
 def everything(store: rows.Store, count: int) -> list[Any]:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +17,7 @@ import yaml
 
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.features.offline.append import append
+from boxplat.features.offline.logs import log
 from boxplat.features.offline.settings import connect
 
 from .conftest import Made, at, table, write
@@ -273,3 +275,16 @@ def test_feast_monitoring_sees_parts_too(use: Any, tmp_path: Path) -> None:
     assert offline.get_monitoring_max_timestamp(store.config, source, "event_timestamp") == at(1)
     offline.ensure_monitoring_tables(store.config)
     assert offline.query_monitoring_metrics(store.config, "tests", "feature") == []
+
+
+def test_logged_rows_are_kept_whatever_their_partition(tmp_path: Path) -> None:
+    """Also those of no partition; and no value leads to another folder."""
+    from feast.infra.offline_stores.file_source import FileLoggingDestination
+
+    keys = ["a", None, "../../../../away", "a/b", None, "a"]
+    logged = pa.table({"part": keys, "value": range(6)})
+    home = tmp_path / "deep" / "log"
+    written = log(FileLoggingDestination(path=str(home), partition_by=["part"]), logged, None)
+    assert {file.parent.parent for file in written} == {home} and len(written) == 4
+    back = duckdb.sql(f"SELECT part, value FROM read_parquet('{home}/*/*.parquet', hive_partitioning=true)").fetchall()
+    assert sorted(back, key=lambda row: row[1]) == list(zip(keys, range(6), strict=True))

@@ -138,3 +138,17 @@ def test_another_store_than_ours(stock: Any) -> None:
     assert answer.age_seconds("clicks")[0] == pytest.approx(60, abs=60)
     with pytest.raises(BoxError, match="did you mean 'plain_v1'"):
         found.read("plain_v2", {"user": [1]})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [("online_store:", "online_store: [:", "ParserError"), ("BoxOnlineStore", "BoxOnlinStore", "BoxOnlinStore")],
+)
+def test_settings_that_cannot_be_read(tmp_path: Path, before: str, after: str, why: str) -> None:
+    """Serving code is told the file, also where only Feast finds the fault."""
+    settings = tmp_path / "feature_store.yaml"
+    text = "project: x\nprovider: local\nregistry: r.db\nonline_store:\n  type: boxplat.features.BoxOnlineStore\n"
+    settings.write_text(text.replace(before, after))
+    with pytest.raises(BoxError, match=r"feature_store\.yaml") as caught:
+        reader.open(tmp_path).read(["a:b"], {"k": [1]})
+    assert why in caught.value.why and caught.value.code is ExitCode.USAGE

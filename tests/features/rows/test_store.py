@@ -324,3 +324,18 @@ print([name for name in ("pandas", "feast", "duckdb") if name in sys.modules])
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ran.stdout == "[]\n", ran.stdout + ran.stderr
+
+
+def test_a_field_that_comes_back_has_no_old_values(tmp_path: Path) -> None:
+    """Neither pushed nor loaded rows: a definition without the field has let them go."""
+    store = Store(tmp_path)
+    one, both = (View("v", (Field("k", "INT64"),), tuple(Field(f, "INT64") for f in names)) for names in ("a", "ab"))
+    store.define(both)
+    with store.load("v") as load:
+        load.write(0, 1, {"k": pa.array([1])}, np.array([5]), np.array([5]), [(f, pa.array([7])) for f in "ab"])
+        load.commit(5)
+    store.push("v", {"k": [2], "t": [5], "a": [8], "b": [8]}, "t")
+    store.define(one)
+    store.define(both)
+    rows = store.read("v", {"k": [1, 2]}, now_us=5)
+    assert (rows.python("a"), rows.python("b")) == ([7, 8], [None, None])

@@ -109,3 +109,10 @@ def test_one_entity_is_encoded_as_among_many() -> None:
         "event_timestamps": ["2026-01-02T03:04:05Z", "1970-01-01T00:00:00Z"],
     }
     assert counts == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("value", ["123", {"1": 2}, 7])
+@pytest.mark.parametrize("type_", ["INT64_LIST", "DOUBLE_SET", "BYTES_LIST"])
+def test_what_is_no_list_is_not_made_one(type_: str, value: Any) -> None:
+    """A text would become the list of its digits; the store refuses it as it is."""
+    assert typed("n", [value, None], type_) == [value, None]

@@ -14,6 +14,7 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
 from boxplat.features.freshness import freshness
 from boxplat.features.rows import Store
+from boxplat.render import freshness as table
 from tests.features.server.conftest import MOMENT, apply, fill, write_repository
 
 pytestmark = pytest.mark.integration
@@ -108,6 +109,32 @@ def test_what_it_cannot_know_it_says(tmp_path: Path) -> None:
     assert other.value.code is ExitCode.USAGE
 
 
+def test_settings_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    write_repository(tmp_path / "repository", "box")
+    (tmp_path / "repository" / "feature_store.yaml").write_text("project: [unclosed")
+    with pytest.raises(BoxError, match=r"cannot read .*feature_store\.yaml") as broken:
+        freshness(Paths(tmp_path), CONFIG)
+    assert broken.value.code is ExitCode.USAGE
+
+
+def test_settings_may_name_variables_of_the_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`box features apply` has them, so this must too."""
+    repository = tmp_path / "repository"
+    write_repository(repository, "box")
+    settings = repository / "feature_store.yaml"
+    settings.write_text(settings.read_text().replace("path: online}", "path: ${BOXPLAT_BOX}/online}"))
+    with monkeypatch.context() as box:
+        box.setenv("BOXPLAT_BOX", str(Paths(tmp_path).state))
+        apply(repository)
+    assert len(freshness(Paths(tmp_path), CONFIG)) == 7
+
+
 def test_a_time_that_is_none_is_refused(project: Paths) -> None:
     with pytest.raises(BoxError, match="yesterday"):
         freshness(project, CONFIG, "yesterday")
+
+
+def test_an_event_of_the_future_has_an_age_that_reads(project: Paths) -> None:
+    """A device whose clock is wrong: its rows hide all later ones, and the table is where one sees it."""
+    views = freshness(project, CONFIG, "2025-12-30T03:04:05Z")
+    assert "  -3 d 00 h  " in next(line for line in table(views).splitlines() if line.startswith("short "))

@@ -41,6 +41,23 @@ def test_a_start_loads_neither_feast_nor_pandas(tmp_path: Path) -> None:
     assert not loaded & {"feast", "pandas", "duckdb", "fastapi", "pydantic", "mlflow", "sqlalchemy"}
 
 
+def test_what_cannot_be_served_is_said_in_four_parts(tmp_path: Path) -> None:
+    """A port that is taken, one that is none, and a mistyped folder, which would be healthy and empty for ever."""
+    taken = socket.create_server(("127.0.0.1", 0))
+    with taken:
+        cases = [
+            (tmp_path, str(taken.getsockname()[1]), 4, "Address already in use"),
+            (tmp_path, "99999", 4, "0-65535"),
+            (tmp_path / "nowhere", "0", 9, "there is no such folder"),
+        ]
+        for folder, port, code, why in cases:
+            command = [sys.executable, "-m", "boxplat.features.server.main", str(folder), "--port", port]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+            assert done.returncode == code and done.stderr.startswith("error: ")
+            assert f"why: {why}" in done.stderr.replace("[Errno 98] ", "").replace("bind(): port must be ", "")
+            assert "Traceback" not in done.stderr
+
+
 def test_nothing_applied_is_healthy_and_empty_until_something_is(tmp_path: Path) -> None:
     repo = tmp_path / "repository"
     write_repository(repo, "box")
