@@ -33,7 +33,7 @@ def materialize(
     Args:
         start: ISO time, UTC unless it says otherwise. None: each view goes on where it was left; one that was never
             materialized begins with its first row (Feast's own incremental form skips what is older than the TTL).
-        end: ISO time; None: now.
+        end: ISO time; None: now, but for a store whose clock is the materialization's: it must be said.
 
     Returns:
         Rows written by feature view.
@@ -50,6 +50,8 @@ def materialize(
     rows: dict[str, int] = {}
     failed: dict[str, BoxError] = {}
     with opened(paths, config, told) as store:
+        if end is None:
+            _refuse_now(store)
         for view in _views(store):
             told(f"materializing {view.name}")
             fix = "run the flow that writes its source, then: box features materialize"
@@ -73,6 +75,19 @@ def materialize(
     if failed:
         raise combined(list(failed.values()))
     return rows
+
+
+def _refuse_now(store: FeatureStore) -> None:
+    """A replay of old data, brought to today, would let every value expire."""
+    if getattr(store.config.online_store, "clock", "wall") == "materialization":
+        ends = [view.most_recent_end_time for view in store.list_feature_views() if view.most_recent_end_time]
+        last = max(ends).isoformat() if ends else "2013-12-30T22:00:00Z"
+        raise BoxError(
+            "the moment to bring online is not said",
+            why="with `clock: materialization` life times are measured at it, and the data are not live",
+            fix=f"box features materialize --end {last}",
+            code=ExitCode.USAGE,
+        )
 
 
 def _load(store: FeatureStore, view: FeatureView, since: datetime | None, until: datetime, told: Told) -> int:

@@ -12,7 +12,8 @@ from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
 from boxplat.features.audit import columns
-from boxplat.features.audit.sources import Source, files, name
+from boxplat.features.audit.sources import Source, files
+from boxplat.features.database import quoted
 from boxplat.features.repository import Told, folder, opened
 
 if TYPE_CHECKING:
@@ -100,9 +101,9 @@ def _source(repo: Path, view: Any, created: bool) -> Source:
             fix="audit the code that builds the set instead: box features audit TABLE --build module:function",
             code=ExitCode.USAGE,
         )
-    known = name(source.timestamp_field)
+    known = quoted(source.timestamp_field)
     if created and source.created_timestamp_column:
-        known = f"greatest({known}, {name(source.created_timestamp_column)})"
+        known = f"greatest({known}, {quoted(source.created_timestamp_column)})"
     ttl = int(view.ttl.total_seconds() * 1_000_000) if view.ttl else None
     # Twice the life time: an error of the store at its border must still be seen.
     return Source(view.name, files(repo, path, view.name), known, {}, 2 * ttl if ttl else None)

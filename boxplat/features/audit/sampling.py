@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from boxplat.features.audit.sources import moment, name
+from boxplat.features.audit.sources import moment
+from boxplat.features.database import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,10 +45,10 @@ def moments(
     Args:
         table: SQL of the training set, with row numbers.
     """
-    labelled = f" and {name(label)} is not null" if label else ""
+    labelled = f" and {quoted(label)} is not null" if label else ""
     con.execute(
-        f"create or replace temp table timed as select {ROW}, {moment(name(time))} as t from ({table}) "
-        f"where {name(time)} is not null{labelled}"
+        f"create or replace temp table timed as select {ROW}, {moment(quoted(time))} as t from ({table}) "
+        f"where {quoted(time)} is not null{labelled}"
     )
     ((rows,),) = con.execute("select count(*) from timed").fetchall()
     thin = f"where hash({ROW}, {seed}, 1) % {rows // MOST + 1} = 0"

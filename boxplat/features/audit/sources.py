@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat.features.database import literal, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -82,8 +83,8 @@ def files(root: Path, pattern: str, name: str) -> tuple[Path, ...]:
 def relation(file: Path) -> str:
     """SQL that reads a file; CSV as texts, so that what stays is written as it was."""
     if file.suffix == ".parquet":
-        return f"read_parquet({quoted(file)})"
-    return f"read_csv({quoted(file)}, all_varchar=true, header=true, quote='\"', escape='\"')"
+        return f"read_parquet({literal(str(file))})"
+    return f"read_csv({literal(str(file))}, all_varchar=true, header=true, quote='\"', escape='\"')"
 
 
 def typed(file: Path) -> str:
@@ -91,20 +92,10 @@ def typed(file: Path) -> str:
     return relation(file).replace("all_varchar=true, ", "")
 
 
-def quoted(path: Path) -> str:
-    """A path as SQL."""
-    return "'" + str(path).replace("'", "''") + "'"
-
-
-def name(column: str) -> str:
-    """A column's name as SQL."""
-    return '"' + column.replace('"', '""') + '"'
-
-
 def moment(expression: str) -> str:
     """SQL: a time (naive: UTC) in microseconds since the epoch; a single word is a column, also a reserved one."""
     if re.fullmatch(r"[A-Za-z_]\w*", expression):
-        expression = name(expression)
+        expression = quoted(expression)
     return f"epoch_us(({expression})::timestamptz)"
 
 
@@ -140,7 +131,7 @@ def _newest(source: Source) -> str:
     """SQL: the latest moment of a file; a column's moment counts where the column has a value."""
     parts = [moment(source.known)]
     for columns, expression in source.later.items():
-        there = " or ".join(f"{name(column)} is not null" for column in columns)
+        there = " or ".join(f"{quoted(column)} is not null" for column in columns)
         parts.append(f"case when {there} then {moment(expression)} end")
     return f"max(greatest({', '.join(parts)}, null::bigint))"
 
@@ -164,7 +155,7 @@ def empty(con: duckdb.DuckDBPyConnection, source: Source, place: Callable[[Path]
 def _known(source: Source, until: int, file: Path) -> str:
     known = moment(source.known)
     hide = [
-        f"case when {moment(expression)} <= {until} then {name(column)} end as {name(column)}"
+        f"case when {moment(expression)} <= {until} then {quoted(column)} end as {quoted(column)}"
         for columns, expression in source.later.items()
         for column in columns
     ]
@@ -176,7 +167,7 @@ def _known(source: Source, until: int, file: Path) -> str:
 def _losses(source: Source, until: int, file: Path) -> str:
     known = f"coalesce({moment(source.known)} <= {until}, false)"
     hidden = [
-        f"count({name(column)}) filter ({known} and not coalesce({moment(expression)} <= {until}, false))"
+        f"count({quoted(column)}) filter ({known} and not coalesce({moment(expression)} <= {until}, false))"
         for columns, expression in source.later.items()
         for column in columns
     ]
@@ -187,8 +178,8 @@ def _write(con: duckdb.DuckDBPyConnection, query: str, like: Path, target: Path)
     """Write a query to a file of the same format, and for Parquet the same column types, as another."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if like.suffix == ".csv":
-        ((delimiter,),) = con.execute(f"select Delimiter from sniff_csv({quoted(like)})").fetchall()
-        con.execute(f"copy ({query}) to {quoted(target)} (format csv, header, delimiter '{delimiter}')")
+        ((delimiter,),) = con.execute(f"select Delimiter from sniff_csv({literal(str(like))})").fetchall()
+        con.execute(f"copy ({query}) to {literal(str(target))} (format csv, header, delimiter '{delimiter}')")
         return
     import pyarrow as pa
     import pyarrow.parquet as pq

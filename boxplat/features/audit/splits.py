@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from boxplat.features.audit.sources import moment, name
+from boxplat.features.audit.sources import moment
+from boxplat.features.database import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,9 +59,10 @@ def sample(
     import numpy as np
 
     rows = con.sql(
-        f"select {', '.join(map(name, (*columns, label)))} from (select * from ({table}) "
-        f"where {name(label)} is not null and {name(time)} is not null order by hash(__box_row, {seed}) limit {ROWS}) "
-        f"order by {moment(name(time))}, __box_row"
+        f"select {', '.join(map(quoted, (*columns, label)))} from (select * from ({table}) "
+        f"where {quoted(label)} is not null and {quoted(time)} is not null "
+        f"order by hash(__box_row, {seed}) limit {ROWS}) "
+        f"order by {moment(quoted(time))}, __box_row"
     ).to_arrow_table()
     inputs, texts = {}, set()
     for column in columns:

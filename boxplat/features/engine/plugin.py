@@ -21,11 +21,11 @@ from feast.repo_config import FeastConfigBaseModel
 from pydantic import StrictInt, StrictStr
 
 from boxplat.core.errors import BoxError
+from boxplat.features.database import connect
 from boxplat.features.engine.failures import combined
 from boxplat.features.engine.load import Progress, load
 from boxplat.features.engine.plan import Options, named
 from boxplat.features.engine.views import EPOCH, microseconds, plain, planned
-from boxplat.features.offline.settings import connect
 from boxplat.features.online.plugin import BoxOnlineStore, rows_store, versioned
 from boxplat.features.online.views import stored_name
 

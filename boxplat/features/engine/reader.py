@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from boxplat.features.database import is_remote, literal, quoted
 from boxplat.features.engine.failures import changed, readable
 from boxplat.features.engine.heads import Heads, heads_of
 from boxplat.features.engine.plan import Plan
-from boxplat.features.offline.settings import is_remote, literal, quoted
 from boxplat.features.offline.times import instant, micros
 
 if TYPE_CHECKING:

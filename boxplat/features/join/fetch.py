@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from boxplat.features.database import quoted
 from boxplat.features.join.refusals import explained
 from boxplat.features.join.scan import Group, every, read
 from boxplat.features.join.session import Session
-from boxplat.features.join.source import Source, quoted
+from boxplat.features.join.source import Source
 
 # A value in flight: decoded, and once more while chunks are joined.
 BYTES_PER_ROW = 24

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
+from boxplat.features.database import quoted
 from boxplat.features.join import fetch, plan, sql
 from boxplat.features.join.codes import Coded, Codes
 from boxplat.features.join.entity import Entities, Given, check, timed
@@ -18,7 +19,7 @@ from boxplat.features.join.match import Search, match
 from boxplat.features.join.needles import Clock, Needles
 from boxplat.features.join.request import History
 from boxplat.features.join.session import Session
-from boxplat.features.join.source import Source, described, from_files, from_query, quoted, remote
+from boxplat.features.join.source import Source, described, from_files, from_query, remote
 
 _Keyed = tuple[Codes, Needles]
 # Entity rows and history rows that are joined in less time than threads take to start.

@@ -66,7 +66,7 @@ class Session:
 
     def cursor(self) -> DuckDBPyConnection:
         """One more connection, for a thread of its own; DuckDB's own cursors would forget the time zone."""
-        from boxplat.features.offline.settings import connect
+        from boxplat.features.database import connect
 
         return connect(_Limits(self))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat.features.database import literal, quoted
 from boxplat.features.join.refusals import explained, missing_column, no_time, unreadable
 from boxplat.features.join.request import History, statement
 from boxplat.features.join.session import Session
@@ -80,7 +81,7 @@ def from_files(history: History) -> Source:
         parts.append(part)
         first += part.metadata.num_rows
     schema = _unified(history, parts)
-    paths = ", ".join(_text(glob.escape(part.path)) for part in parts)
+    paths = ", ".join(literal(glob.escape(part.path)) for part in parts)
     number = "file_row_number"
     if len(parts) > 1:
         firsts = ", ".join(str(part.first) for part in parts)
@@ -133,18 +134,9 @@ def remote(history: History) -> History:
     """A history with files on another machine, as a query: DuckDB has the settings with which to reach them."""
     if not any("://" in path for path in history.files):
         return history
-    paths = ", ".join(map(_text, history.files))
+    paths = ", ".join(map(literal, history.files))
     query = f"FROM read_parquet([{paths}], union_by_name=true, hive_partitioning=false)"
     return replace(history, files=(), query=query)
-
-
-def quoted(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _expanded(history: History) -> list[str]:

@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 
 from boxplat.core.errors import BoxError
+from boxplat.features.database import quoted
 from boxplat.features.join import keys, scan
 from boxplat.features.join.entity import Entities
 from boxplat.features.join.refusals import explained
 from boxplat.features.join.session import Session
-from boxplat.features.join.source import Source, quoted
+from boxplat.features.join.source import Source
 from boxplat.features.join.times import micros
 
 # Older than any creation time: what has none loses against what has one.

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat.features.database import Limits, connect, is_remote
 from boxplat.features.offline.delta import add_rows, is_delta
 from boxplat.features.offline.files import parts_folder
 from boxplat.features.offline.publish import write_table
-from boxplat.features.offline.settings import Limits, connect, is_remote
 from boxplat.features.offline.source import Source, look_up, path_of, schema
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, ExitCode, not_found
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
+from boxplat.features.database import Limits, connect, is_remote, quoted
 from boxplat.features.offline.append import part_name
 from boxplat.features.offline.delta import is_delta
 from boxplat.features.offline.files import MERGED_PREFIX, PARTS, Listing, listing
 from boxplat.features.offline.merge import absorb, remove
 from boxplat.features.offline.plans import watched
-from boxplat.features.offline.settings import Limits, connect, is_remote, quoted
 from boxplat.features.offline.source import of_files, path_of, schema
 from boxplat.features.offline.times import micros
 from boxplat.features.repository import Told, explained, folder, opened

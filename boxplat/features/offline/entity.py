@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boxplat.core.errors import BoxError, ExitCode, nearest
-from boxplat.features.offline.settings import Limits, connect, literal
+from boxplat.features.database import Limits, connect, literal
 
 if TYPE_CHECKING:
     import pyarrow as pa

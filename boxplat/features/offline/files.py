@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxplat.core.errors import BoxError, ExitCode
-from boxplat.features.offline.settings import is_remote
+from boxplat.features.database import is_remote
 
 PARTS = ".parts"
 # Key in a merged file's footer: a JSON list of the names of the files it contains, relative to its own folder.

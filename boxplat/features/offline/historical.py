@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat.features.database import Limits, connect, quoted
 from boxplat.features.offline import entity, views, window
 from boxplat.features.offline.entity import Rows
 from boxplat.features.offline.plans import steady, watched
-from boxplat.features.offline.settings import Limits, connect, quoted
 from boxplat.features.offline.source import Source, look_up, recall
 from boxplat.features.offline.views import Needed
 

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from boxplat.features.database import Limits, connect
 from boxplat.features.offline import times
-from boxplat.features.offline.settings import Limits, connect
 from boxplat.features.offline.source import look_up
 
 if TYPE_CHECKING:

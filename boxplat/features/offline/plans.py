@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from boxplat.core.errors import BoxError
+from boxplat.features.database import Limits, connect
 from boxplat.features.offline.publish import write_batches
-from boxplat.features.offline.settings import Limits, connect
 from boxplat.features.offline.source import Source, unreadable
 
 if TYPE_CHECKING:

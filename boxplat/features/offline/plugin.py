@@ -19,11 +19,11 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from pydantic import Field, StrictStr, field_validator
 
+from boxplat.features.database import connect, is_remote
 from boxplat.features.offline import append, logs, pulls, source, views
 from boxplat.features.offline.job import BoxRetrievalJob
 from boxplat.features.offline.monitoring import Metrics, Monitored, measure, newest
 from boxplat.features.offline.plans import Query
-from boxplat.features.offline.settings import connect, is_remote
 
 
 class BoxOfflineStoreConfig(FeastConfigBaseModel):

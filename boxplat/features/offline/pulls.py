@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from boxplat.features.database import quoted
 from boxplat.features.offline import times
-from boxplat.features.offline.settings import quoted
 from boxplat.features.offline.source import Source
 
 # Feast partitions logged features by this column and never reads it back.

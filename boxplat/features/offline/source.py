@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boxplat.core.errors import BoxError, ExitCode, nearest
+from boxplat.features.database import Limits, connect, is_remote, literal, load_remote
 from boxplat.features.offline.delta import delta_files, is_delta
 from boxplat.features.offline.files import Listing, listing
-from boxplat.features.offline.settings import Limits, connect, is_remote, literal, load_remote
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from boxplat.features.database import literal, quoted
 from boxplat.features.offline.entity import Rows
-from boxplat.features.offline.settings import literal, quoted
 
 if TYPE_CHECKING:
     from boxplat.features.join import History

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from boxplat.core.errors import BoxError, ExitCode
-from boxplat.features.offline.settings import quoted
+from boxplat.features.database import quoted
 from boxplat.features.offline.source import Source
 
 _ZONED = "TIMESTAMP WITH TIME ZONE"

@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from boxplat.features.database import Limits, connect, quoted
 from boxplat.features.offline import times
 from boxplat.features.offline.entity import DEFAULT_TIMESTAMP
-from boxplat.features.offline.settings import Limits, connect, quoted
 from boxplat.features.offline.source import Source, look_up
 
 if TYPE_CHECKING:

@@ -40,8 +40,10 @@ class FeastReader:
 
     @classmethod
     def open(cls, repo: Path) -> Self:
-        """The reader of a repository."""
-        return cls(FeatureStore(repo_path=str(repo)))
+        """The reader of a repository; a registry that cannot be read is found out now."""
+        store = FeatureStore(repo_path=str(repo))
+        _ = store.registry
+        return cls(store)
 
     def read(
         self, features: str | Sequence[str], given: Any, *, full_feature_names: bool, now_us: Moment | None

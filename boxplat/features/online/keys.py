@@ -88,7 +88,8 @@ def for_lookup(values: Sequence[Any], type_: str) -> Sequence[Any] | Integers:
 def missing(needed: Sequence[str], given: Sequence[str], what: str) -> BadKeys:
     """The error for keys that a request lacks."""
     lacking = [name for name in needed if name not in given]
-    hints = "".join(nearest(name, given) for name in lacking[:1])
+    others = [name for name in given if name not in needed]
+    hints = "".join(nearest(name, lacking) for name in others[:1])
     return BadKeys(
         f"{what} cannot be read without {', '.join(map(repr, lacking))}",
         f"the request gives {', '.join(map(repr, given)) or 'no keys'}{hints}",

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from boxplat.features import rows
+from boxplat.features.database import connect
 from boxplat.features.engine.load import load
 from boxplat.features.engine.plan import Options, Plan
-from boxplat.features.offline.settings import connect
 from boxplat.features.offline.source import look_up
 from boxplat.features.schema import Field, View
 

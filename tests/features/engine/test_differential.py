@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from boxplat.features import rows
+from boxplat.features.database import connect
 from boxplat.features.engine.load import load
 from boxplat.features.engine.plan import Options
-from boxplat.features.offline.settings import connect
 
 from .conftest import contents, plan_of, quiet, times, write
 

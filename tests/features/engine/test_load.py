@@ -14,9 +14,9 @@ import pytest
 
 from boxplat.core.errors import BoxError
 from boxplat.features import rows
+from boxplat.features.database import connect
 from boxplat.features.engine.load import load
 from boxplat.features.engine.plan import Options
-from boxplat.features.offline.settings import connect
 
 from .conftest import BASE_US, DAY_US, contents, loaded, many, plan_of, times, write
 

@@ -106,3 +106,14 @@ def test_a_view_that_fails_is_named_and_the_others_are_loaded(state: StateStore,
     assert rows_of(ours).status("reports").rows == 10 and rows_of(ours).status("gone").rows == 0
     (event,) = [event for event in state.events.all(subject="features") if event.kind == "features.materialized"]
     assert event.data["rows"] == {"reports": 10} and event.data["failed"] == ["gone"]
+
+
+def test_a_replay_must_be_told_its_moment(state: StateStore, ours: Paths, config: Config, newest: float) -> None:
+    """Brought to the wall clock, every value of old data would expire."""
+    settings = ours.root / "feature_repo" / "feature_store.yaml"
+    settings.write_text(OURS.replace("BoxOnlineStore\n", "BoxOnlineStore\n  clock: materialization\n"))
+    with pytest.raises(BoxError, match="the moment to bring online is not said") as caught:
+        materialize(state, ours, config, None, None, "test", lambda line: None)
+    assert "--end" in caught.value.fix
+    until = datetime.fromtimestamp(newest, UTC).isoformat()
+    assert materialize(state, ours, config, None, until, "test", lambda line: None) == {"reports": 10}

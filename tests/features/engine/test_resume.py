@@ -28,7 +28,7 @@ import pickle, sys
 from boxplat.features import rows
 from boxplat.features.engine.load import load
 from boxplat.features.engine.plan import Options
-from boxplat.features.offline.settings import connect
+from boxplat.features.database import connect
 plan, target, limit = pickle.load(sys.stdin.buffer)
 with connect(Options()) as db:
     print("begin", flush=True)

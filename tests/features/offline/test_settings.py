@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat.features.database import connect
 from boxplat.features.engine.plan import Options
-from boxplat.features.offline.settings import connect
 
 FORKED = """
 import os, sys
 from boxplat.features.engine.plan import Options
-from boxplat.features.offline.settings import connect
+from boxplat.features.database import connect
 
 def count():
     with connect(Options(threads=2)) as con:

@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat.features.database import connect
 from boxplat.features.offline.append import append
 from boxplat.features.offline.logs import log
-from boxplat.features.offline.settings import connect
 
 from .conftest import Made, at, table, write
 

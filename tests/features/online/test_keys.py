@@ -45,7 +45,7 @@ def test_refused(box: Any, request_: Any, words: str) -> None:
 def test_near_names_are_shown(box: Any) -> None:
     with pytest.raises(BoxError) as caught:
         box.get_online_features(box.get_feature_service("plain_v1"), [{"usr": 1, "shop": "x"}])
-    assert caught.value.what == "plain_v1 cannot be read without 'user'" and "did you mean 'usr'" in caught.value.why
+    assert caught.value.what == "plain_v1 cannot be read without 'user'" and "did you mean 'user'" in caught.value.why
 
 
 @pytest.mark.parametrize(
