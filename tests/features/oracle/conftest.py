@@ -18,9 +18,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def opened(folder: Path) -> World:
     """A repository in `folder` with nothing registered."""
-    from boxplat.features.offline.plugin import BoxOfflineStore
     from feast import FeatureStore, RepoConfig
 
+    from boxplat.features.offline.plugin import BoxOfflineStore
     from tests.features.oracle.world import World
 
     config = RepoConfig(
