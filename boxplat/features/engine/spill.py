@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from boxplat.core.disk import flush
 from boxplat.features.engine.heads import Heads, heads_of
 from boxplat.features.engine.plan import Plan
 from boxplat.features.engine.reader import Reader
@@ -62,7 +62,7 @@ class Spill:
                 self._divide(table, divide, writers)
                 progress(table.num_rows)
         for part in range(self.partitions):
-            _flush(self._file(part))
+            flush(self._file(part))
 
     def part(self, number: int) -> Part:
         """One partition's rows."""
@@ -115,11 +115,3 @@ def _writer(path: Path, table: pa.Table) -> pa.RecordBatchFileWriter:
 
     path.touch(mode=0o600)
     return ipc.new_file(str(path), table.schema)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

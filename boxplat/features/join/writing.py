@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.types as pt
 
+from boxplat.core.disk import flush
 from boxplat.features.join.refusals import no_space, unwritable
 
 _GROUP_ROWS = 2**18
@@ -26,7 +27,7 @@ def to_parquet(schema: pa.Schema, chunks: Iterable[pa.Table], path: Path) -> int
     try:
         rows = _written(schema, chunks, scratch)
         os.replace(scratch, path)
-        _flushed(path.parent)
+        flush(path.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
             raise no_space(str(path.parent), error) from error
@@ -51,11 +52,3 @@ def _written(schema: pa.Schema, chunks: Iterable[pa.Table], scratch: Path) -> in
         file.flush()
         os.fsync(file.fileno())
     return rows
-
-
-def _flushed(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -107,12 +107,7 @@ class BoxOfflineStore(Monitored, OfflineStore):
     ) -> RetrievalJob:
         """The newest row of each entity between two times, both included."""
         wanted = pulls.Wanted(
-            keys=tuple(join_key_columns),
-            features=tuple(feature_name_columns),
-            timestamp=timestamp_field,
-            created=created_timestamp_column or None,
-            start=start_date,
-            end=end_date,
+            join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column, start_date, end_date
         )
         return _pulled(config, data_source, wanted, pulls.latest)
 
@@ -129,12 +124,7 @@ class BoxOfflineStore(Monitored, OfflineStore):
     ) -> RetrievalJob:
         """All rows between two times, both included."""
         wanted = pulls.Wanted(
-            keys=tuple(join_key_columns),
-            features=tuple(feature_name_columns),
-            timestamp=timestamp_field,
-            created=created_timestamp_column or None,
-            start=start_date,
-            end=end_date,
+            join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column, start_date, end_date
         )
         return _pulled(config, data_source, wanted, pulls.everything)
 

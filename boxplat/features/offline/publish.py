@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from boxplat.core.disk import flush
 from boxplat.core.errors import BoxError
 
 if TYPE_CHECKING:
@@ -40,14 +41,15 @@ def published(path: Path) -> Iterator[Path]:
 def _beside(path: Path) -> Iterator[Path]:
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _flush(path.parent.parent)
+        flush(path.parent.parent)
     # Hidden, and not named like Parquet: no reader takes it for data.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         os.replace(temporary, path)
-        _flush(path.parent)
+        flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -85,11 +87,3 @@ def write_batches(batches: pa.RecordBatchReader, path: Path, footer: Mapping[byt
         # The file is complete only after this; `published` renames it afterwards.
         writer.close()
     return rows + waiting
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -25,8 +25,8 @@ class Wanted:
         start, end: both belong to the range.
     """
 
-    keys: tuple[str, ...]
-    features: tuple[str, ...]
+    keys: Sequence[str]
+    features: Sequence[str]
     timestamp: str
     created: str | None
     start: datetime | None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from boxplat.core.disk import flush
 from boxplat.core.errors import BoxError
 
 
@@ -22,18 +23,9 @@ def make_private(folder: Path) -> None:
     make_private(folder.parent)
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        sync_folder(folder.parent)
+        flush(folder.parent)
     except OSError as error:
         raise cannot_write(folder, error) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_all(handle: int, raw: Any) -> int:
@@ -72,7 +64,7 @@ def replacing(path: Path) -> Iterator[int]:
         finally:
             os.close(handle)
         os.rename(beside, path)
-        sync_folder(path.parent)
+        flush(path.parent)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise cannot_write(path, error) from error

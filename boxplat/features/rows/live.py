@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+from boxplat.core.disk import flush
 from boxplat.features.rows import files, pushlog
 from boxplat.features.rows import manifest as manifests
 from boxplat.features.rows.layout import Layout
@@ -171,7 +172,7 @@ class LiveView:
         with self.writing(f"drop the view {self.name!r}"):
             try:
                 os.rename(self.folder, gone)
-                files.sync_folder(gone.parent)
+                flush(gone.parent)
             except FileNotFoundError:
                 return
             except OSError as error:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from boxplat.core.disk import flush
 from boxplat.core.errors import BoxError
 from boxplat.features.rows import block, bulk, files
 from boxplat.features.rows import manifest as manifests
@@ -214,7 +215,7 @@ class Load:
         try:
             for part, name in zip(parts, changed.segments, strict=True):
                 os.link(part, folder / name)
-            files.sync_folder(folder)
+            flush(folder)
         except OSError as error:
             raise files.cannot_write(folder, error) from error
         manifests.write(folder, changed)
