@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from boxplat.runs.spool import Record
+from boxplat.runs.spool import ATTEMPT, Record
 
 # MLflow's limits.
 LONGEST_KEY, LONGEST_PARAM, LONGEST_TAG = 250, 6_000, 8_000
@@ -46,7 +46,7 @@ class Tally:
 
     def take(self, record: Record) -> None:
         self.count += 1
-        if "task" not in record:
+        if record["kind"] not in ATTEMPT:
             return
         task = task_key(record)
         first, last = self.spans.get(record["step"], (record["at"], record["at"]))

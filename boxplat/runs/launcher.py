@@ -7,7 +7,6 @@ SIGTERM cancels the run.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -36,7 +35,6 @@ FIRST_ANSWER = 2.0
 # The supervisor gives a cancelled run 20 s in all.
 CANCELLED_ANSWER = 5.0
 ERROR_LINES = 12
-_CLONED = re.compile(r"\[\d+/([^/\]]+)/([^/\] ]+)[^\]]*\] Cloning previously run task")
 
 
 @dataclass(slots=True)
@@ -134,13 +132,10 @@ def _follow(job: Job, flow: subprocess.Popen[bytes], progress: Progress, cancell
             break
         except subprocess.TimeoutExpired:
             _take(progress, records)
-    if cancelled.requested:
-        end_all(flow, job.spool)
+    # A task can outlive its scheduler and still report its end, so the last look comes when nobody is left to write.
+    end_all(flow, job.spool)
     status = flow.wait()
     _take(progress, records)
-    if job.run.options.get("resume"):
-        for step, task in cloned_tasks(job.paths.run_log(job.run.id)):
-            progress.cloned(step, task)
     return status
 
 
@@ -150,15 +145,6 @@ def _take(progress: Progress, records: spool.Tail) -> None:
     for record in new:
         if record["kind"] == "note":
             say(f"the recorder met an error (the step is not affected): {record['text']}")
-
-
-def cloned_tasks(log: Path) -> list[tuple[str, str]]:
-    """(step, task) of what a resumed run took over; Metaflow's scheduler says so only in the log."""
-    try:
-        text = log.read_text(errors="replace")
-    except FileNotFoundError:
-        return []
-    return [(step, task) for step, task in _CLONED.findall(text) if step != "_parameters"]
 
 
 def _final(job: Job, progress: Progress, status: int, cancelled: bool) -> Run:

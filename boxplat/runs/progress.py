@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 
 from boxplat.core.model import RunState, Task
 from boxplat.core.state import StateStore
 from boxplat.runs import batches
-from boxplat.runs.spool import Record
+from boxplat.runs.spool import ATTEMPT, Record
 
 TRACEBACK_LINES = 12
 
@@ -32,13 +31,14 @@ class Progress:
         for record in records:
             if record["kind"] == "run":
                 self._state.runs.update(self._run_id, pathspec=f"{record['flow']}/{record['run']}")
-            elif "task" in record:
+            elif record["kind"] == "clone":
+                self._cloned(record)
+            elif record["kind"] in ATTEMPT:
                 self._moved(record)
 
-    def cloned(self, step: str, task: str) -> None:
-        """A task that a resumed run took over from its origin."""
-        now = time.time()
-        self._put(Task(self._run_id, step, task, 0, RunState.SUCCEEDED, now, now))
+    def _cloned(self, record: Record) -> None:
+        at = record["at"]
+        self._put(Task(self._run_id, record["step"], record["task"], 0, RunState.SUCCEEDED, at, at))
 
     def _moved(self, record: Record) -> None:
         key = batches.task_key(record)

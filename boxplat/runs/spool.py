@@ -8,6 +8,7 @@ Every record has `kind` and `at` (seconds since the epoch). The kinds and their 
 - `error`: as `start`, with `error` (one line), `traceback` and `final` (no attempt of the user's code is left);
 - `end`: as `start`, with `ok`, `artifacts` (name → number, truth value, short text or flat table of numbers),
   `digests` (the artifact `data_digests`) and `feature_service`;
+- `clone`: `run`, `step`, `task` — a resumed run took this task over from its origin instead of running it;
 - `tags`: `tags` — facts that the launcher adds (code, versions, the run that was resumed);
 - `note`: `text` — the recorder's own trouble.
 """
@@ -27,9 +28,12 @@ _FIELDS: dict[str, dict[str, type]] = {
     "start": {**_TASK, "stack": list},
     "error": {**_TASK, "error": str, "traceback": str},
     "end": {**_TASK, "ok": bool, "artifacts": dict, "digests": dict},
+    "clone": {"run": str, "step": str, "task": str},
     "tags": {"tags": dict},
     "note": {"text": str},
 }
+# Of one attempt at a task, each with the fields of `_TASK`.
+ATTEMPT = frozenset({"start", "error", "end"})
 _DEFAULTS: dict[str, dict[str, Any]] = {"end": {"artifacts": {}, "digests": {}}}
 
 

@@ -27,7 +27,7 @@ def failed(box: Project) -> Run:
 @pytest.fixture(scope="module")
 def resumed(failed: Run, box: Project) -> Run:
     (box.paths.root / "gate").touch()
-    return box.run("flows/resumable.py", resume=failed.id)
+    return box.run("flows/resumable.py", resume=failed.id, max_workers=2)
 
 
 def waiting(box: Project, run: Run) -> Run:
@@ -85,8 +85,17 @@ def test_resuming_takes_over_what_was_done(failed: Run, resumed: Run, box: Proje
     assert tracked.data.tags["metaflow.origin_pathspec"] == failed.pathspec
     assert tracked.data.params == {"gate": "gate"}
     assert tracked.data.metrics["result"] == 6.0
-    steps = [task.step for task in box.state.runs.tasks(resumed.id)]
-    assert sorted(set(steps)) == ["end", "fragile", "join", "start", "train"]
+
+
+def test_every_task_of_a_resumed_run_has_a_row(failed: Run, resumed: Run, box: Project) -> None:
+    metaflows = "print(json.dumps([[step.id, task.id] for step in Run(sys.argv[1]) for task in step]))"
+    known = {(step, task) for step, task in box.metaflow(metaflows, str(resumed.pathspec))}
+    rows = box.state.runs.tasks(resumed.id)
+    assert {(row.step, row.task) for row in rows} == known
+    assert sorted(row.step for row in rows) == ["end", "fragile", "join", "start", "train", "train"]
+    assert {row.state for row in rows} == {RunState.SUCCEEDED}
+    taken_over = [row for row in rows if row.step not in ("fragile", "end")]
+    assert max(row.started for row in taken_over) < min(row.started for row in rows if row not in taken_over)
 
 
 def test_a_task_that_dies_without_a_word(box: Project, client: Any) -> None:
@@ -95,6 +104,13 @@ def test_a_task_that_dies_without_a_word(box: Project, client: Any) -> None:
     assert "Task failed." in (run.error or "")
     assert [task.state for task in box.state.runs.tasks(run.id)] == [RunState.SUCCEEDED, RunState.FAILED]
     assert client.get_run(run.tracking_run_id).info.status == "FAILED"
+
+
+def test_a_task_that_ends_after_its_scheduler(box: Project) -> None:
+    (box.paths.root / "open").touch()
+    run = box.run("flows/slow.py", {"gate": "open", "how": "outlive"})
+    assert (run.state, run.exit_code) == (RunState.FAILED, -signal.SIGKILL)
+    assert [task.state for task in box.state.runs.tasks(run.id)] == [RunState.SUCCEEDED, RunState.SUCCEEDED]
 
 
 def test_a_value_that_metaflow_refuses(box: Project, client: Any) -> None:

@@ -13,6 +13,7 @@ from boxplat.runs import batches, spool
 
 RUN = {"kind": "run", "at": 1.0, "flow": "F", "run": "7"}
 START = {"kind": "start", "at": 2.0, "run": "7", "step": "a", "task": "1", "attempt": 0, "stack": []}
+CLONE = {"kind": "clone", "at": 2.5, "run": "7", "step": "b", "task": "2"}
 END = {**START, "kind": "end", "at": 3.0, "ok": True, "artifacts": {"x": 1}, "digests": {}}
 
 json_values = st.recursive(
@@ -21,7 +22,7 @@ json_values = st.recursive(
     max_leaves=8,
 )
 odd_records = st.fixed_dictionaries(
-    {"kind": st.sampled_from(["run", "start", "error", "end", "tags", "note", "other"]), "at": json_values},
+    {"kind": st.sampled_from(["run", "start", "error", "end", "clone", "tags", "note", "other"]), "at": json_values},
     optional={
         name: json_values
         for name in ("flow", "run", "step", "task", "attempt", "stack", "ok", "artifacts", "digests", "params", "text")
@@ -105,11 +106,12 @@ def test_a_parameter_keeps_its_first_value_and_a_tag_its_last() -> None:
     assert (batch.params, batch.tags) == ({"a": "1", "b": "3"}, {"t": "2"})
 
 
-def test_tally_counts_retries_and_what_was_caught() -> None:
+def test_tally_counts_retries_and_what_was_caught_but_no_clones() -> None:
     tally = batches.Tally()
     error = {**START, "kind": "error", "error": "E", "traceback": "T"}
     second = {"attempt": 1, "task": "2"}
     for record in (
+        CLONE,
         START,
         error,
         END,
@@ -120,7 +122,8 @@ def test_tally_counts_retries_and_what_was_caught() -> None:
     ):
         tally.take(record)
     assert tally.caught == {"a/1"}
-    assert sum(tally.attempts.values()) == 1
+    assert tally.attempts == {"a/1": 0, "a/2": 1}
+    assert list(tally.spans) == ["a"]
 
 
 def test_index_in_a_nested_foreach() -> None:

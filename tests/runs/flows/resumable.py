@@ -1,8 +1,25 @@
-"""Two parallel nodes, then a step that fails until a file is there: for failure, @parallel and resume."""
+"""Two parallel nodes, then a step that fails until a file is there: for failure, @parallel and resume.
+
+Its log is crowded, as on a slow machine: the threads that clone tasks pause after every piece of a line, so that they
+write into each other's lines.
+"""
 
 import os
+import threading
 
 from metaflow import FlowSpec, Parameter, current, parallel, step
+from metaflow._vendor import click
+
+secho = click.secho
+
+
+def crowded(*args, **kwargs):
+    secho(*args, **kwargs)
+    if threading.current_thread() is not threading.main_thread():
+        threading.Event().wait(0.02)
+
+
+click.secho = crowded
 
 
 class ResumableFlow(FlowSpec):

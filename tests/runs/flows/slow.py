@@ -1,6 +1,7 @@
 """A step that waits for a file and meanwhile keeps a process of its own in another session."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,12 @@ class SlowFlow(FlowSpec):
         if self.how == "spawn":
             subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], start_new_session=True)
         print("waiting for the gate", flush=True)
+        if self.how == "outlive":
+            told = []
+            signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
+            os.kill(os.getppid(), signal.SIGKILL)
+            while not told:
+                time.sleep(0.01)
         for _ in range(3000):
             if os.path.exists(self.gate):
                 break

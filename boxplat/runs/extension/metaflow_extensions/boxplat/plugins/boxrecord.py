@@ -4,40 +4,24 @@ It runs in the scheduler and in every task, so it uses the standard library only
 a user's step fail. A record is one JSON object on one line; boxplat.runs.spool documents the fields.
 """
 
-import functools
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from metaflow.decorators import StepDecorator
 from metaflow.metaflow_current import current
 
 from . import header_providers
-from .spool_writer import write
+from .clones import record_clones
+from .spool_writer import TRACEBACK, harmless, write
 
 SHORT = 250
 WHOLE = 6000
-TRACEBACK = 16_000
 MANY = 100
 CHEAP_BYTES = 10_000
 NUMERIC_LIBRARIES = frozenset({"numpy", "torch", "jax", "jaxlib"})
-
-
-def harmless(hook: Callable[..., None]) -> Callable[..., None]:
-    """A hook whose own errors are written down instead of raised: they are ours, the step is the user's."""
-
-    @functools.wraps(hook)
-    def safe(self: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            hook(self, *args, **kwargs)
-        except Exception as error:
-            text = "".join(traceback.format_exception(error))[-TRACEBACK:]
-            write({"kind": "note", "at": time.time(), "text": f"{hook.__name__}: {text}"})
-
-    return safe
 
 
 class BoxRecord(StepDecorator):
@@ -60,6 +44,7 @@ class BoxRecord(StepDecorator):
         if not BoxRecord.announced:
             BoxRecord.announced = True
             write({"kind": "run", "at": time.time(), "flow": flow.name, "run": str(run_id)})
+            record_clones()
 
     @harmless
     def task_pre_step(

@@ -1,10 +1,15 @@
 """Appending one record to the spool that BOXPLAT_SPOOL names."""
 
+import functools
 import json
 import os
 import sys
-from collections.abc import Mapping
+import time
+import traceback
+from collections.abc import Callable, Mapping
 from typing import Any
+
+TRACEBACK = 16_000
 
 
 def write(record: Mapping[str, Any]) -> None:
@@ -24,3 +29,17 @@ def write(record: Mapping[str, Any]) -> None:
             os.close(spool)
     except OSError as error:
         print(f"boxplat: nothing was recorded in {path}: {error}", file=sys.stderr)
+
+
+def harmless(hook: Callable[..., None]) -> Callable[..., None]:
+    """A hook whose own errors are written down instead of raised: they are ours, the step is the user's."""
+
+    @functools.wraps(hook)
+    def safe(*args: Any, **kwargs: Any) -> None:
+        try:
+            hook(*args, **kwargs)
+        except Exception as error:
+            text = "".join(traceback.format_exception(error))[-TRACEBACK:]
+            write({"kind": "note", "at": time.time(), "text": f"{hook.__name__}: {text}"})
+
+    return safe
