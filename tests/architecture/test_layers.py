@@ -23,6 +23,7 @@ HOMES = {
     "pynvml": ("boxplat/adapters/gpu",),
     "feast": ("boxplat/features/",),
     "duckdb": ("boxplat/features/",),
+    "cramjam": ("boxplat/features/join/",),
     "torch": ("boxplat/serving/",),
     "onnxruntime": ("boxplat/serving/",),
     "yaml": ("boxplat/export/", "boxplat/doctor/", "boxplat/features/"),

@@ -133,6 +133,11 @@ class Codes:
                 count = len(denser)
         return values
 
+    def between(self, low: int, high: int) -> tuple[int, int] | None:
+        """The first and the last code of the keys from `low` to `high`; None where codes are not in the keys' order."""
+        part = self._columns[0] if len(self._columns) == 1 else None
+        return (low - part.low, high - part.low) if isinstance(part, _Range) else None
+
     def _compact(self, index: int, distinct: pa.Array, values: np.ndarray) -> np.ndarray:
         self._denser[index] = distinct
         self.count = len(distinct)

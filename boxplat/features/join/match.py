@@ -14,7 +14,7 @@ import numpy as np
 from boxplat.features.join.codes import Codes
 from boxplat.features.join.created import Created
 from boxplat.features.join.needles import Needles
-from boxplat.features.join.scan import Group, groups, hold, numbers, read
+from boxplat.features.join.scan import Group, bounds, groups, hold, numbers, read
 from boxplat.features.join.search import NEVER, Rows, newest, ranked
 from boxplat.features.join.source import Source
 from boxplat.features.join.times import EARLIEST, LATEST, to_micros
@@ -63,15 +63,15 @@ def match(search: Search, rows: int, slice_rows: int | None) -> np.ndarray:
     """
     result = np.full(rows, -1, np.int64)
     chosen = groups(search.source, search.span)
-    needles = search.needles
-    if not len(needles.keys) or not chosen:
+    needles = _possible(search, chosen)
+    if not len(needles.keys):
         return result
     hold(search.source, chosen)
     if slice_rows is None:
         local, times, _, found = _in_slice(search, chosen, needles, (EARLIEST, LATEST))
         best = np.where(found, numbers(chosen, local), -1)
     else:
-        best, times = _backwards(search, list(_slices(chosen, search.span, slice_rows)))
+        best, times = _backwards(search, needles, list(_slices(chosen, search.span, slice_rows)))
     ttl = search.source.history.reach
     if ttl:
         best[needles.times[needles.ranks] - times > ttl] = -1
@@ -79,8 +79,19 @@ def match(search: Search, rows: int, slice_rows: int | None) -> np.ndarray:
     return result
 
 
-def _backwards(search: Search, slices: Sequence[list[Group]]) -> tuple[np.ndarray, np.ndarray]:
-    needles, ttl = search.needles, search.source.history.reach
+def _possible(search: Search, chosen: Sequence[Group]) -> Needles:
+    """The needles whose key lies between the least and the greatest one of these row groups."""
+    keys = search.source.history.keys
+    span = bounds(chosen, keys[0][0]) if len(keys) == 1 else None
+    codes = search.codes.between(*span) if span else None
+    if codes is None:
+        return search.needles if chosen else search.needles.some(slice(0))
+    first, end = np.searchsorted(search.needles.keys, [codes[0], codes[1] + 1])
+    return search.needles.some(slice(first, end))
+
+
+def _backwards(search: Search, needles: Needles, slices: Sequence[list[Group]]) -> tuple[np.ndarray, np.ndarray]:
+    ttl = search.source.history.reach
     best = _Best.none(len(needles.keys))
     moments = needles.times[needles.ranks]
     for members, shared in zip(slices, _shared([_span(members) for members in slices]), strict=True):

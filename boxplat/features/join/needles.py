@@ -23,8 +23,8 @@ class Needles:
     ranks: np.ndarray
     places: np.ndarray
 
-    def some(self, chosen: np.ndarray) -> Needles:
-        """Those where `chosen` (bool [M]) says so."""
+    def some(self, chosen: np.ndarray | slice) -> Needles:
+        """Those at these places (a mask, places or a slice of [M])."""
         return Needles(self.times, self.keys[chosen], self.ranks[chosen], self.places[chosen])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
+from boxplat.features.join.pages import plain
 from boxplat.features.join.refusals import unreadable
 from boxplat.features.join.source import Part, Source
 
@@ -60,6 +61,19 @@ def every(source: Source) -> list[Group]:
     return found
 
 
+def bounds(chosen: Sequence[Group], column: str) -> tuple[int, int] | None:
+    """Between which whole numbers a column's values lie in these row groups; None where a file does not say it."""
+    low, high = [], []
+    for group in chosen:
+        leaf = _leaf(group.part, column)
+        found = None if leaf is None else group.part.metadata.row_group(group.index).column(leaf).statistics
+        if found is None or not found.has_min_max or type(found.min) is not int:
+            return None
+        low.append(found.min)
+        high.append(found.max)
+    return (min(low), max(high)) if low else None
+
+
 def _of_part(part: Part, column: str) -> Iterator[Group]:
     known = column in part.schema.names
     place = _leaf(part, column) if known else None
@@ -74,8 +88,7 @@ def _of_part(part: Part, column: str) -> Iterator[Group]:
 
 
 def _leaf(part: Part, column: str) -> int | None:
-    schema = part.metadata.schema
-    return next((index for index in range(len(schema)) if schema.column(index).path == column), None)
+    return part.leaves.get(column)
 
 
 def _bounds(statistics: Any, kind: pa.DataType) -> tuple[int | None, int | None]:
@@ -117,17 +130,32 @@ def read(source: Source, chosen: Sequence[Group], column: str, as_codes: bool = 
     dictionary = as_codes and _has_codes(chosen, column, kind)
     chunks: list[pa.Array] = []
     for part, members in groupby(chosen, key=lambda group: group.part):
-        if column in part.schema.names:
-            chosen_here = [member.index for member in members]
-            values = _table(part, chosen_here, [column], [column] if dictionary else []).column(column)
-            wanted = pa.dictionary(pa.int32(), kind) if dictionary else kind
-            chunks += (values if values.type == wanted else values.cast(wanted)).chunks
-        else:
-            rows = sum(member.rows for member in members)
-            chunks.append(pa.nulls(rows, pa.dictionary(pa.int32(), kind) if dictionary else kind))
+        here = list(members)
+        values = _plain(part, here, column, kind)
+        chunks += values.chunks if values is not None else _decoded(part, here, column, kind, dictionary)
     if not chunks:
         return pa.chunked_array([], type=kind)
     return pa.chunked_array(chunks)
+
+
+def _plain(part: Part, members: Sequence[Group], column: str, kind: pa.DataType) -> pa.ChunkedArray | None:
+    leaf = _leaf(part, column)
+    if leaf is None:
+        return None
+    try:
+        values = plain(part.path, part.metadata, [member.index for member in members], leaf, kind)
+    except OSError as error:
+        raise unreadable(part.path, error) from error
+    return None if values is None else pa.chunked_array([values])
+
+
+def _decoded(part: Part, members: Sequence[Group], column: str, kind: pa.DataType, dictionary: bool) -> list[pa.Array]:
+    wanted = pa.dictionary(pa.int32(), kind) if dictionary else kind
+    if column not in part.schema.names:
+        return [pa.nulls(sum(member.rows for member in members), wanted)]
+    values = _table(part, [member.index for member in members], [column], [column] if dictionary else []).column(column)
+    chunks: list[pa.Array] = (values if values.type == wanted else values.cast(wanted)).chunks
+    return chunks
 
 
 def _has_codes(chosen: Sequence[Group], column: str, kind: pa.DataType) -> bool:

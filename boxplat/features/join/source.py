@@ -33,12 +33,14 @@ class Part:
     Attributes:
         first: the number of its first row.
         schema: its columns as Arrow types.
+        leaves: the places of those that are not nested, among the file's leaf columns.
     """
 
     path: str
     first: int
     metadata: pq.FileMetaData
     schema: pa.Schema
+    leaves: dict[str, int] = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,8 @@ def _opened(path: str, first: int) -> Part:
         footer = _footers.get(stamp)
         if footer is None:
             metadata = pq.read_metadata(path)
-            footer = metadata, metadata.schema.to_arrow_schema()
+            leaves = {metadata.schema.column(index).path: index for index in range(len(metadata.schema))}
+            footer = metadata, metadata.schema.to_arrow_schema(), leaves
             if time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
                 if len(_footers) >= _REMEMBERED:
                     _footers.clear()
@@ -178,7 +181,7 @@ def _opened(path: str, first: int) -> Part:
         raise unreadable(path, error) from error
 
 
-_footers: dict[tuple[str | int, ...], tuple[pq.FileMetaData, pa.Schema]] = {}
+_footers: dict[tuple[str | int, ...], tuple[pq.FileMetaData, pa.Schema, dict[str, int]]] = {}
 
 
 def _unified(history: History, parts: list[Part]) -> pa.Schema:

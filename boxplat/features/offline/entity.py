@@ -92,7 +92,8 @@ def _pandas(given: Any) -> pa.Table:
     odd = [name for name in given.columns if not isinstance(name, str)]
     if odd:
         raise _unfit(f"column names {odd} are no text", "rename the columns")
-    return pa.Table.from_pandas(given, preserve_index=False).replace_schema_metadata(None)
+    # Numbers are not copied and text is read under the interpreter's lock: threads would only cost their start.
+    return pa.Table.from_pandas(given, preserve_index=False, nthreads=1).replace_schema_metadata(None)
 
 
 def _query(sql: str, limits: Limits) -> Rows:

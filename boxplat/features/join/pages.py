@@ -1,0 +1,135 @@
+"""Numbers and times straight from Parquet pages, where they lie there as in memory: plain, without nulls, Snappy or no
+compression. That is how DuckDB writes columns of many distinct values, and they need no more than decompression.
+
+Source: https://github.com/apache/parquet-format (README, Encodings.md: PLAIN).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cramjam
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as pt
+
+from boxplat.features.join import thrift
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+_DATA_PAGE, _PLAIN = 0, 0
+_UNITS = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Where a page's bytes are in its column chunk, how many they become, and of how many values."""
+
+    start: int
+    size: int
+    whole: int
+    values: int
+
+
+def plain(path: str, metadata: pq.FileMetaData, groups: Sequence[int], leaf: int, kind: pa.DataType) -> pa.Array | None:
+    """A column of some row groups; None where only a full reader understands it.
+
+    Args:
+        leaf: the column's place among the file's leaf columns.
+
+    Raises:
+        OSError: the file cannot be read, or a page is damaged.
+    """
+    column = metadata.schema.column(leaf)
+    chunks = [metadata.row_group(group).column(leaf) for group in groups]
+    if not _as_in_memory(column, kind) or not all(map(_simple, chunks)):
+        return None
+    width = kind.bit_width // 8
+    rows = sum(chunk.num_values for chunk in chunks)
+    # Room for the first page's levels, which come before its values.
+    head = 64
+    # From Arrow's pool, which keeps what is freed for the next column.
+    block = np.frombuffer(pa.allocate_buffer(head + rows * width), np.uint8)
+    with open(path, "rb", buffering=0) as file:
+        end = len(block)
+        for chunk in reversed(chunks):
+            raw = os.pread(file.fileno(), chunk.total_compressed_size, chunk.data_page_offset)
+            begin = end - chunk.num_values * width
+            if not _filled(block[:end], begin, raw, chunk, column.max_definition_level, width):
+                return None
+            end = begin
+    return pa.Array.from_buffers(kind, rows, [None, pa.py_buffer(block[head:])])
+
+
+def _as_in_memory(column: Any, kind: pa.DataType) -> bool:
+    """Whether a plain value of this column is, byte for byte, one of Arrow's."""
+    if column.max_repetition_level or column.max_definition_level > 1:
+        return False
+    if pt.is_timestamp(kind):
+        return column.physical_type == "INT64" and _UNITS.get(kind.unit, "-") in str(column.logical_type)
+    numbers = {pa.int64(): "INT64", pa.int32(): "INT32", pa.float64(): "DOUBLE", pa.float32(): "FLOAT"}
+    return bool(numbers.get(kind) == column.physical_type)
+
+
+def _simple(chunk: Any) -> bool:
+    return (
+        not chunk.has_dictionary_page
+        and chunk.compression in ("SNAPPY", "UNCOMPRESSED")
+        and set(chunk.encodings) <= {"PLAIN", "RLE", "BIT_PACKED"}
+    )
+
+
+def _filled(block: np.ndarray, begin: int, raw: bytes, chunk: Any, levels: int, width: int) -> bool:
+    """Put a column chunk's values at the end of `block`, from `begin` on; False: this takes a full reader.
+
+    Page by page from the last one: a page's levels overwrite what lies before its values, which comes later.
+    """
+    pages = _pages(raw, chunk.num_values)
+    if pages is None:
+        return False
+    end = len(block)
+    for page in reversed(pages):
+        extra = page.whole - page.values * width
+        # With a null there would be fewer values than rows, and so fewer bytes.
+        if not 0 <= extra <= 64 or (extra == 0) != (levels == 0):
+            return False
+        into = block[end - page.whole : end]
+        body = memoryview(raw)[page.start : page.start + page.size]
+        _decompress(chunk.compression, body, into)
+        if levels and int.from_bytes(into[:4].tobytes(), "little") + 4 != extra:
+            return False
+        end -= page.values * width
+    return end == begin
+
+
+def _pages(raw: bytes, values: int) -> list[_Page] | None:
+    """The pages of a column chunk with so many values; None if one is of another kind than plain data."""
+    found: list[_Page] = []
+    at = 0
+    try:
+        while values > 0:
+            header, start = thrift.struct(raw, at)
+            if header[1] != _DATA_PAGE or header[5][2] != _PLAIN:
+                return None
+            found.append(_Page(start, header[3], header[2], header[5][1]))
+            values -= header[5][1]
+            at = start + header[3]
+    except (KeyError, IndexError, ValueError, TypeError):
+        return None
+    return found if values == 0 and at <= len(raw) else None
+
+
+def _decompress(compression: str, body: memoryview, into: np.ndarray) -> None:
+    if compression == "UNCOMPRESSED":
+        into[:] = np.frombuffer(body, np.uint8)
+        return
+    try:
+        written = cramjam.snappy.decompress_raw_into(body, into.data)
+    except cramjam.DecompressionError as error:
+        raise OSError(f"a page is damaged: {error}") from error
+    if written != len(into):
+        raise OSError("a page is shorter than it says")
