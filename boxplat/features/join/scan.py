@@ -153,7 +153,7 @@ def _decoded(part: Part, members: Sequence[Group], column: str, kind: pa.DataTyp
     wanted = pa.dictionary(pa.int32(), kind) if dictionary else kind
     if column not in part.schema.names:
         return [pa.nulls(sum(member.rows for member in members), wanted)]
-    values = _table(part, [member.index for member in members], [column], [column] if dictionary else []).column(column)
+    values = _table(part, members, [column], [column] if dictionary else []).column(column)
     chunks: list[pa.Array] = (values if values.type == wanted else values.cast(wanted)).chunks
     return chunks
 
@@ -183,14 +183,16 @@ def hold(source: Source, chosen: Sequence[Group]) -> None:
     small = sum(group.rows for group in chosen) <= _SMALL and all(part is first for part in parts.values())
     if not small or any(source.kind(name) != kind for name, kind in _types(first, names)):
         return
-    coded = [name for name in names if _has_codes(chosen, name, source.kind(name))]
-    table = _table(first, [group.index for group in chosen], names, coded, threads=True)
+    columns = {name: _plain(first, chosen, name, source.kind(name)) for name in names}
+    rest = [name for name, values in columns.items() if values is None]
+    coded = [name for name in rest if _has_codes(chosen, name, source.kind(name))]
+    columns.update(zip(rest, _table(first, chosen, rest, coded).columns, strict=True))
     source.offsets.clear()
     offset = 0
     for group in chosen:
         source.offsets[group.first] = offset
         offset += group.rows
-    source.held.update(zip(names, (table.column(name) for name in names), strict=True))
+    source.held.update(columns)
 
 
 def _types(part: Part, names: Sequence[str]) -> list[tuple[str, pa.DataType | None]]:
@@ -198,15 +200,15 @@ def _types(part: Part, names: Sequence[str]) -> list[tuple[str, pa.DataType | No
     return [(name, part.schema.field(name).type if name in known else None) for name in names]
 
 
-def _table(part: Part, members: list[int], names: list[str], coded: list[str], threads: bool = False) -> pa.Table:
+def _table(part: Part, members: Sequence[Group], names: list[str], coded: list[str]) -> pa.Table:
     """Columns of some row groups of a file; text in `coded` as dictionary arrays."""
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(part.path, metadata=part.metadata, read_dictionary=coded or None) as file:
             if len(members) == part.metadata.num_row_groups:
-                return file.read(columns=names, use_threads=threads)
-            return file.read_row_groups(members, columns=names, use_threads=threads)
+                return file.read(columns=names, use_threads=False)
+            return file.read_row_groups([member.index for member in members], columns=names, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise unreadable(part.path, error) from error
 

@@ -170,7 +170,8 @@ def _opened(path: str, first: int) -> Part:
         footer = _footers.get(stamp)
         if footer is None:
             metadata = pq.read_metadata(path)
-            leaves = {metadata.schema.column(index).path: index for index in range(len(metadata.schema))}
+            every = [metadata.schema.column(index) for index in range(len(metadata.schema))]
+            leaves = {leaf.name: index for index, leaf in enumerate(every) if leaf.name == leaf.path}
             footer = metadata, metadata.schema.to_arrow_schema(), leaves
             if time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
                 if len(_footers) >= _REMEMBERED:

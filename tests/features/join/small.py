@@ -26,7 +26,7 @@ def wrote(folder: Path, *parts: pa.Table, **further: Any) -> History:
     """A history of these part files: key `k`, time `t`, feature `v`, creation time `c` where there is one."""
     paths = tuple(str(folder / f"part-{index}.parquet") for index in range(len(parts)))
     for path, part in zip(paths, parts, strict=True):
-        pq.write_table(part, path, row_group_size=2)
+        pq.write_table(part, path, row_group_size=2, use_dictionary=False)
     names = [name for part in parts for name in part.column_names]
     created = "c" if "c" in names else None
     base = History("view", "t", (("v", "v"),), (("k", "k"),) if "k" in names else (), paths, created=created)

@@ -306,3 +306,22 @@ def test_history_outside_the_span_of_the_entity_rows_is_not_read(tmp_path: Path)
             content[start : start + column.total_compressed_size] = b"\xff" * column.total_compressed_size
     path.write_bytes(content)
     assert answers(asked([1], [at(3)]), history) == [3]
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_keys_beyond_those_of_the_history(tmp_path: Path, statistics: bool) -> None:
+    keys = [-(2**63), 4, 5, 9, 10, 2**63 - 1]
+    history = wrote(tmp_path, simple([5, 9], [NOON, NOON], [50, 90]))
+    pq.write_table(pq.read_table(history.files[0]), history.files[0], write_statistics=statistics)
+    assert answers(asked(keys, [at(1)] * 6), history) == [None, None, 50, 90, None, None]
+    assert answers(asked(keys[1:5], [at(1)] * 4), history) == [None, 50, 90, None]
+
+
+def test_a_column_named_like_a_part_of_another(tmp_path: Path) -> None:
+    """In a Parquet file the path of both is `a.b`."""
+    inner = pa.array([{"b": 1}, {"b": 2}], pa.struct([pa.field("b", pa.int64(), nullable=False)]))
+    times = pa.array([NOON, NOON], US)
+    fields = [pa.field("a", inner.type, nullable=False), *(pa.field(name, pa.int64()) for name in ("a.b", "k"))]
+    table = pa.table([inner, [7, 8], [1, 2], times], schema=pa.schema([*fields, pa.field("t", US)]))
+    history = wrote(tmp_path, table, features=(("a.b", "v"),))
+    assert answers(asked([1, 2], [at(1)] * 2), history) == [7, 8]

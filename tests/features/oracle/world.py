@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,16 @@ def write(view: View, folder: Path) -> Path:
         return Path(view.path)
     whole = table(view.rows, dict(view.types))
     target = folder / f"{view.name}_{next(_serial)}"
+    # Encoded in both ways that writers have, by turns: as a dictionary, and plain.
+    write_table = partial(pq.write_table, use_dictionary=len(view.rows) % 2 == 0)
     if view.parts == 1:
         target = target.with_suffix(".parquet")
-        pq.write_table(whole, target)
+        write_table(whole, target)
         return target
     target.mkdir()
     size = max(1, -(-len(view.rows) // view.parts))
     for part in range(view.parts):
-        pq.write_table(whole.slice(part * size, size), target / f"part-{part}.parquet")
+        write_table(whole.slice(part * size, size), target / f"part-{part}.parquet")
     return target
 
 
