@@ -61,9 +61,8 @@ def rows(given: Any, limits: Limits, repo: Path | None) -> Rows:
     if isinstance(given, str):
         return _query(given.strip().rstrip(";"), limits)
     table = _table(given)
+    _distinct(table.column_names)
     types = {field.name: str(field.type) for field in table.schema}
-    if len(types) < table.num_columns:
-        raise _unfit("column names are not unique", "give every column of the entity rows its own name")
     return Rows(table, "", types, _timestamp(types, _is_time))
 
 
@@ -92,8 +91,15 @@ def _pandas(given: Any) -> pa.Table:
     odd = [name for name in given.columns if not isinstance(name, str)]
     if odd:
         raise _unfit(f"column names {odd} are no text", "rename the columns")
+    _distinct(list(given.columns))
     # Numbers are not copied and text is read under the interpreter's lock: threads would only cost their start.
     return pa.Table.from_pandas(given, preserve_index=False, nthreads=1).replace_schema_metadata(None)
+
+
+def _distinct(names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise _unfit(f"several columns are named {', '.join(twice)}", "give every column its own name")
 
 
 def _query(sql: str, limits: Limits) -> Rows:

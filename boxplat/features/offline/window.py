@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from boxplat.core.errors import BoxError, ExitCode
 from boxplat.features.database import Limits, connect, quoted
 from boxplat.features.offline import times
 from boxplat.features.offline.entity import DEFAULT_TIMESTAMP
@@ -28,10 +29,20 @@ def query(
 
     Returns:
         The query, and the range of times.
+
+    Raises:
+        BoxError: the range ends before it starts (exit code 2).
     """
     from feast.utils import compute_non_entity_date_range
 
     start, end = compute_non_entity_date_range(list(request.views), request.start, request.end)
+    if start > end:
+        raise BoxError(
+            f"the range of times starts after its end: {start} to {end}",
+            why="no row can lie in it",
+            fix="exchange start_date and end_date",
+            code=ExitCode.USAGE,
+        )
     columns = list(dict.fromkeys(column for share in shares for _, column in share.keys))
     with connect(limits) as con:
         parts = [_part(share, look_up(share.source, repo, con), columns, (start, end)) for share in shares]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from boxplat.core.errors import BoxError, ExitCode, nearest
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -60,31 +62,31 @@ class Answer:
 
     def numpy(self, name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Values [N] and whether there is one, bool [N]; numbers in their own dtype, zero where there is none."""
-        view, field = self._columns[name]
+        view, field = self._column(name)
         return self._found[view].numpy(field)
 
     def arrow(self, name: str) -> pa.Array:
         """Values [N] in their exact Arrow type, null where there is none."""
-        view, field = self._columns[name]
+        view, field = self._column(name)
         return self._found[view].arrow(field)
 
     def python(self, name: str) -> list[Any]:
         """Values [N] as Python objects, None where there is none."""
-        view, field = self._columns[name]
+        view, field = self._column(name)
         return self._found[view].python(field)
 
     def statuses(self, name: str) -> np.ndarray[Any, Any]:
         """uint8 [N]: 1 present, 2 null, 3 not found, 4 older than the view's life time (Feast's `FieldStatus`)."""
-        view, field = self._columns[name]
+        view, field = self._column(name)
         return self._found[view].statuses(field)
 
     def event_us(self, name: str) -> np.ndarray[Any, Any]:
         """int64 [N]: event times in microseconds since the epoch, 0 where nothing is stored."""
-        return self._found[self._columns[name][0]].event_us
+        return self._found[self._column(name)[0]].event_us
 
     def age_seconds(self, name: str) -> np.ndarray[Any, Any]:
         """float64 [N]: seconds since the event, NaN where nothing is stored."""
-        view, _ = self._columns[name]
+        view, _ = self._column(name)
         events = self._found[view].event_us
         now = self._now_us[view]
         ages = ((self._read_us if now is None else now) - events) / _SECOND
@@ -103,3 +105,13 @@ class Answer:
             **{name: list(column) for name, column in self.keys.items()},
             **{name: self.python(name) for name in self.names},
         }
+
+    def _column(self, name: str) -> tuple[int, str]:
+        if name not in self._columns:
+            raise BoxError(
+                f"the answer has no feature {name!r}{nearest(name, self.names)}",
+                why=f"its features are {', '.join(self.names)}",
+                fix="take one of those names, or ask for the feature in read(…)",
+                code=ExitCode.USAGE,
+            )
+        return self._columns[name]

@@ -270,6 +270,25 @@ def test_what_is_no_entity_rows_is_refused(store: Any, given: Any) -> None:
         store.get_historical_features(given, ["speeds:speed"])
 
 
+@pytest.mark.parametrize("form", ["pandas", "arrow"])
+def test_a_column_twice_is_refused_by_its_name(store: Any, entity: pa.Table, form: str) -> None:
+    twice = entity.append_column("label", entity["label"])
+    given: Any = twice
+    if form == "pandas":
+        import pandas as pd
+
+        given = pd.concat([entity.to_pandas(), entity.select(["label"]).to_pandas()], axis=1)
+    with pytest.raises(BoxError, match="cannot use these entity rows") as caught:
+        store.get_historical_features(given, ["speeds:speed"]).to_arrow()
+    assert "several columns are named label" in (caught.value.why or "")
+
+
+def test_a_range_that_ends_before_it_starts(store: Any) -> None:
+    with pytest.raises(BoxError, match="starts after its end") as caught:
+        store.get_historical_features(features=["speeds:speed"], start_date=at(2), end_date=at(1))
+    assert caught.value.code == ExitCode.USAGE
+
+
 def test_empty_entity_rows_give_an_empty_result(store: Any, entity: pa.Table) -> None:
     found = store.get_historical_features(entity.slice(0, 0), FEATURES).to_arrow()
     assert (found.num_rows, found.num_columns) == (0, 9) and found.schema.field("speed").type == pa.float64()

@@ -104,6 +104,13 @@ def test_unknown_features(found: reader.Reader, features: str, code: ExitCode, w
     assert caught.value.code is code
 
 
+@pytest.mark.parametrize("method", ["numpy", "arrow", "python", "statuses", "event_us", "age_seconds"])
+def test_a_feature_that_was_not_asked_for(found: reader.Reader, method: str) -> None:
+    answer = found.read("recent:clicks", {"user": [1]})
+    with pytest.raises(BoxError, match=r"no feature 'recent:clicks' \(did you mean 'clicks'"):
+        getattr(answer, method)("recent:clicks")
+
+
 def test_no_repository(tmp_path: Path) -> None:
     with pytest.raises(BoxError, match="no Feast repository"):
         reader.open(tmp_path)
