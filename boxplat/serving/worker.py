@@ -21,9 +21,9 @@ _TURN = 0.02
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Serve a built Bento until SIGTERM; requests under way get `DRAIN_SECONDS` to finish."""
+    """Serve a Bento until SIGTERM; requests under way get `DRAIN_SECONDS` to finish."""
     parser = argparse.ArgumentParser(prog="python -m boxplat.serving.worker", description=__doc__)
-    parser.add_argument("bento", type=Path, help="folder of a built Bento")
+    parser.add_argument("bento", help="the folder of a built Bento or of a service, or module:Class")
     parser.add_argument("--fd", type=int, required=True, help="descriptor of the listening socket")
     args = parser.parse_args(argv)
     # prometheus_client reads the variable when it is imported, so this comes before BentoML.
@@ -34,8 +34,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     from _bentoml_impl.worker.service import main as worker  # type: ignore[import-untyped]
 
     read_before_closing(uvicorn.Server)
+    answer_directly()
     options = ["--fd", str(args.fd), "--worker-id", "1", "--timeout-graceful-shutdown", str(DRAIN_SECONDS)]
-    worker.main([str(args.bento), *options], standalone_mode=False)
+    worker.main([args.bento, *options], standalone_mode=False)
+
+
+def answer_directly() -> None:
+    """Put `Direct` in front of the application that BentoML's worker is about to make."""
+    from _bentoml_impl.server.app import ServiceAppFactory  # type: ignore[import-untyped]
+    from _bentoml_sdk import Service  # type: ignore[import-untyped]
+
+    from boxplat.serving.direct import Direct
+
+    def to_asgi(service: Any, is_main: bool = True) -> Direct:
+        service.inject_config()
+        factory = ServiceAppFactory(service, is_main=is_main)
+        return Direct(factory, factory())
+
+    Service.to_asgi = to_asgi
 
 
 def read_before_closing(server: Any) -> None:
@@ -71,15 +87,16 @@ def empty_metrics(folder: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def prepare(folder: Path) -> None:
+def prepare(target: str) -> None:
     """What `bentoml serve` does once before its workers start."""
     from _bentoml_impl.loader import load  # type: ignore[import-untyped]
     from _bentoml_impl.server.serving import server_on_deployment  # type: ignore[import-untyped]
     from bentoml._internal.bento.bento import Bento
 
-    # Before the service is imported: its module may read them.
-    apply_environment(Bento.from_path(str(folder)).info.envs)
-    server_on_deployment(load(str(folder)))
+    if (Path(target) / "bento.yaml").is_file():
+        # Before the service is imported: its module may read them.
+        apply_environment(Bento.from_path(target).info.envs)
+    server_on_deployment(load(target))
 
 
 def apply_environment(declared: Sequence[Any]) -> None:
