@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,18 +45,18 @@ class Heads:
         return Heads(tuple(key.take(rows) for key in self.keys), self.event_us[rows], self.created_us[rows])
 
 
-def heads_of(plan: Plan, table: pa.Table) -> Heads:
-    """The first columns of a source's table: keys, event times and, where the plan has them, created times.
+def heads_of(plan: Plan, columns: Iterable[pa.ChunkedArray]) -> Heads:
+    """The first columns of a source: keys, event times and, where the plan has them, created times.
 
     Raises:
         BoxError: a key that is not of the view's type.
     """
-    keys = tuple(_key(plan, field, _whole(table.column(index))) for index, field in enumerate(plan.view.keys))
-    event = _whole(table.column(len(keys))).to_numpy(zero_copy_only=False)
+    rest = iter(columns)
+    keys = tuple(_key(plan, field, _whole(next(rest))) for field in plan.view.keys)
+    event = _whole(next(rest)).to_numpy(zero_copy_only=False)
     if plan.created is None:
         return Heads(keys, event, np.full(len(event), NO_CREATED))
-    created = _whole(table.column(len(keys) + 1)).fill_null(NO_CREATED).to_numpy(zero_copy_only=False)
-    return Heads(keys, event, created)
+    return Heads(keys, event, _whole(next(rest)).fill_null(NO_CREATED).to_numpy(zero_copy_only=False))
 
 
 def joined(pieces: Sequence[Heads]) -> Heads:
@@ -75,12 +75,22 @@ def joined(pieces: Sequence[Heads]) -> Heads:
 
 def placed(column: pa.ChunkedArray, rows: Int64s) -> pa.Array:
     """The values at these positions."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     whole = _whole(column)
-    return whole if len(rows) == len(whole) and _ascending(rows) else whole.take(rows)
+    if len(rows) == len(whole) and _ascending(rows):
+        return whole
+    return pc.take(whole, pa.array(rows), memory_pool=pa.system_memory_pool())
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    """The values as one array, from NumPy's allocator: what one frees the other takes, and neither keeps its own."""
+    import pyarrow as pa
+
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return column.combine_chunks(memory_pool=pa.system_memory_pool())
 
 
 def _ascending(rows: Int64s) -> bool:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from boxplat.features.rows import heap
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Int64s = np.ndarray[tuple[int], np.dtype[np.int64]]
+Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 NO_CREATED = np.iinfo(np.int64).min  # sorts before every time
 
 
 def winners(keys: Sequence[pa.Array], event_us: Int64s, created_us: Int64s | None) -> Int64s:
-    """Positions of the newest rows, one for each different key, ordered by position when keys are unique.
+    """Positions of the newest rows, one for each different key; in the store's order where the key is a whole number.
 
     Args:
         keys: the key's columns, each of n values without nulls; none: all rows have one key.
@@ -29,42 +32,37 @@ def winners(keys: Sequence[pa.Array], event_us: Int64s, created_us: Int64s | Non
     Returns:
         int64 [number of different keys].
     """
-    count = len(event_us)
-    if not count:
-        return np.empty(0, np.int64)
-    order = _by_key(_codes(keys, count), count)
-    if order is None:
-        return np.arange(count, dtype=np.int64)
-    rows, length = order
+    codes = _codes(keys, len(event_us))
+    if not _is_whole(keys) and bool((codes[1:] > codes[:-1]).all()):
+        return np.arange(len(codes), dtype=np.int64)
+    sort = heap.mix(codes)
+    rows = heap.order_of(sort)
+    sort = sort[rows]
+    again = sort[1:] == sort[:-1]
+    if not again.any():
+        return rows
+    keep = np.ones(len(rows), bool)
+    keep[1:] &= ~again
+    keep[:-1] &= ~again
+    repeated = np.flatnonzero(~keep)
+    keep[repeated] = _newest(rows[repeated], sort[repeated], event_us, created_us)
+    return rows[keep]
+
+
+def _newest(rows: Int64s, sort: heap.Hashes, event_us: Int64s, created_us: Int64s | None) -> Flags:
+    """bool [n]: which of some rows, that are ordered by key and position, is the newest of its key."""
+    start = np.flatnonzero(np.concatenate([[True], sort[1:] != sort[:-1]]))
+    length = np.diff(start, append=len(rows))
+    live = np.ones(len(rows), bool)
     for times in (event_us,) if created_us is None else (event_us, created_us):
-        if len(length) < len(rows):
-            rows, length = _newest(rows, length, times[rows])
-    return rows[np.cumsum(length) - 1]
-
-
-def _newest(rows: Int64s, length: Int64s, times: Int64s) -> tuple[Int64s, Int64s]:
-    """Of each run of rows with one key those that have its greatest time, in their order."""
-    start = np.cumsum(length) - length
-    keep = times == np.repeat(np.maximum.reduceat(times, start), length)
-    return rows[keep], np.add.reduceat(keep, start, dtype=np.int64)
-
-
-def _by_key(codes: Int64s, count: int) -> tuple[Int64s, Int64s] | None:
-    """Positions ordered by (key, position), and each key's number of rows; None: keys are ascending and unique."""
-    if count == 1 or bool((codes[1:] > codes[:-1]).all()):
-        return None
-    low = codes.min()
-    bits = count.bit_length()
-    if (int(codes.max()) - int(low)).bit_length() + bits < 63:
-        # numpy sorts values several times faster than it finds their order
-        packed = ((codes - low) << bits) | np.arange(count)
-        packed.sort()
-        rows, ordered = packed & ((1 << bits) - 1), packed >> bits
-    else:
-        rows = np.argsort(codes, kind="stable")
-        ordered = codes[rows]
-    start = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
-    return rows, np.diff(start, append=count)
+        # What is out of the running already has no time that could win.
+        known = np.where(live, times[rows], NO_CREATED)
+        live &= known == np.repeat(np.maximum.reduceat(known, start), length)
+    # The later position wins what is left.
+    places = np.where(live, np.arange(len(rows)), -1)
+    best = np.zeros(len(rows), bool)
+    best[np.maximum.reduceat(places, start)] = True
+    return best
 
 
 def _codes(keys: Sequence[pa.Array], count: int) -> Int64s:
@@ -78,11 +76,16 @@ def _codes(keys: Sequence[pa.Array], count: int) -> Int64s:
     return found
 
 
-def _code(key: pa.Array) -> Int64s:
-    import pyarrow as pa
+def _is_whole(keys: Sequence[pa.Array]) -> bool:
     import pyarrow.types as types
 
-    if types.is_signed_integer(key.type):
+    return len(keys) == 1 and bool(types.is_signed_integer(keys[0].type))
+
+
+def _code(key: pa.Array) -> Int64s:
+    import pyarrow as pa
+
+    if _is_whole([key]):
         return np.asarray(key.cast(pa.int64()).to_numpy(zero_copy_only=False))
     return np.asarray(key.dictionary_encode().indices.cast(pa.int64()).to_numpy(zero_copy_only=False))
 

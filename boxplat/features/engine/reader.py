@@ -46,16 +46,12 @@ class Reader:
     def heads(self) -> Heads:
         """Keys and times of all rows."""
         with readable(self._plan):
-            return heads_of(self._plan, self._db.sql(self._query(self._heads())).to_arrow_table())
+            return heads_of(self._plan, map(self._column, self._heads()))
 
     def column(self, index: int) -> pa.ChunkedArray:
         """All values of the view's field number `index`."""
-        query = self._query([self._value(self._plan.features[index])])
         with readable(self._plan):
-            found = self._db.sql(query).to_arrow_table().column(0)
-        if len(found) != self.rows:
-            raise changed(self._plan)
-        return found
+            return self._column(self._value(self._plan.features[index]))
 
     def batches(self, rows: int) -> Iterator[pa.Table]:
         """The rows in pieces: the key's columns, event time, created time if there is one, then the features."""
@@ -76,6 +72,12 @@ class Reader:
         with readable(self._plan):
             stored = int(self._db.sql(sizes).fetchall()[0][0] or 0)
         return max(columns, stored * self.rows // max(self._total, 1))
+
+    def _column(self, value: str) -> pa.ChunkedArray:
+        found = self._db.sql(self._query([value])).to_arrow_table().column(0)
+        if len(found) != self.rows:
+            raise changed(self._plan)
+        return found
 
     def _count(self, where: str) -> int:
         return int(self._db.sql(f"SELECT count(*) FROM {self._plan.source.relation}{where}").fetchall()[0][0])

@@ -73,7 +73,7 @@ class Spill:
         self._file(number).unlink(missing_ok=True)
 
     def _divide(self, table: pa.Table, divide: Division, writers: Sequence[pa.RecordBatchFileWriter]) -> None:
-        heads = heads_of(self._plan, table)
+        heads = heads_of(self._plan, table.columns)
         rows = np.sort(heads.newest())
         parts = divide(heads.take(rows), self.partitions)
         order = np.argsort(parts, kind="stable")
@@ -97,7 +97,7 @@ class Part:
 
     def heads(self) -> Heads:
         """Keys and times of all rows."""
-        return heads_of(self._plan, self._read(range(self._first)))
+        return heads_of(self._plan, self._read(range(self._first)).columns)
 
     def column(self, index: int) -> pa.ChunkedArray:
         """All values of the view's field number `index`."""

@@ -11,6 +11,8 @@ from boxplat.features.rows.heap import Hashes, Ints
 Starts = np.ndarray[tuple[int], np.dtype[np.uint32]]
 # Buckets for each hash, on average: every second bucket is empty or more.
 _ROOM = 2
+# Hashes that are counted at once: their numbers take eight times the memory of what is made of them.
+_CHUNK = 65_536
 
 
 def bits_for(count: int) -> int:
@@ -22,10 +24,12 @@ def starts_of(sort: Hashes) -> Starts:
     """uint32 [2 ** bits + 1]: the position of the first hash of each bucket, and their number."""
     bits = bits_for(len(sort))
     starts = np.zeros((1 << bits) + 1, np.uint32)
-    if len(sort):
-        places = (sort >> np.uint64(64 - bits)).view(np.int64)
-        np.cumsum(np.bincount(places, minlength=1 << bits), out=starts[1:])
-    return starts
+    for low in range(0, len(sort), _CHUNK):
+        places = (sort[low : low + _CHUNK] >> np.uint64(64 - bits)).view(np.int64)
+        first = int(places[0])
+        counts = np.bincount(places - first)
+        starts[first + 1 : first + 1 + len(counts)] += counts.astype(np.uint32)
+    return np.cumsum(starts, dtype=np.uint32, out=starts)
 
 
 def find(sort: Hashes, starts: Starts, wanted: Hashes) -> tuple[Ints, np.ndarray[tuple[int], np.dtype[np.bool_]]]:

@@ -114,15 +114,16 @@ class Fresh:
         found = np.zeros(len(rows), self.layout.dtype)
         found["event"], found["created"] = self.times(rows)
         found["nulls"] = 255
+        at = _run(rows)
         if self.found.starts is not None and self.found.lengths is not None:
-            found["ks"], found["kn"] = self.found.starts[rows] + start, self.found.lengths[rows]
-        for (at, column), low in zip(self.columns.items(), self._starts(), strict=True):
+            found["ks"], found["kn"] = self.found.starts[at] + start, self.found.lengths[at]
+        for (number, column), low in zip(self.columns.items(), self._starts(), strict=True):
             if column.numbers is not None:
-                found[str(at)] = column.numbers[rows]
+                found[str(number)] = column.numbers[at]
             else:
-                found[f"{at}s"], found[f"{at}n"] = column.starts[rows] + (start + low), column.lengths[rows]
-            given = True if column.valid is None else column.valid[rows]
-            found["nulls"][:, at >> 3] ^= np.where(given, np.uint8(1 << (at & 7)), np.uint8(0))
+                found[f"{number}s"], found[f"{number}n"] = column.starts[at] + (start + low), column.lengths[at]
+            given = True if column.valid is None else column.valid[at]
+            found["nulls"][:, number >> 3] ^= np.where(given, np.uint8(1 << (number & 7)), np.uint8(0))
         return found
 
     def heaps(self) -> Sequence[heap.Bytes]:
@@ -229,15 +230,15 @@ def write(path: Path, layout: Layout, parts: Sequence[Part]) -> None:
     """
     parts = [_trimmed(part) for part in parts if len(part)]
     which = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(part) for part in parts])
-    rows = np.concatenate([part.rows for part in parts]) if parts else np.empty(0, np.int64)
-    sort = np.concatenate([part.source.sort[part.rows] for part in parts]) if parts else np.empty(0, np.uint64)
+    rows = _chained([part.rows for part in parts], np.int64)
+    sort = _chained([part.source.sort[_run(part.rows)] for part in parts], np.uint64)
     if len(parts) > 1:
         # stable: sorts by merging runs, and these are few
         order = np.argsort(sort, kind="stable")
         sort, which, rows = sort[order], which[order], rows[order]
     heaps = [list(part.source.heaps()) for part in parts]
     starts = np.cumsum([0, *(sum(map(len, parts)) for parts in heaps)])
-    newest = max((int(part.source.times(part.rows)[0].max()) for part in parts), default=None)
+    newest = max(map(_newest_us, parts), default=None)
 
     def slices() -> Iterator[Records]:
         for low in range(0, len(rows), SLICE):
@@ -247,6 +248,25 @@ def write(path: Path, layout: Layout, parts: Sequence[Part]) -> None:
                 rest(parts)
 
     segment.stream(path, layout, sort, slices(), [raw for group in heaps for raw in group], newest)
+
+
+def _chained(arrays: Sequence[Any], kind: type[np.generic]) -> Any:
+    """All values; those of a single array are not copied."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate([*arrays, np.empty(0, kind)])
+
+
+def _run(rows: Index) -> Index | slice:
+    """Neighbouring rows as a slice, which NumPy copies faster than it gathers."""
+    low, high = (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
+    if high - low == len(rows) - 1 and bool((rows[1:] > rows[:-1]).all()):
+        return slice(low, high + 1)
+    return rows
+
+
+def _newest_us(part: Part) -> int:
+    """The newest event time of a part that is not empty."""
+    pieces = (part.rows[low : low + SLICE] for low in range(0, len(part), SLICE))
+    return max(int(part.source.times(piece)[0].max()) for piece in pieces)
 
 
 def _slice(layout: Layout, parts: Sequence[Part], which: Any, rows: Index, starts: Any) -> Records:

@@ -69,7 +69,10 @@ class Few(Rows):
 
     @property
     def event_us(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        return np.array([0 if row is None else row[0][0] for row in self._stored], np.int64)
+        return np.array(self.times(), np.int64)
+
+    def times(self) -> list[int]:
+        return [0 if row is None else row[0][0] for row in self._stored]
 
     def python(self, field: str) -> list[Any]:
         place = self._places.get(field)

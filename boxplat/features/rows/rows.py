@@ -57,12 +57,16 @@ class Rows:
     @property
     def status(self) -> States:
         """uint8 [N]: PRESENT, NOT_FOUND or OUTSIDE_MAX_AGE, Feast's numbers, of the row as a whole."""
-        return _STATES[self._found.view(np.uint8), self._present.view(np.uint8)]
+        return self._status.copy()
 
     @property
     def event_us(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """int64 [N]: event times in microseconds since the epoch, 0 where not found; given for expired rows too."""
         return np.where(self._found, self._records["event"], 0)
+
+    def times(self) -> list[int]:
+        """`event_us` as Python numbers."""
+        return list(self.event_us.tolist())
 
     def statuses(self, field: str) -> States:
         """uint8 [N]: the status of each value of one field: as `status`, or NULL_VALUE."""
@@ -141,6 +145,10 @@ class Rows:
         if field not in self.fields:
             raise unknown_field(field, self.fields)
         return self.layout.position[field]
+
+    @cached_property
+    def _status(self) -> States:
+        return _STATES[self._found.view(np.uint8), self._present.view(np.uint8)]
 
     @cached_property
     def _nulls(self) -> list[int]:

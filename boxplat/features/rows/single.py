@@ -12,6 +12,8 @@ from boxplat.features.rows.kinds import Kind
 from boxplat.features.rows.layout import Layout
 from boxplat.features.rows.rows import NULL_VALUE, PRESENT, Rows
 
+_PRESENT = bytes([PRESENT])
+
 
 class _Place(NamedTuple):
     """Where a field is in a record: its null bit, its number, or the start and length of its bytes."""
@@ -23,26 +25,28 @@ class _Place(NamedTuple):
     decode: Callable[[bytes], Any] | None
 
 
-def entity(rows: Rows, number: int) -> list[tuple[Any, int]]:
-    """One entity's values with their statuses, in the order of `rows.fields`.
+def entity(rows: Rows, number: int) -> tuple[list[Any], bytes]:
+    """One entity's values in the order of `rows.fields`, and their statuses, a byte each.
 
     Values are as they are stored: UNIX_TIMESTAMP as int microseconds, DECIMAL, UUID and JSON as text, sets as lists.
     """
     status, record, heap = rows.row(number)
     if status != PRESENT:
-        return [(None, status)] * len(rows.fields)
+        return [None] * len(rows.fields), bytes([status]) * len(rows.fields)
     nulls, places = _places(rows.layout, rows.fields)
     bits = record[nulls]
-    found: list[tuple[Any, int]] = []
-    for byte, bit, at, length, decode in places:
+    found: list[Any] = []
+    statuses = bytearray(_PRESENT * len(places))
+    for index, (byte, bit, at, length, decode) in enumerate(places):
         if bits[byte] & bit:
-            found.append((None, NULL_VALUE))
+            found.append(None)
+            statuses[index] = NULL_VALUE
         elif decode is None:
-            found.append((record[at], PRESENT))
+            found.append(record[at])
         else:
             start = record[at]
-            found.append((decode(heap[start : start + record[length]].tobytes()), PRESENT))
-    return found
+            found.append(decode(heap[start : start + record[length]].tobytes()))
+    return found, bytes(statuses)
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,4 @@
-"""Rows as columns of plain values and statuses, by the way that is quicker for their number."""
+"""Rows as columns of JSON values and statuses, by the way that is quicker for their number."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from boxplat.features.rows.kinds import kind_of
 from boxplat.features.rows.single import entity
+from boxplat.features.server.encoding import Encode, members
 
 if TYPE_CHECKING:
     from boxplat.features.rows import Rows
@@ -14,27 +15,30 @@ if TYPE_CHECKING:
 # Up to so many entities they are taken one by one.
 FEW = 12
 
-Column = tuple[list[Any], bytes]
+Column = tuple[str, bytes]
 
 
-def columns(rows: Rows, types: tuple[str, ...]) -> Iterator[Column]:
-    """The values of each field, in the order of `rows.fields`, and their statuses, a byte each.
-
-    Values are as they are stored: UNIX_TIMESTAMP as int microseconds, DECIMAL, UUID and JSON as text, sets as lists.
+def columns(rows: Rows, types: tuple[str, ...], encoders: tuple[Encode, ...]) -> Iterator[Column]:
+    """The values of each field, in the order of `rows.fields`, as members of a JSON list, and their statuses, a byte
+    each.
 
     Args:
         types: the fields' `ValueType`s.
+        encoders: how their values are sent.
     """
     count = len(rows)
     if count <= FEW:
-        for cells in zip(*(entity(rows, number) for number in range(count)), strict=True):
-            yield [value for value, _ in cells], bytes(status for _, status in cells)
+        entities = [entity(rows, number) for number in range(count)]
+        for at, encode in enumerate(encoders):
+            values = [values[at] for values, _ in entities]
+            yield members(values, encode), bytes([statuses[at] for _, statuses in entities])
     else:
-        for name, type_ in zip(rows.fields, types, strict=True):
-            yield _values(rows, name, type_), rows.statuses(name).tobytes()
+        for name, type_, encode in zip(rows.fields, types, encoders, strict=True):
+            yield members(_values(rows, name, type_), encode), rows.statuses(name).tobytes()
 
 
 def _values(rows: Rows, name: str, type_: str) -> list[Any]:
+    """Values as they are stored: UNIX_TIMESTAMP as int microseconds, DECIMAL, UUID and JSON as text, sets as lists."""
     if type_ == "UNIX_TIMESTAMP":
         us, valid = rows.numpy(name)
         known = zip(us.view("int64").tolist(), valid.tolist(), strict=True)

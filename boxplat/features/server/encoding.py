@@ -15,9 +15,11 @@ from uuid import UUID
 from boxplat.features.schema import STATUSES
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(1970, 1, 1)
 _SECOND = 1_000_000
 _MICROSECOND = timedelta(microseconds=1)
 _NEVER = '"1970-01-01T00:00:00Z"'
+_VALUES = '{"values":['
 _QUOTED = tuple(f'"{status}"' for status in STATUSES)
 
 Encode = Callable[[Any], str]
@@ -33,8 +35,10 @@ def scalar(value: Any) -> str:
 
 def number(value: float) -> str:
     """A number; JSON has none for NaN and infinities, and Feast sends texts."""
-    if math.isfinite(value):
-        return repr(value)
+    text = repr(value)
+    # `nan` and `inf` end with a letter.
+    if text[-1] <= "9":
+        return text
     return '"NaN"' if math.isnan(value) else '"Infinity"' if value > 0 else '"-Infinity"'
 
 
@@ -47,15 +51,21 @@ def instant(us: int) -> str:
     return f"{sign}{abs(us) // _SECOND}.{abs(us) % _SECOND:06d}".rstrip("0")
 
 
-@lru_cache(maxsize=4096)
 def event_time(us: int) -> str:
     """A row's event time as quoted RFC 3339 text with 0, 3 or 6 digits after the second."""
-    moment = EPOCH + timedelta(microseconds=us)
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
-    rest = us % _SECOND
-    if rest:
-        text += f".{rest // 1000:03d}" if rest % 1000 == 0 else f".{rest:06d}"
-    return f'"{text}Z"'
+    seconds, rest = divmod(us, _SECOND)
+    minutes, second = divmod(seconds, 60)
+    if not rest:
+        return f'"{_minute(minutes)}:{second:02d}Z"'
+    if rest % 1000:
+        return f'"{_minute(minutes)}:{second:02d}.{rest:06d}Z"'
+    return f'"{_minute(minutes)}:{second:02d}.{rest // 1000:03d}Z"'
+
+
+@lru_cache(maxsize=4096)
+def _minute(minutes: int) -> str:
+    """A number of minutes after the epoch as text."""
+    return (_NAIVE_EPOCH + timedelta(minutes=minutes)).isoformat(timespec="minutes")
 
 
 def listed(values: Iterable[Any]) -> str:
@@ -114,45 +124,58 @@ def encoder(type_: str) -> Encode:
     return _BY_TYPE.get(type_, scalar)
 
 
-def alone(event_us: int, cells: Iterable[tuple[Any, int]], encoders: Sequence[Encode]) -> tuple[list[str], list[int]]:
-    """The columns of one entity's features in a view, and how many values had each status.
+def alone(event_us: int, values: Sequence[Any], statuses: bytes, encoders: Sequence[Encode]) -> tuple[str, list[int]]:
+    """The columns of one entity's features in a view, comma between them, and how many values had each status.
 
     Args:
         event_us: event time in microseconds, 0 where not found, which Feast sends as the epoch.
-        cells: value and status of each feature.
+        statuses: of each value, a byte each.
     """
+    seen = [statuses.count(status) for status in range(len(STATUSES))]
     time = event_time(event_us)
-    found, seen = [], [0] * len(STATUSES)
-    for (value, status), encode in zip(cells, encoders, strict=True):
-        seen[status] += 1
-        text = "null" if value is None else encode(value)
-        found.append(f'{{"values":[{text}],"statuses":[{_QUOTED[status]}],"event_timestamps":[{time}]}}')
-    return found, seen
+    texts = ["null" if value is None else encode(value) for value, encode in zip(values, encoders, strict=True)]
+    if len(set(statuses)) == 1:
+        tail = _tail(_QUOTED[statuses[0]], time)
+        return f"{_VALUES}{f'{tail},{_VALUES}'.join(texts)}{tail}", seen
+    tails = [_tail(name, time) for name in _QUOTED]
+    return ",".join([f"{_VALUES}{text}{tails[status]}" for text, status in zip(texts, statuses, strict=True)]), seen
 
 
-def together(
-    event_us: Iterable[int], columns: Iterable[tuple[Sequence[Any], bytes]], encoders: Sequence[Encode]
-) -> tuple[list[str], list[int]]:
-    """The same for many entities: a column is its values and their statuses, a byte each."""
-    times = ",".join([event_time(us) for us in event_us])
+def together(event_us: Sequence[int], columns: Iterable[tuple[str, bytes]]) -> tuple[str, list[int]]:
+    """The same for many entities: a column is its values, as `members` gives them, and their statuses."""
+    texts = {us: event_time(us) for us in set(event_us)}
+    times = ",".join([texts[us] for us in event_us])
     tails: dict[bytes, str] = {}
     found, seen = [], [0] * len(STATUSES)
-    for (values, statuses), encode in zip(columns, encoders, strict=True):
+    for values, statuses in columns:
         if statuses not in tails:
-            names = ",".join([_QUOTED[status] for status in statuses])
-            tails[statuses] = f'],"statuses":[{names}],"event_timestamps":[{times}]}}'
+            tails[statuses] = _tail(",".join([_QUOTED[status] for status in statuses]), times)
         for status in set(statuses):
             seen[status] += statuses.count(status)
-        inside = ",".join(["null" if value is None else encode(value) for value in values])
-        found.append(f'{{"values":[{inside}{tails[statuses]}')
-    return found, seen
+        found.append(f"{_VALUES}{values}{tails[statuses]}")
+    return ",".join(found), seen
+
+
+def _tail(statuses: str, times: str) -> str:
+    """What follows the values of a column."""
+    return f'],"statuses":[{statuses}],"event_timestamps":[{times}]}}'
+
+
+def members(values: Sequence[Any], encode: Encode) -> str:
+    """Stored values, None among them, as the members of a JSON list."""
+    if encode is repr or encode is number:
+        text = ",".join(map(repr, values))
+        # Of all that is written for numbers only `nan`, `inf` and `None` have this letter.
+        if "n" not in text:
+            return text
+    return ",".join(["null" if value is None else encode(value) for value in values])
 
 
 def key(values: Sequence[Any]) -> str:
     """A column of keys, given back as the answer's first ones."""
     count = len(values)
     present, never = ",".join([_QUOTED[1]] * count), ",".join([_NEVER] * count)
-    return f'{{"values":{listed(values)},"statuses":[{present}],"event_timestamps":[{never}]}}'
+    return f"{_VALUES}{inner(values)}{_tail(present, never)}"
 
 
 def inner(values: Iterable[Any]) -> str:

@@ -22,9 +22,7 @@ class Shape:
 
 
 def _read_fits(form: Form) -> bool:
-    return all(type(values) is list for values in form["entities"].values()) and all(
-        type(name) is str for name in form["features"]
-    )
+    return set(map(type, form["entities"].values())) <= {list} and set(map(type, form["features"])) <= {str}
 
 
 SHAPES = {
@@ -79,11 +77,10 @@ def quick(path: str, body: bytes, content_type: bytes) -> Form | None:
     if type(given) is not dict:
         return None
     form = dict(shape.defaults)
-    for name, classes in shape.classes.items():
-        if name in given:
-            if type(given[name]) not in classes:
+    for name, value in given.items():
+        if name in shape.classes:
+            if type(value) not in shape.classes[name]:
                 return None
-            form[name] = given[name]
-        elif name not in form:
-            return None
-    return form if shape.inner(form) else None
+            form[name] = value
+    whole = len(form) == len(shape.classes)
+    return form if whole and shape.inner(form) else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from boxplat.core.errors import BoxError
 from boxplat.features.server import refusal
-from boxplat.features.server.forms import SHAPES, Form, quick
+from boxplat.features.server.forms import READ, SHAPES, Form, quick
 from boxplat.features.server.metrics import Metrics
 from boxplat.features.server.refusal import Refused
 from boxplat.features.server.validation import Validator
@@ -20,6 +20,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Route = Callable[[Form], Awaitable["Reply"]]
+AtOnce = Callable[[Form], bytes | None]
 
 JSON = b"application/json"
 MOST_BYTES = 64 * 1024 * 1024
@@ -42,12 +43,29 @@ class Application:
 
     Args:
         routes: by path and method. A POST route gets the request's form, a GET route an empty one.
+        read: the route of reads for those that need not be waited for; None for any other.
     """
 
-    def __init__(self, routes: Mapping[str, tuple[str, Route]], metrics: Metrics) -> None:
+    def __init__(
+        self, routes: Mapping[str, tuple[str, Route]], metrics: Metrics, read: AtOnce = lambda form: None
+    ) -> None:
         self._routes = routes
         self._metrics = metrics
+        self._read = read
         self._validator = Validator()
+
+    def at_once(self, content_type: bytes, body: bytes) -> bytes | None:
+        """The answer to a read, None where it takes waiting or is an error: then the application has to be called."""
+        began = time.perf_counter()
+        try:
+            form = quick(READ, body, content_type)
+            answer = None if form is None else self._read(form)
+        # Whatever it is, it is met again, told and counted on the way through the application.
+        except Exception:
+            return None
+        if answer is not None:
+            self._metrics.answered(READ, 200, time.perf_counter() - began)
+        return answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,7 +92,7 @@ class Application:
             raise refusal.no_such()
         if scope["method"] != method:
             raise refusal.no_method(method)
-        content_type = _checked(scope["headers"])
+        content_type = checked(scope["headers"])
         try:
             return await route(await self._form(path, scope, receive, content_type) if method == "POST" else {})
         except Refused:
@@ -94,7 +112,7 @@ class Application:
         return form if form is not None else await self._validator.form(scope, body)
 
 
-def _checked(headers: list[tuple[bytes, bytes]]) -> bytes:
+def checked(headers: list[tuple[bytes, bytes]]) -> bytes:
     """The content type, empty when not told. Requests that a web page makes a browser send here are refused."""
     content_type = b""
     for name, value in headers:

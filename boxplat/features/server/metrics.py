@@ -55,6 +55,12 @@ class Metrics:
             self.seconds[endpoint] = Histogram(_SECONDS)
         self.seconds[endpoint].add(seconds)
 
+    def read(self, view: str, seen: Iterable[int]) -> None:
+        """So many values of a view had each status."""
+        for status, number in enumerate(seen):
+            if number:
+                self.values[view, status] += number
+
     def text(self, views: Sequence[Mapping[str, Any]]) -> bytes:
         """Everything, with the freshness of each view as `freshness` gives it."""
         lines = [*self._requests(), *self._reads(), *_freshness(views)]

@@ -90,19 +90,17 @@ class Project:
         Raises:
             Refused: there is no such thing.
         """
-        served, now = self.served, time.monotonic()
-        if served is not None:
-            if now > self._look_again:
-                self._look_again = now + _REST_SECONDS
-                self._changed()
-            try:
-                return served, served.plan(service, features, full)
-            except Refused:
-                changed = self._changed()
-                if changed is None:
-                    raise
-                await changed
-                return self.served, (self.served or served).plan(service, features, full)
+        served = self.served
+        try:
+            known = self.known(service, features, full)
+        except Refused:
+            changed = self._changed()
+            if changed is None or served is None:
+                raise
+            await changed
+            return self.served, (self.served or served).plan(service, features, full)
+        if known is not None:
+            return known
         changed = self._changed()
         if changed is not None:
             await changed
@@ -111,6 +109,20 @@ class Project:
         if self._registry is None and self._is_ours():
             return None, FOR_FEAST
         raise Refused(refusal.UNAVAILABLE, _NOTHING)
+
+    def known(self, service: str | None, features: Sequence[str], full: bool) -> tuple[Served, Prepared] | None:
+        """`plan` by what was read last, None before anything has been applied.
+
+        Raises:
+            Refused: there is no such thing in it.
+        """
+        served, now = self.served, time.monotonic()
+        if served is None:
+            return None
+        if now > self._look_again:
+            self._look_again = now + _REST_SECONDS
+            self._changed()
+        return served, served.plan(service, features, full)
 
     async def newest(self) -> Served:
         """The newest state.

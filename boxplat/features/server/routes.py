@@ -56,7 +56,7 @@ def application(repo: Path) -> Application:
         "/metrics": ("GET", told),
     }
     routes |= {path: ("POST", _elsewhere(text)) for path, text in _ELSEWHERE.items()}
-    return Application(routes, metrics)
+    return Application(routes, metrics, reader.at_once)
 
 
 def _elsewhere(text: str) -> Route:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.features.engine.latest import NO_CREATED, winners
+from boxplat.features.rows import heap
 
 FAR = 2**62
 KEYS = {
@@ -54,7 +55,15 @@ def test_newest_of_every_key(case: tuple[list[pa.Array], list[int], list[int] | 
     assert set(found.tolist()) == looped(keys, event, created)
 
 
-def test_keys_too_far_apart_to_be_packed_with_their_position() -> None:
+@given(st.lists(st.integers(-50, 50), min_size=1))
+def test_winners_are_in_the_stores_order(keys: list[int]) -> None:
+    """Else the store gathers every record from anywhere, which takes longer than all the rest."""
+    found = winners([pa.array(keys, pa.int64())], np.zeros(len(keys), np.int64), None)
+    sort = heap.mix(np.array(keys))[found]
+    assert bool((sort[1:] > sort[:-1]).all())
+
+
+def test_keys_at_both_ends_of_their_type() -> None:
     keys = [pa.array([2**63 - 1, -(2**63), 2**63 - 1, 0], pa.int64())]
     assert set(winners(keys, np.array([1, 1, 0, 1]), None).tolist()) == {0, 1, 3}
 

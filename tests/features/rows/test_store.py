@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from boxplat.core.errors import BoxError
-from boxplat.features.rows import Store, heap, partition_of
+from boxplat.features.rows import Store, buckets, heap, partition_of
 from boxplat.features.schema import Field, View
 
 ONE = (Field("n", "INT64"),)
@@ -219,6 +219,17 @@ def test_numbers_that_agree_in_their_upper_bits_are_sorted() -> None:
     upper = random.integers(0, 4, 3000).astype(np.uint64) << np.uint64(60)
     for sort in (upper | random.integers(0, 2000, 3000).astype(np.uint64), upper, upper[:0]):
         assert heap.order_of(sort).tolist() == np.argsort(sort, kind="stable").tolist()
+
+
+@pytest.mark.parametrize("upper", [64, 30, 0])
+def test_buckets_of_many_hashes_begin_where_a_search_finds_them(upper: int) -> None:
+    """More than are counted at once; also when all of them are in a few buckets."""
+    sort = np.sort(np.random.default_rng(5).integers(0, 2**63, 150_000).astype(np.uint64) * np.uint64(2))
+    sort = np.sort((sort >> np.uint64(64 - upper)) if 0 < upper < 64 else sort * np.uint64(upper == 64))
+    starts = buckets.starts_of(sort)
+    bits = buckets.bits_for(len(sort))
+    first = np.arange(1 << bits, dtype=np.uint64) << np.uint64(64 - bits)
+    assert starts.tolist() == [*np.searchsorted(sort, first).tolist(), len(sort)]
 
 
 @pytest.mark.parametrize("type_", ["INT64", "STRING"])

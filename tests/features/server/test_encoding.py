@@ -96,19 +96,31 @@ def test_times_without_a_zone_are_utc() -> None:
 
 def test_one_entity_is_encoded_as_among_many() -> None:
     encoders = [encoding.encoder("INT64"), encoding.encoder("STRING")]
-    alone, seen = encoding.alone(1_767_323_045_000_000, [(7, 1), (None, 2)], encoders)
-    assert [json.loads(text) for text in alone] == [
+    alone, seen = encoding.alone(1_767_323_045_000_000, [7, None], b"\x01\x02", encoders)
+    assert json.loads(f"[{alone}]") == [
         {"values": [7], "statuses": ["PRESENT"], "event_timestamps": ["2026-01-02T03:04:05Z"]},
         {"values": [None], "statuses": ["NULL_VALUE"], "event_timestamps": ["2026-01-02T03:04:05Z"]},
     ]
-    assert (alone, seen) == encoding.together([1_767_323_045_000_000], [([7], b"\x01"), ([None], b"\x02")], encoders)
-    many, counts = encoding.together([1_767_323_045_000_000, 0], [([7, None], b"\x01\x03")], encoders[:1])
-    assert json.loads(many[0]) == {
+    both = [("7", b"\x01"), ("null", b"\x02")]
+    assert (alone, seen) == encoding.together([1_767_323_045_000_000], both)
+    many, counts = encoding.together([1_767_323_045_000_000, 0], [("7,null", b"\x01\x03")])
+    assert json.loads(many) == {
         "values": [7, None],
         "statuses": ["PRESENT", "NOT_FOUND"],
         "event_timestamps": ["2026-01-02T03:04:05Z", "1970-01-01T00:00:00Z"],
     }
     assert counts == [0, 1, 0, 1, 0]
+
+
+@given(st.lists(st.none() | st.floats(), min_size=1, max_size=5))
+@example([1e-05, 1e16, 1e22, 5e-324, -0.0])
+def test_a_column_of_numbers_is_its_values_one_by_one(values: list[float | None]) -> None:
+    assert encoding.members(values, encoding.encoder("DOUBLE")) == ",".join(map(encoding.scalar, values))
+
+
+@given(st.lists(st.none() | WHOLE, min_size=1, max_size=5))
+def test_a_column_of_whole_numbers_is_its_values_one_by_one(values: list[int | None]) -> None:
+    assert encoding.members(values, encoding.encoder("INT64")) == ",".join(map(encoding.scalar, values))
 
 
 @pytest.mark.parametrize("value", ["123", {"1": 2}, 7])
