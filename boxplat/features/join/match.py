@@ -21,6 +21,9 @@ from boxplat.features.join.times import EARLIEST, LATEST, to_micros
 
 # A row in flight: key, code, time, packed value, a mask, and the decoder's own copy.
 BYTES_PER_ROW = 56
+# Rows of which the rarely wanted ones are picked at a time.
+_PIECE = 2**17
+_NONE = (np.zeros(0, np.int64),) * 3
 
 
 @dataclass(frozen=True)
@@ -116,18 +119,12 @@ def _in_slice(
     Args:
         shared: creation times are wanted only of rows up to the first time or from the second one on.
     """
-    source = search.source
-    count = sum(member.rows for member in members)
-    keys = search.codes.encode([read(source, members, ours, True) for ours, _ in source.history.keys], count)
-    kept = _kept(keys, search.codes.count, needles)
-    if kept is not None:
-        if not len(kept):
-            nothing = np.zeros(len(needles.keys), np.int64)
-            return nothing, nothing, nothing, nothing.astype(bool)
-        keys = keys[kept]
-    times, valid = _moments(source, members, source.history.timestamp, kept)
-    if valid is not None:
-        keys[~valid] = search.codes.count
+    source, count = search.source, sum(member.rows for member in members)
+    wanted = _wanted(search.codes.count, needles, count)
+    keys, times, kept = _every(search, members) if wanted is None else _chosen(search, members, wanted)
+    if not len(keys):
+        nothing = np.zeros(len(needles.keys), np.int64)
+        return nothing, nothing, nothing, nothing.astype(bool)
     column = source.history.created
     stamps = None if column is None else Created(source, column, members, kept)
     rows, found = _best(search, Rows(keys, search.codes.count, times), needles, stamps)
@@ -147,19 +144,65 @@ def _best(search: Search, rows: Rows, needles: Needles, stamps: Created | None) 
     return ranked(Rows(keys, rows.count, np.maximum(rows.times, created)), rows.times, created, needles)
 
 
-def _kept(keys: np.ndarray, count: int, needles: Needles) -> np.ndarray | None:
-    """The rows whose key some needle has, where needles are few; None: all rows."""
-    if len(needles.keys) * 8 > len(keys) or count > 2**27:
+def _wanted(count: int, needles: Needles, rows: int) -> np.ndarray | None:
+    """Which keys some needle has, bool [count + 1], where needles are few; None: as good as all."""
+    if len(needles.keys) * 8 > rows or count > 2**27:
         return None
     wanted = np.zeros(count + 1, bool)
     wanted[needles.keys] = True
-    return np.flatnonzero(wanted[keys])
+    return wanted
 
 
-def _moments(
-    source: Source, members: Sequence[Group], column: str, kept: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    times, valid = to_micros(read(source, members, column))
+def _every(search: Search, members: Sequence[Group]) -> tuple[np.ndarray, np.ndarray, None]:
+    """Keys and times of all rows; a row without a time has the key of none."""
+    keys = _keys(search, members)
+    times, valid = _moments(search.source, members, None)
+    if valid is not None:
+        keys[~valid] = search.codes.count
+    return keys, times, None
+
+
+def _chosen(search: Search, members: Sequence[Group], wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keys, times and places of the rows whose key is wanted.
+
+    Few groups at a time, so that what is dropped never leaves the processor's cache.
+    """
+    found = []
+    first = 0
+    for piece in _pieces(members):
+        keys = _keys(search, piece)
+        kept = np.flatnonzero(wanted[keys])
+        if len(kept):
+            times, valid = _moments(search.source, piece, kept)
+            keys = keys[kept]
+            if valid is not None:
+                keys[~valid] = search.codes.count
+            found.append((keys, times, kept + first))
+        first += sum(member.rows for member in piece)
+    keys, times, kept = (
+        (np.concatenate([np.zeros(0, np.int64), *parts]) for parts in zip(*found, strict=True)) if found else _NONE
+    )
+    return keys, times, kept
+
+
+def _pieces(members: Sequence[Group]) -> Iterator[list[Group]]:
+    piece: list[Group] = []
+    for member in members:
+        piece.append(member)
+        if sum(one.rows for one in piece) >= _PIECE:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def _keys(search: Search, members: Sequence[Group]) -> np.ndarray:
+    columns = [read(search.source, members, ours, True) for ours, _ in search.source.history.keys]
+    return search.codes.encode(columns, sum(member.rows for member in members))
+
+
+def _moments(source: Source, members: Sequence[Group], kept: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    times, valid = to_micros(read(source, members, source.history.timestamp))
     if kept is not None:
         times, valid = times[kept], None if valid is None else valid[kept]
     if len(times) and (times.max() >= LATEST or times.min() <= EARLIEST):

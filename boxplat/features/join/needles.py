@@ -12,7 +12,7 @@ class Needles:
     """The entity rows that can match, by key and then time.
 
     Attributes:
-        times: of all entity rows, sorted, int64 [N].
+        times: ascending, int64 [T]; those of all entity rows are among them.
         keys: codes, ascending, int64 [M].
         ranks: each one's place in `times`, [M].
         places: each one's entity row, [M].
@@ -33,12 +33,14 @@ class Clock:
     """The times of the entity rows, sorted once for all views.
 
     Attributes:
-        times: ascending, int64 [N].
-        order: the entity row of each, [N].
+        times: ascending, int64 [T]; each once where they repeat much.
+        order: the entity row of each row by time, [N].
+        ranks: each row's time among `times`, by time, [N]; None: they are 0 … N - 1.
     """
 
     times: np.ndarray
     order: np.ndarray
+    ranks: np.ndarray | None
 
     @classmethod
     def of(cls, times: np.ndarray, timed: np.ndarray | None) -> Clock:
@@ -48,7 +50,12 @@ class Clock:
         else:
             there = np.flatnonzero(timed)
             order = there[np.argsort(times[there])]
-        return cls(times[order], order)
+        ascending = times[order]
+        new = ascending[1:] != ascending[:-1]
+        if 2 * np.count_nonzero(new) > len(new):
+            return cls(ascending, order, None)
+        first = np.concatenate([np.ones(min(len(order), 1), bool), new])
+        return cls(ascending[first], order, np.cumsum(first) - 1)
 
     def needles(self, codes: np.ndarray) -> Needles:
         """The rows with a key (`codes` of all entity rows; -1 for none)."""
@@ -58,6 +65,6 @@ class Clock:
         if len(keyed) and keyed.min() < 0:
             packed = packed[keyed >= 0]
         packed.sort()
-        ranks = packed & ((1 << bits) - 1)
+        at = packed & ((1 << bits) - 1)
         packed >>= bits
-        return Needles(self.times, packed, ranks, self.order[ranks])
+        return Needles(self.times, packed, at if self.ranks is None else self.ranks[at], self.order[at])

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cramjam
 import numpy as np
@@ -22,11 +21,29 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _DATA_PAGE, _PLAIN = 0, 0
+# Room before the first page's values for their levels: one run, where nothing is null.
+_LEVELS = 64
 _UNITS = {"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
-@dataclass(frozen=True)
-class _Page:
+class Chunk(NamedTuple):
+    """A column of one row group: where its pages are, and how many values they hold; `plain` if they may be plain."""
+
+    start: int
+    size: int
+    values: int
+    compression: str
+    plain: bool
+
+
+class Leaf(NamedTuple):
+    """A column of a file, and whether its values have definition levels before them."""
+
+    chunks: tuple[Chunk, ...]
+    levels: bool
+
+
+class _Page(NamedTuple):
     """Where a page's bytes are in its column chunk, how many they become, and of how many values."""
 
     start: int
@@ -35,34 +52,37 @@ class _Page:
     values: int
 
 
-def plain(path: str, metadata: pq.FileMetaData, groups: Sequence[int], leaf: int, kind: pa.DataType) -> pa.Array | None:
-    """A column of some row groups; None where only a full reader understands it.
+def leaf(metadata: pq.FileMetaData, at: int, kind: pa.DataType) -> Leaf | None:
+    """A file's leaf column number `at`; None where a plain value is not, byte for byte, one of Arrow's of this type."""
+    column = metadata.schema.column(at)
+    if not _as_in_memory(column, kind):
+        return None
+    chunks = [metadata.row_group(group).column(at) for group in range(metadata.num_row_groups)]
+    return Leaf(tuple(map(_chunk, chunks)), column.max_definition_level > 0)
 
-    Args:
-        leaf: the column's place among the file's leaf columns.
+
+def plain(path: str, column: Leaf, groups: Sequence[int], kind: pa.DataType) -> pa.Array | None:
+    """A column of some row groups; None where only a full reader understands it.
 
     Raises:
         OSError: the file cannot be read, or a page is damaged.
     """
-    column = metadata.schema.column(leaf)
-    chunks = [metadata.row_group(group).column(leaf) for group in groups]
-    if not _as_in_memory(column, kind) or not all(map(_simple, chunks)):
+    chunks = [column.chunks[group] for group in groups]
+    if not all(chunk.plain for chunk in chunks):
         return None
     width = kind.bit_width // 8
-    rows = sum(chunk.num_values for chunk in chunks)
-    # Room for the first page's levels, which come before its values.
-    head = 64
+    rows = sum(chunk.values for chunk in chunks)
     # From Arrow's pool, which keeps what is freed for the next column.
-    block = np.frombuffer(pa.allocate_buffer(head + rows * width), np.uint8)
+    block = np.frombuffer(pa.allocate_buffer(_LEVELS + rows * width), np.uint8)
     with open(path, "rb", buffering=0) as file:
         end = len(block)
         for chunk in reversed(chunks):
-            raw = os.pread(file.fileno(), chunk.total_compressed_size, chunk.data_page_offset)
-            begin = end - chunk.num_values * width
-            if not _filled(block[:end], begin, raw, chunk, column.max_definition_level, width):
+            raw = os.pread(file.fileno(), chunk.size, chunk.start)
+            begin = end - chunk.values * width
+            if not _filled(block[:end], begin, raw, chunk, column.levels, width):
                 return None
             end = begin
-    return pa.Array.from_buffers(kind, rows, [None, pa.py_buffer(block[head:])])
+    return pa.Array.from_buffers(kind, rows, [None, pa.py_buffer(block[_LEVELS:])])
 
 
 def _as_in_memory(column: Any, kind: pa.DataType) -> bool:
@@ -75,27 +95,28 @@ def _as_in_memory(column: Any, kind: pa.DataType) -> bool:
     return bool(numbers.get(kind) == column.physical_type)
 
 
-def _simple(chunk: Any) -> bool:
-    return (
-        not chunk.has_dictionary_page
-        and chunk.compression in ("SNAPPY", "UNCOMPRESSED")
-        and set(chunk.encodings) <= {"PLAIN", "RLE", "BIT_PACKED"}
+def _chunk(found: Any) -> Chunk:
+    simple = (
+        not found.has_dictionary_page
+        and found.compression in ("SNAPPY", "UNCOMPRESSED")
+        and set(found.encodings) <= {"PLAIN", "RLE", "BIT_PACKED"}
     )
+    return Chunk(found.data_page_offset, found.total_compressed_size, found.num_values, found.compression, simple)
 
 
-def _filled(block: np.ndarray, begin: int, raw: bytes, chunk: Any, levels: int, width: int) -> bool:
+def _filled(block: np.ndarray, begin: int, raw: bytes, chunk: Chunk, levels: bool, width: int) -> bool:
     """Put a column chunk's values at the end of `block`, from `begin` on; False: this takes a full reader.
 
     Page by page from the last one: a page's levels overwrite what lies before its values, which comes later.
     """
-    pages = _pages(raw, chunk.num_values)
+    pages = _pages(raw, chunk.values)
     if pages is None:
         return False
     end = len(block)
     for page in reversed(pages):
         extra = page.whole - page.values * width
         # With a null there would be fewer values than rows, and so fewer bytes.
-        if not 0 <= extra <= 64 or (extra == 0) != (levels == 0):
+        if not 0 <= extra <= _LEVELS or (extra > 0) != levels:
             return False
         into = block[end - page.whole : end]
         body = memoryview(raw)[page.start : page.start + page.size]

@@ -139,11 +139,11 @@ def read(source: Source, chosen: Sequence[Group], column: str, as_codes: bool = 
 
 
 def _plain(part: Part, members: Sequence[Group], column: str, kind: pa.DataType) -> pa.ChunkedArray | None:
-    leaf = _leaf(part, column)
-    if leaf is None:
+    found = part.leaf(column)
+    if found is None or part.schema.field(column).type != kind:
         return None
     try:
-        values = plain(part.path, part.metadata, [member.index for member in members], leaf, kind)
+        values = plain(part.path, found, [member.index for member in members], kind)
     except OSError as error:
         raise unreadable(part.path, error) from error
     return None if values is None else pa.chunked_array([values])

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.features.database import literal, quoted
+from boxplat.features.join.pages import Leaf, leaf
 from boxplat.features.join.refusals import explained, missing_column, no_time, unreadable
 from boxplat.features.join.request import History, statement
 from boxplat.features.join.session import Session
@@ -34,6 +35,7 @@ class Part:
         first: the number of its first row.
         schema: its columns as Arrow types.
         leaves: the places of those that are not nested, among the file's leaf columns.
+        known: what `leaf` has found out; remembered with the footer.
     """
 
     path: str
@@ -41,6 +43,14 @@ class Part:
     metadata: pq.FileMetaData
     schema: pa.Schema
     leaves: dict[str, int] = field(compare=False)
+    known: dict[str, Leaf | None] = field(compare=False)
+
+    def leaf(self, column: str) -> Leaf | None:
+        """A column whose values may lie in the file as in memory."""
+        if column not in self.known:
+            at = self.leaves.get(column)
+            self.known[column] = None if at is None else leaf(self.metadata, at, self.schema.field(column).type)
+        return self.known[column]
 
 
 @dataclass(frozen=True)
@@ -172,7 +182,7 @@ def _opened(path: str, first: int) -> Part:
             metadata = pq.read_metadata(path)
             every = [metadata.schema.column(index) for index in range(len(metadata.schema))]
             leaves = {leaf.name: index for index, leaf in enumerate(every) if leaf.name == leaf.path}
-            footer = metadata, metadata.schema.to_arrow_schema(), leaves
+            footer = metadata, metadata.schema.to_arrow_schema(), leaves, {}
             if time.time_ns() - found.st_mtime_ns > _SETTLED_NS:
                 if len(_footers) >= _REMEMBERED:
                     _footers.clear()
@@ -182,7 +192,8 @@ def _opened(path: str, first: int) -> Part:
         raise unreadable(path, error) from error
 
 
-_footers: dict[tuple[str | int, ...], tuple[pq.FileMetaData, pa.Schema, dict[str, int]]] = {}
+_Footer = tuple["pq.FileMetaData", pa.Schema, dict[str, int], dict[str, Leaf | None]]
+_footers: dict[tuple[str | int, ...], _Footer] = {}
 
 
 def _unified(history: History, parts: list[Part]) -> pa.Schema:

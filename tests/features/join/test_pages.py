@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from boxplat.features.join.pages import plain
+from boxplat.features.join.pages import leaf
+from boxplat.features.join.pages import plain as read
 
 KINDS = [
     pa.int64(),
@@ -48,6 +49,11 @@ OPTIONS = st.fixed_dictionaries(
 ACROSS = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+def plain(path: str, metadata: pq.FileMetaData, groups: list[int], at: int, kind: pa.DataType) -> pa.Array | None:
+    found = leaf(metadata, at, kind)
+    return None if found is None else read(path, found, groups, kind)
+
+
 def column(kind: pa.DataType, rows: int, nulls: bool, seed: int) -> pa.Array:
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 30_000, rows) * 1_000_000
@@ -64,11 +70,11 @@ def check(path: Path, kind: pa.DataType | None = None) -> list[bool]:
     schema = metadata.schema.to_arrow_schema()
     every = list(range(metadata.num_row_groups))
     read = []
-    for leaf, name in enumerate(schema.names):
+    for at, name in enumerate(schema.names):
         for groups in (every, every[:1], every[1::2]):
             if not groups:
                 continue
-            found = plain(str(path), metadata, groups, leaf, schema.field(name).type)
+            found = plain(str(path), metadata, groups, at, schema.field(name).type)
             if found is not None:
                 with pq.ParquetFile(path) as file:
                     expected = file.read_row_groups(groups, columns=[name]).column(0).combine_chunks()
@@ -126,7 +132,7 @@ def test_nested_and_extreme_values(tmp_path: Path) -> None:
     )
     pq.write_table(table, path, use_dictionary=False)
     metadata = pq.read_metadata(path)
-    found = [plain(str(path), metadata, [0], leaf, kind) for leaf, kind in enumerate([pa.int64()] * 3 + [pa.float64()])]
+    found = [plain(str(path), metadata, [0], at, kind) for at, kind in enumerate([pa.int64()] * 3 + [pa.float64()])]
     assert found[:2] == [None, None]
     assert found[2].equals(table["least"].chunk(0))
     assert found[3].to_numpy().tobytes() == table["float"].chunk(0).to_numpy().tobytes()
