@@ -93,6 +93,16 @@ def through_feast(kind: str, asked: Dataset, folder: Path, rows: int | None) -> 
     return lambda: store.get_historical_features(entity_df=entity, features=wanted).to_arrow()
 
 
+def from_arrow(asked: Dataset, folder: Path, rows: int | None) -> Prepared:
+    """As `through_feast` on boxplat's store, entity rows from Arrow: as near as a library's own frame is to it."""
+    import pyarrow.parquet as pq
+
+    store = feast_store(asked, folder, "boxplat")
+    entity = pq.read_table(asked.file(asked.entity)).slice(0, rows)
+    wanted = references(asked)
+    return lambda: store.get_historical_features(entity_df=entity, features=wanted).to_arrow()
+
+
 def to_parquet(asked: Dataset, folder: Path, rows: int | None) -> Prepared:
     """boxplat from the entity rows' Parquet file straight to one with the answer."""
     store = feast_store(asked, folder, "boxplat")
@@ -190,6 +200,7 @@ def with_pandas(asked: Dataset, folder: Path, rows: int | None) -> Prepared:
 
 CONTENDERS: dict[str, Contender] = {
     "boxplat": partial(through_feast, "boxplat"),
+    "boxplat-arrow": from_arrow,
     "boxplat-join": join_alone,
     "boxplat-parquet": to_parquet,
     "feast-duckdb": partial(through_feast, "feast-duckdb"),
