@@ -60,6 +60,8 @@ def served(name: str, scratch: Path) -> Iterator[Server]:
     """A server on a free port, ended afterwards with all its children."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        # As the supervisor makes it; uvicorn does not set it on a socket that it is given.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = listening.getsockname()[1]
         env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         env |= {"BENTOML_HOME": str(scratch / name), "PROMETHEUS_MULTIPROC_DIR": str(scratch / f"{name}-metrics")}
