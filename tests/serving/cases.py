@@ -215,7 +215,7 @@ CASES: dict[str, list[Case]] = {
         *everywhere("/html"),
     ],
     "dependent": [*posted("/twice", {"x": 2}, {"x": "y"}), *posted("/later", {"x": 3})],
-    "tasks": [*posted("/now", {"n": 3}), *posted("/work", {"n": 3}), Case("/work/status", None, {}, "GET")],
+    "tasks": [*posted("/now", {"n": 3}), *posted("/square", {"n": 3}), Case("/square/status", None, {}, "GET")],
     "routed": [
         *posted("/v1/custom/path", {"x": 1}, {"x": "y"}),
         *posted("/v1/plain", {"x": 1}),

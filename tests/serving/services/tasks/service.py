@@ -6,7 +6,7 @@ import bentoml
 @bentoml.service
 class Tasks:
     @bentoml.task
-    def work(self, n: int) -> int:
+    def square(self, n: int) -> int:
         return n * n
 
     @bentoml.api
