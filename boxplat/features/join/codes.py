@@ -136,7 +136,10 @@ class Codes:
     def between(self, low: int, high: int) -> tuple[int, int] | None:
         """The first and the last code of the keys from `low` to `high`; None where codes are not in the keys' order."""
         part = self._columns[0] if len(self._columns) == 1 else None
-        return (low - part.low, high - part.low) if isinstance(part, _Range) else None
+        if not isinstance(part, _Range):
+            return None
+        # A history's keys may be so far off that their codes would not fit into 64 bits.
+        return min(max(low - part.low, 0), part.count), max(min(high - part.low, part.count), -1)
 
     def _compact(self, index: int, distinct: pa.Array, values: np.ndarray) -> np.ndarray:
         self._denser[index] = distinct

@@ -23,7 +23,6 @@ from boxplat.features.join.times import EARLIEST, LATEST, to_micros
 BYTES_PER_ROW = 56
 # Rows of which the rarely wanted ones are picked at a time.
 _PIECE = 2**17
-_NONE = (np.zeros(0, np.int64),) * 3
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def _in_slice(
     """
     source, count = search.source, sum(member.rows for member in members)
     wanted = _wanted(search.codes.count, needles, count)
-    keys, times, kept = _every(search, members) if wanted is None else _chosen(search, members, wanted)
+    keys, times, kept = _loaded(search, members, None) if wanted is None else _picked(search, members, wanted)
     if not len(keys):
         nothing = np.zeros(len(needles.keys), np.int64)
         return nothing, nothing, nothing, nothing.astype(bool)
@@ -153,52 +152,50 @@ def _wanted(count: int, needles: Needles, rows: int) -> np.ndarray | None:
     return wanted
 
 
-def _every(search: Search, members: Sequence[Group]) -> tuple[np.ndarray, np.ndarray, None]:
-    """Keys and times of all rows; a row without a time has the key of none."""
-    keys = _keys(search, members)
-    times, valid = _moments(search.source, members, None)
+def _loaded(
+    search: Search, members: Sequence[Group], wanted: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Keys, times and places of the rows whose key is wanted (None: of all rows, and no places).
+
+    A row without a time has the key of none.
+    """
+    columns = [read(search.source, members, ours, True) for ours, _ in search.source.history.keys]
+    keys = search.codes.encode(columns, sum(member.rows for member in members))
+    kept = None
+    if wanted is not None:
+        kept = np.flatnonzero(wanted[keys])
+        keys = keys[kept]
+        if not len(keys):
+            return keys, keys, kept
+    times, valid = _moments(search.source, members, kept)
     if valid is not None:
         keys[~valid] = search.codes.count
-    return keys, times, None
+    return keys, times, kept
 
 
-def _chosen(search: Search, members: Sequence[Group], wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Keys, times and places of the rows whose key is wanted.
-
-    Few groups at a time, so that what is dropped never leaves the processor's cache.
-    """
+def _picked(search: Search, members: Sequence[Group], wanted: np.ndarray) -> list[np.ndarray]:
+    """As `_loaded`, few groups at a time, so that what is dropped never leaves the processor's cache."""
     found = []
     first = 0
     for piece in _pieces(members):
-        keys = _keys(search, piece)
-        kept = np.flatnonzero(wanted[keys])
-        if len(kept):
-            times, valid = _moments(search.source, piece, kept)
-            keys = keys[kept]
-            if valid is not None:
-                keys[~valid] = search.codes.count
-            found.append((keys, times, kept + first))
+        keys, times, kept = _loaded(search, piece, wanted)
+        assert kept is not None
+        found.append((keys, times, kept + first))
         first += sum(member.rows for member in piece)
-    keys, times, kept = (
-        (np.concatenate([np.zeros(0, np.int64), *parts]) for parts in zip(*found, strict=True)) if found else _NONE
-    )
-    return keys, times, kept
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
 def _pieces(members: Sequence[Group]) -> Iterator[list[Group]]:
     piece: list[Group] = []
+    rows = 0
     for member in members:
         piece.append(member)
-        if sum(one.rows for one in piece) >= _PIECE:
+        rows += member.rows
+        if rows >= _PIECE:
             yield piece
-            piece = []
+            piece, rows = [], 0
     if piece:
         yield piece
-
-
-def _keys(search: Search, members: Sequence[Group]) -> np.ndarray:
-    columns = [read(search.source, members, ours, True) for ours, _ in search.source.history.keys]
-    return search.codes.encode(columns, sum(member.rows for member in members))
 
 
 def _moments(source: Source, members: Sequence[Group], kept: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

@@ -65,7 +65,7 @@ def bounds(chosen: Sequence[Group], column: str) -> tuple[int, int] | None:
     """Between which whole numbers a column's values lie in these row groups; None where a file does not say it."""
     low, high = [], []
     for group in chosen:
-        leaf = _leaf(group.part, column)
+        leaf = group.part.leaves.get(column)
         found = None if leaf is None else group.part.metadata.row_group(group.index).column(leaf).statistics
         if found is None or not found.has_min_max or type(found.min) is not int:
             return None
@@ -76,7 +76,7 @@ def bounds(chosen: Sequence[Group], column: str) -> tuple[int, int] | None:
 
 def _of_part(part: Part, column: str) -> Iterator[Group]:
     known = column in part.schema.names
-    place = _leaf(part, column) if known else None
+    place = part.leaves.get(column) if known else None
     first = part.first
     for index in range(part.metadata.num_row_groups):
         group = part.metadata.row_group(index)
@@ -85,10 +85,6 @@ def _of_part(part: Part, column: str) -> Iterator[Group]:
             low, high = _bounds(group.column(place).statistics, part.schema.field(column).type)
         yield Group(part, index, first, group.num_rows, low, high)
         first += group.num_rows
-
-
-def _leaf(part: Part, column: str) -> int | None:
-    return part.leaves.get(column)
 
 
 def _bounds(statistics: Any, kind: pa.DataType) -> tuple[int | None, int | None]:
@@ -163,7 +159,7 @@ def _has_codes(chosen: Sequence[Group], column: str, kind: pa.DataType) -> bool:
     if not (pt.is_string(kind) or pt.is_large_string(kind) or pt.is_binary(kind)):
         return False
     for group in chosen:
-        place = _leaf(group.part, column)
+        place = group.part.leaves.get(column)
         if place is not None and group.rows:
             return any(
                 "DICTIONARY" in name for name in group.part.metadata.row_group(group.index).column(place).encodings

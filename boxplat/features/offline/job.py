@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 
+from boxplat.core.errors import BoxError, ExitCode
 from boxplat.features.offline.plans import Plan
 from boxplat.features.offline.publish import write_batches
 from boxplat.features.offline.shapes import frame, tensors
@@ -157,4 +158,9 @@ class _Known:
         return write_batches(self.reader(BATCH), path)
 
     def sql(self) -> str:
-        raise NotImplementedError
+        raise BoxError(
+            "this retrieval is no SQL statement",
+            why="its rows are in memory already",
+            fix="read it as a table: to_arrow(), to_df()",
+            code=ExitCode.USAGE,
+        )

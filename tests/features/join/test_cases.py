@@ -317,6 +317,12 @@ def test_keys_beyond_those_of_the_history(tmp_path: Path, statistics: bool) -> N
     assert answers(asked(keys[1:5], [at(1)] * 4), history) == [None, 50, 90, None]
 
 
+@pytest.mark.parametrize("keys", [[-(2**63), 5, 2**63 - 1], [2**63 - 2, 2**63 - 1], [-(2**63), -(2**63) + 1]])
+def test_keys_of_the_history_far_beyond_those_asked_for(tmp_path: Path, keys: list[int]) -> None:
+    history = wrote(tmp_path, simple(keys, [NOON] * len(keys), keys))
+    assert answers(asked([4, 5, 6], [at(1)] * 3), history) == [None, 5 if 5 in keys else None, None]
+
+
 def test_a_column_named_like_a_part_of_another(tmp_path: Path) -> None:
     """In a Parquet file the path of both is `a.b`."""
     inner = pa.array([{"b": 1}, {"b": 2}], pa.struct([pa.field("b", pa.int64(), nullable=False)]))
