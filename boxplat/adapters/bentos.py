@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from boxplat.core.config import Config
+from boxplat.core.config import Config, EndpointConfig
 from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.feature_store import FEATURES, has_box_store
@@ -23,6 +23,7 @@ FACTS = "boxplat.json"
 RELEASE = "BOXPLAT_RELEASE"
 _IGNORED = frozenset({"__pycache__", ".git", ".venv", "venv", ".DS_Store"})
 _BUILD_SECONDS = 600
+_SETTINGS = ("workers", "grpc_port", "log_sample", "log_days", "log_mib", "body_mib", "waiting")
 
 
 def content_version(folder: Path) -> str:
@@ -133,7 +134,7 @@ def service(endpoint: str, release: Release, config: Config, paths: Paths) -> Se
     env = {**settings.env, **_environment(endpoint, release, config, paths)}
     command: tuple[str, ...] = ("-m", "bentoml", "serve", folder, "--host", "127.0.0.1", "--port", "${self.port}")
     if facts["single_process"]:
-        command = ("-m", "boxplat.serving.worker", folder, "--fd", "${self.fd}")
+        command = ("-m", "boxplat.serving.worker", folder, "--fd", "${self.fd}", *_flags(endpoint, settings))
         env["PROMETHEUS_MULTIPROC_DIR"] = f"${{box.state}}/bentoml/metrics-{endpoint}"
     return Service(
         name=endpoint,
@@ -148,6 +149,16 @@ def service(endpoint: str, release: Release, config: Config, paths: Paths) -> Se
         start_seconds=120.0,
         memory_mib=1024,
     )
+
+
+def _flags(endpoint: str, settings: EndpointConfig) -> list[str]:
+    """Where the worker logs, and the settings that are not at their defaults."""
+    plain = EndpointConfig()
+    flags = ["--log", f"${{box.state}}/predictions/{endpoint}"] if settings.log_sample else []
+    for name in _SETTINGS:
+        if getattr(settings, name) != getattr(plain, name):
+            flags += [f"--{name.replace('_', '-')}", str(getattr(settings, name))]
+    return flags
 
 
 def _environment(endpoint: str, release: Release, config: Config, paths: Paths) -> dict[str, str]:

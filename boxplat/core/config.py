@@ -15,6 +15,7 @@ from typing import Any
 from boxplat.core.errors import BoxError, ExitCode, nearest
 
 _NAME = "letters, digits and '-', starting with a letter"
+_LEAST = {"max_workers": 0, "max_runs": 0, "workers": 0, "log_days": 0, "log_mib": 0, "body_mib": 0, "waiting": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,25 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True)
 class EndpointConfig:
-    """`[endpoints.NAME]`: a Bento folder, and the registered model and alias that it serves."""
+    """`[endpoints.NAME]`: a Bento folder, the registered model and alias that it serves, and how it is served.
+
+    `workers` processes share the socket (0: as many as the service says). `grpc_port` is the preferred port of the gRPC
+    server (0: none). The prediction log keeps `log_sample` of the requests (0: no log) for `log_days` days and up to
+    `log_mib` MiB. A body above `body_mib` MiB is refused, and so are requests beyond the `waiting` ones of an API.
+    """
 
     bento: str = ""
     model: str = ""
     alias: str = "champion"
     feature_service: str = ""
     port: int = 3000
+    workers: int = 0
+    grpc_port: int = 0
+    log_sample: float = 1.0
+    log_days: int = 30
+    log_mib: int = 1024
+    body_mib: int = 100
+    waiting: int = 1024
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -278,11 +291,12 @@ def _int(value: object, path: Path, key: str) -> int:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise _wrong(path, key, "a whole number", value)
-    if key.startswith("run.") and value < 0:
-        raise _wrong(path, key, "0 or more", value)
+    last = key.rpartition(".")[2]
+    if last in _LEAST and value < _LEAST[last]:
+        raise _wrong(path, key, f"{_LEAST[last]} or more", value)
     if key.startswith("audit.") and value < 1:
         raise _wrong(path, key, "1 or more", value)
-    if key.endswith(".port") and not 0 <= value <= 65535:
+    if last in ("port", "grpc_port") and not 0 <= value <= 65535:
         raise _wrong(path, key, "a port from 0 to 65535", value)
     return value
 
@@ -292,6 +306,8 @@ def _float(value: object, path: Path, key: str) -> float:
         found = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
     except ValueError:
         found = -1.0
+    if key.endswith(".log_sample") and not 0 <= found <= 1:
+        raise _wrong(path, key, "a share from 0 to 1", value)
     if not 0 <= found < math.inf:
         raise _wrong(path, key, "a number, 0 or more", value)
     return found

@@ -46,11 +46,14 @@ def documents(service: Service, cluster: Cluster, policy: Policy, with_features:
 
 
 def _command(words: list[str]) -> list[str]:
-    """The image of an endpoint holds its Bento in one place; without a passed socket BentoML's own server runs it."""
+    """The image of an endpoint holds its Bento in one place; without a passed socket BentoML's own server runs it.
+
+    That one knows none of the worker's settings, which follow the address.
+    """
     words = [_BENTO if word.startswith(_BENTOS) else word for word in words]
     if _WORKER in words:
         at = words.index(_WORKER)
-        words[at : at + 1] = ["bentoml", "serve"]
+        words = [*words[:at], "bentoml", "serve", *words[at + 1 : words.index("--port") + 2]]
     return words
 
 

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from boxplat.serving.counting import Counters
 from boxplat.serving.endpoint import Endpoint, plain
 from boxplat.serving.refusal import Reply
+from boxplat.serving.settings import Settings
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,11 +28,12 @@ _JSON = b"application/json"
 class Direct:
     """The application: BentoML's `app`, made by `factory`, with the eligible endpoints answered here."""
 
-    def __init__(self, factory: Any, app: Any) -> None:
+    def __init__(self, factory: Any, app: Any, settings: Settings) -> None:
         from bentoml._internal.configuration.containers import BentoMLContainer
 
         self._app = app
         self._factory = factory
+        self._settings = settings
         self._endpoints: dict[str, Endpoint] = {}
         self._counters: Counters | None = None
         self._server = f"BentoML Service/{factory.service.name}".encode()

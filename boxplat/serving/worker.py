@@ -15,6 +15,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from boxplat.serving.settings import Settings, add_flags, from_flags
+
 DRAIN_SECONDS = 5
 UNREAD_SECONDS = 2.0
 _TURN = 0.02
@@ -25,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m boxplat.serving.worker", description=__doc__)
     parser.add_argument("bento", help="the folder of a built Bento or of a service, or module:Class")
     parser.add_argument("--fd", type=int, required=True, help="descriptor of the listening socket")
+    add_flags(parser)
     args = parser.parse_args(argv)
     # prometheus_client reads the variable when it is imported, so this comes before BentoML.
     empty_metrics(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
@@ -34,12 +37,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     from _bentoml_impl.worker.service import main as worker  # type: ignore[import-untyped]
 
     read_before_closing(uvicorn.Server)
-    answer_directly()
+    answer_directly(from_flags(args))
     options = ["--fd", str(args.fd), "--worker-id", "1", "--timeout-graceful-shutdown", str(DRAIN_SECONDS)]
     worker.main([args.bento, *options], standalone_mode=False)
 
 
-def answer_directly() -> None:
+def answer_directly(settings: Settings) -> None:
     """Put `Direct` in front of the application that BentoML's worker is about to make."""
     from _bentoml_impl.server.app import ServiceAppFactory  # type: ignore[import-untyped]
     from _bentoml_sdk import Service  # type: ignore[import-untyped]
@@ -49,7 +52,7 @@ def answer_directly() -> None:
     def to_asgi(service: Any, is_main: bool = True) -> Direct:
         service.inject_config()
         factory = ServiceAppFactory(service, is_main=is_main)
-        return Direct(factory, factory())
+        return Direct(factory, factory(), settings)
 
     Service.to_asgi = to_asgi
 

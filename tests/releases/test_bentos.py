@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.graph import needs
 from boxplat.core.model import Release
 from boxplat.core.paths import Paths
+from boxplat.serving.settings import Settings, add_flags, from_flags
 
 from .conftest import ADDER, write_bento
 
@@ -107,6 +109,20 @@ def test_declaration_of_one_process(bento: Path, paths: Paths, config: Config) -
     assert service.env["BOXPLAT_MODEL_URI"] == "models:/toy/3" and service.env["BOXPLAT_RELEASE"] == "7"
     assert service.env["BENTOML_DO_NOT_TRACK"] == "True" and service.env["COLOUR"] == "red"
     assert not any(str(paths.root) in text for text in service.texts())
+
+
+@pytest.mark.integration
+def test_settings_become_flags_that_the_worker_reads(bento: Path, paths: Paths) -> None:
+    """Each key with a value of its own, so that a key that is lost or swapped shows."""
+    given = {"workers": 2, "grpc_port": 4001, "log_sample": 0.25, "log_days": 3, "log_mib": 4, "body_mib": 5}
+    config = Config(endpoints={"adder": EndpointConfig(**given, waiting=6)})
+    words = bentos.service("adder", release(f"adder:{bento.name}"), config, paths).command
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    args, rest = parser.parse_known_args(words[words.index("${self.fd}") + 1 :])
+    assert from_flags(args) == Settings(**given, waiting=6, log=Path("${box.state}/predictions/adder")) and not rest
+    silent = Config(endpoints={"adder": EndpointConfig(log_sample=0)})
+    assert "--log" not in bentos.service("adder", release(f"adder:{bento.name}"), silent, paths).command
 
 
 @pytest.mark.integration
