@@ -1,0 +1,31 @@
+"""Numbers in JSON, letter by letter as `json.dumps` writes them, several times faster."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from pydantic_core import to_json
+
+# What pydantic_core writes in other words than Python: 0.00001 for 1e-05, and 1e-7 for 1e-07.
+_SMALL = re.compile(rb"(?<![\d.])(?:0\.0000\d+|\d+(?:\.\d+)?e-\d\b)")
+# As many of them are mended; with more it is faster to let Python write everything.
+_FEW = 12
+
+
+class UnfitError(Exception):
+    """A value that only BentoML's models can judge."""
+
+
+def numbers(value: Any) -> bytes:
+    """Of a number, or of lists of numbers of any depth: int, float and bool only, which is for the caller to see to."""
+    written = to_json(value).replace(b",", b", ")
+    few = written.count(b"e-") + written.count(b"0.0000")
+    if not few:
+        return written
+    return _SMALL.sub(_as_python, written) if few <= _FEW else json.dumps(value).encode()
+
+
+def _as_python(found: re.Match[bytes]) -> bytes:
+    return repr(float(found[0])).encode()
