@@ -90,27 +90,54 @@ def _entry(folder: Path) -> str:
     return re.findall(r"^class (\w+)", (folder / "service.py").read_text(), re.MULTILINE)[-1]
 
 
-@contextlib.contextmanager
-def served(name: str, scratch: Path) -> Iterator[Pair]:
-    """One service under both servers."""
+def served(name: str, scratch: Path) -> contextlib.AbstractContextManager[Pair]:
+    """One service of `services/` under both servers."""
     folder = SERVICES / name
+    return compared(folder, f"service:{_entry(folder) if name != 'routed' else 'Routed'}", scratch)
+
+
+@contextlib.contextmanager
+def compared(folder: Path, target: str, scratch: Path, **environment: str) -> Iterator[Pair]:
+    """Any service under both servers; what they say is in files of `scratch`."""
     port = _free_port()
-    target = f"service:{_entry(folder) if name != 'routed' else 'Routed'}"
+    argv = ["-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port)]
     stock = f"http://127.0.0.1:{port}"
-    quiet: Any = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with socket.socket() as listening, contextlib.ExitStack() as stack:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(256)
-        ours = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        argv = [sys.executable, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port)]
-        theirs = subprocess.Popen(argv, env=_environment(scratch / "stock"), **quiet)
-        stack.callback(_end, theirs)
-        argv = [sys.executable, "-m", "boxplat.serving.worker", target, "--fd", str(listening.fileno())]
-        own = subprocess.Popen(argv, env=_environment(scratch / "ours"), pass_fds=[listening.fileno()], **quiet)
-        stack.callback(_end, own)
-        _until_ready(own, ours)
+    with (
+        _running(argv, folder, scratch / "stock", environment) as theirs,
+        worker(folder, target, scratch / "ours", **environment) as (ours, _),
+    ):
         _until_ready(theirs, stock)
         yield Pair(stock, ours)
+
+
+@contextlib.contextmanager
+def worker(
+    folder: Path, target: str, scratch: Path, *flags: str, **environment: str
+) -> Iterator[tuple[str, psutil.Process]]:
+    """A service under boxplat's server alone: its URL and its process."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(256)
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        argv = ["-m", "boxplat.serving.worker", target, "--fd", str(listening.fileno()), *flags]
+        with _running(argv, folder, scratch, environment, listening.fileno()) as own:
+            _until_ready(own, url)
+            yield url, psutil.Process(own.pid)
+
+
+@contextlib.contextmanager
+def _running(
+    argv: list[str], folder: Path, scratch: Path, environment: dict[str, str], *descriptors: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    env = _environment(scratch) | environment
+    with (scratch / "log").open("wb") as log:
+        started = subprocess.Popen(
+            [sys.executable, *argv], cwd=folder, env=env, pass_fds=descriptors, stdout=log, stderr=log
+        )
+        try:
+            yield started
+        finally:
+            _end(started)
 
 
 @pytest.fixture(
