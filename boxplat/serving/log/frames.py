@@ -13,13 +13,13 @@ import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 NUMBERS = ("number", "began", "latency", "status", "batch", "input_bytes", "output_bytes")
 TEXTS = ("given", "api", "input", "output", "input_sha256", "output_sha256", "said")
 MAGIC = b"BXP1"
 _HEAD = struct.Struct("<4sIQI")
 _SIZE = struct.Struct("<Q")
-_WIDTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +65,16 @@ def encode(rows: int, columns: Sequence[list[bytes]]) -> list[bytes]:
     return [_HEAD.pack(MAGIC, rows, sum(map(len, payload)), crc), *payload]
 
 
-def decode(data: memoryview) -> Iterator[Frame]:
-    """The whole frames of a spool's content, up to the first that is cut off or damaged."""
-    at = 0
-    while at + _HEAD.size <= len(data):
-        magic, rows, size, crc = _HEAD.unpack_from(data, at)
-        payload = data[at + _HEAD.size : at + _HEAD.size + size]
-        if magic != MAGIC or len(payload) < size or zlib.crc32(payload) != crc:
+def decode(file: BinaryIO) -> Iterator[Frame]:
+    """The frames of a spool from where it stands, up to the first that is cut off or damaged."""
+    while len(head := file.read(_HEAD.size)) == _HEAD.size:
+        magic, rows, size, crc = _HEAD.unpack(head)
+        if magic != MAGIC:
             return
-        yield Frame(rows, _columns(payload))
-        at += _HEAD.size + size
+        payload = file.read(size)
+        if len(payload) < size or zlib.crc32(payload) != crc:
+            return
+        yield Frame(rows, _columns(memoryview(payload)))
 
 
 def _columns(payload: memoryview) -> dict[str, memoryview]:

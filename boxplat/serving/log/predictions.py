@@ -1,0 +1,87 @@
+"""From what was said about a request to its predictions, one row for each."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+TABLES = ("keys", "features", "ages")
+FACTS = ("model_version", "feature_service")
+_WORDS = {math.inf: "Infinity", -math.inf: "-Infinity"}
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """The predictions of one request.
+
+    Attributes:
+        rows: how many; at least one.
+        columns: by name a value for each; None where nothing was said.
+    """
+
+    rows: int
+    columns: Mapping[str, list[Any] | None]
+
+
+def of(said: bytes | None, facts: Mapping[str, str]) -> Predictions:
+    """The predictions of a request.
+
+    Args:
+        said: the JSON of `saying.text`.
+        facts: what holds where the request's own annotations say nothing.
+    """
+    objects = [] if said is None else json.loads(said)
+    rows = max([1, *(one["rows"] or 0 for one in objects)])
+    found: dict[str, list[Any] | None] = {name: [facts[name]] * rows if name in facts else None for name in FACTS}
+    found |= {name: None for name in (*TABLES, "as_of", "prediction", "problem")}
+    for one in objects:
+        _add(one, rows, found)
+    for name in TABLES:
+        found[name] = _texts(found[name])
+    found["prediction"] = _texts(found["prediction"])
+    return Predictions(rows, found)
+
+
+def _add(one: Mapping[str, Any], rows: int, found: dict[str, list[Any] | None]) -> None:
+    """One call of `annotate`. What it says without rows holds for all of them."""
+    if one["rows"] not in (None, rows):
+        found["problem"] = [f"annotations of {one['rows']} and of {rows} rows"] * rows
+        return
+    plain = one["rows"] is None
+    for name, value in one.items():
+        if name in TABLES:
+            tables = found[name] or [{} for _ in range(rows)]
+            for column, values in value.items():
+                for i, table in enumerate(tables):
+                    table[column] = values if plain else values[i]
+            found[name] = tables
+        elif name == "as_of":
+            moments = [value] * rows if plain else value
+            found[name] = [moment if type(moment) is int else None for moment in moments]
+        elif name == "prediction":
+            found[name] = [value] * rows if plain else value
+        elif name != "rows":
+            found[name] = [value] * rows
+
+
+def _texts(values: list[Any] | None) -> list[str] | None:
+    return None if values is None else [_text(value) for value in values]
+
+
+def _text(value: Any) -> str:
+    """As JSON; what JSON has no number for as `"NaN"`, `"Infinity"` and `"-Infinity"`, which SQL casts back."""
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        return json.dumps(_finite(value), separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return _WORDS.get(value, "NaN")
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list) else value
