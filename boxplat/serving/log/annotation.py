@@ -52,6 +52,11 @@ def opened() -> Slip:
     return slip
 
 
+def close() -> None:
+    """What is said in this context belongs to no request: `annotate` does nothing."""
+    _slip.set(None)
+
+
 def current() -> Slip | None:
     """The slip of this context; None where nothing is logged."""
     return _slip.get()

@@ -64,6 +64,7 @@ class Journal:
 
     Attributes:
         dropped: records for which there was no room in memory.
+        largest: bytes of a body beyond which it is cut at once, before its digest is made.
     """
 
     folder: Path
@@ -71,13 +72,14 @@ class Journal:
     limits: Limits = field(default_factory=Limits)
     tell: Tell = say
     dropped: int = field(default=0, init=False)
+    largest: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._notes: list[Any] = []
         # Each is written by one thread only, so that neither needs a lock.
         self._noted = 0
         self._freed = 0
-        self._large = self.limits.memory // 8
+        self.largest = self.limits.memory // 8
         self._share = None if self.limits.sample >= 1 else int(max(0.0, self.limits.sample) * (1 << 64))
         self._wake = threading.Event()
         self._ending = threading.Event()
@@ -113,7 +115,7 @@ class Journal:
         if self._share is not None and not self._sampled(number):
             return
         size = len(body) + len(answer) + OVERHEAD
-        if size > self._large:
+        if size > self.largest:
             # Too large to wait in memory until its digest is made.
             body, answer = Cut.of(body, self.limits.body), Cut.of(answer, self.limits.body)
             size = len(body) + len(answer) + OVERHEAD
@@ -126,7 +128,7 @@ class Journal:
         self._noted += size
         # Flat, because a tuple for each record would live long enough to keep the garbage collector busy.
         self._notes.extend((number, began, latency, api, status, batch, body, answer, slip, size))
-        if held > self._large and not self._wake.is_set():
+        if held > self.largest and not self._wake.is_set():
             self._wake.set()
 
     def stop(self) -> None:
