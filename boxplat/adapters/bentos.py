@@ -17,18 +17,19 @@ from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.feature_store import FEATURES, has_box_store
 from boxplat.core.model import Release, Service
-from boxplat.core.paths import Paths
+from boxplat.core.paths import BENTO_FACTS, Paths
 
-FACTS = "boxplat.json"
 RELEASE = "BOXPLAT_RELEASE"
 _IGNORED = frozenset({"__pycache__", ".git", ".venv", "venv", ".DS_Store"})
 _BUILD_SECONDS = 600
+# Another one makes every Bento be built anew: when a build notes other facts.
+_FACTS_VERSION = 2
 _SETTINGS = ("workers", "grpc_port", "log_sample", "log_days", "log_mib", "body_mib", "waiting")
 
 
 def content_version(folder: Path) -> str:
-    """A Bento version that changes with the folder's content, BentoML's version or Python's, and with nothing else."""
-    digest = hashlib.sha256(f"{metadata.version('bentoml')} {sys.version_info[:2]}".encode())
+    """A Bento version that changes with the folder's content, BentoML's version or Python's, and what builds note."""
+    digest = hashlib.sha256(f"{metadata.version('bentoml')} {sys.version_info[:2]}{_FACTS_VERSION}".encode())
     for file in _files(folder):
         digest.update(f"\0{file.relative_to(folder).as_posix()}\0".encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -44,7 +45,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def find(paths: Paths, version: str) -> str | None:
     """The tag of the complete Bento with this version, if it is in the store."""
-    for facts in sorted((paths.bentoml / "bentos").glob(f"*/{version}/{FACTS}")):
+    for facts in sorted((paths.bentoml / "bentos").glob(f"*/{version}/{BENTO_FACTS}")):
         return str(json.loads(facts.read_text(encoding="utf-8"))["tag"])
     return None
 
@@ -124,16 +125,19 @@ def last_words(log: Path, start: int = 0, lines: int = 10) -> str:
 def service(endpoint: str, release: Release, config: Config, paths: Paths) -> Service:
     """The declaration of the process that serves a release of an endpoint.
 
-    A service that is one process runs as BentoML's own worker on the supervisor's listening socket; one with several
-    workers, dependencies or a command of its own needs BentoML's parent process, which opens its socket itself.
+    A service runs in boxplat's server on the supervisor's listening socket. One with a command of its own, or with a
+    dependency that asks for workers or devices of its own, needs BentoML's parent process, which opens its socket
+    itself.
     """
     settings = config.endpoints[endpoint]
     name, _, version = release.bento.partition(":")
     folder = f"${{box.state}}/{paths.bentoml.name}/bentos/{name}/{version}"
     facts = _facts(paths, name, version)
+    # An older build noted only whether one process was enough.
+    own_server = bool(facts.get("own_server", facts.get("single_process")))
     env = {**settings.env, **_environment(endpoint, release, config, paths)}
     command: tuple[str, ...] = ("-m", "bentoml", "serve", folder, "--host", "127.0.0.1", "--port", "${self.port}")
-    if facts["single_process"]:
+    if own_server:
         command = ("-m", "boxplat.serving.worker", folder, "--fd", "${self.fd}", *_flags(endpoint, settings))
         env["PROMETHEUS_MULTIPROC_DIR"] = f"${{box.state}}/bentoml/metrics-{endpoint}"
     return Service(
@@ -142,7 +146,7 @@ def service(endpoint: str, release: Release, config: Config, paths: Paths) -> Se
         kind="endpoint",
         env=env,
         port=settings.port,
-        listen=bool(facts["single_process"]),
+        listen=own_server,
         health=str(facts["health"]),
         # As BentoML has it: modules of the project that are not in the Bento must not be found by accident.
         cwd=folder,
@@ -180,7 +184,7 @@ def _environment(endpoint: str, release: Release, config: Config, paths: Paths) 
 
 
 def _facts(paths: Paths, name: str, version: str) -> dict[str, Any]:
-    path = paths.bentoml / "bentos" / name / version / FACTS
+    path = paths.bentoml / "bentos" / name / version / BENTO_FACTS
     try:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -9,6 +9,8 @@ from pathlib import Path
 from boxplat.core.errors import BoxError, ExitCode
 
 CONFIG_NAME = "boxplat.toml"
+# In the folder of a built Bento: what its declaration and its process need to know and `bento.yaml` does not say.
+BENTO_FACTS = "boxplat.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from boxplat.adapters.bentos import FACTS
+from boxplat.core.paths import BENTO_FACTS
 
 
 def build(folder: Path, version: str) -> Path:
@@ -31,7 +31,7 @@ def build(folder: Path, version: str) -> Path:
     bento = Bento.create(build_config=found, version=version, build_ctx=str(folder)).save()
     path = Path(bento.path)
     # Written last, so that its presence means that the Bento is complete.
-    (path / FACTS).write_text(json.dumps({"tag": str(bento.tag), **facts}, indent=2), encoding="utf-8")
+    (path / BENTO_FACTS).write_text(json.dumps({"tag": str(bento.tag), **facts}, indent=2), encoding="utf-8")
     return path
 
 
@@ -46,14 +46,17 @@ def _configuration(folder: Path) -> Any:
 
 
 def _facts(target: str, folder: Path) -> dict[str, Any]:
-    """What a declaration needs to know and `bento.yaml` does not say."""
+    """What a declaration and the process need to know and `bento.yaml` does not say."""
     from _bentoml_impl.loader import load  # type: ignore[import-untyped]
 
     service = load(target, working_dir=str(folder))
     alone = len(service.all_services()) == 1 and not service.has_custom_command()
+    resources = service.config.get("resources") or {}
     prefix = service.path_prefix or ""
     return {
-        "single_process": alone and service.config.get("workers") in (None, 1),
+        "own_server": alone,
+        "workers": service.config.get("workers") or 1,
+        "gpu": resources.get("gpu") or 0,
         "health": "/" + "/".join(part for part in (prefix.strip("/"), "readyz") if part),
     }
 

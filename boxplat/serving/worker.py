@@ -2,50 +2,107 @@
 
 It does what `bentoml serve` does around its worker (environment, metrics folder, models, deployment hooks, task store)
 and then becomes that worker: the same server and the same answers in one process instead of two, on a socket that
-outlives it.
+outlives it. With `--workers` above 1 it becomes the parent of so many workers instead.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import json
 import os
-import time
-from collections.abc import Collection, Sequence
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from boxplat.core.paths import BENTO_FACTS
+from boxplat.serving.cores import usable_cores
+from boxplat.serving.member import Member
 from boxplat.serving.settings import Settings, add_flags, from_flags
 
 DRAIN_SECONDS = 5
-UNREAD_SECONDS = 2.0
-_TURN = 0.02
+# For a worker, with what it waits for requests on their way; below what the supervisor gives the whole.
+_STOP_SECONDS = DRAIN_SECONDS + 2.5
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Serve a Bento until SIGTERM; requests under way get `DRAIN_SECONDS` to finish."""
+    argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="python -m boxplat.serving.worker", description=__doc__)
     parser.add_argument("bento", help="the folder of a built Bento or of a service, or module:Class")
     parser.add_argument("--fd", type=int, required=True, help="descriptor of the listening socket")
+    parser.add_argument("--member", type=Member.of, default=None, help=argparse.SUPPRESS)
     add_flags(parser)
     args = parser.parse_args(argv)
-    # prometheus_client reads the variable when it is imported, so this comes before BentoML.
-    empty_metrics(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
-    prepare(args.bento)
+    member: Member | None = args.member
+    settings = with_workers(from_flags(args), args.bento)
+    metrics = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    if member is None:
+        # prometheus_client reads the folder when it is imported, so this comes before BentoML.
+        empty_metrics(metrics)
+        if settings.workers > 1:
+            _become_parent(argv, settings.workers, args.fd, metrics)
+    else:
+        member.die_with_parent()
+        settings = replace(settings, worker=member.worker)
+    serve(args.bento, args.fd, settings, member)
+
+
+def with_workers(settings: Settings, bento: str) -> Settings:
+    """The settings with their number of workers: what they say, else what the service says, else one."""
+    wanted: object = settings.workers or facts(bento).get("workers", 1)
+    return replace(settings, workers=usable_cores() if wanted == "cpu_count" else int(str(wanted)))
+
+
+def facts(bento: str) -> dict[str, Any]:
+    """What the build noted about a Bento; nothing for a service that was not built here."""
+    path = Path(bento) / BENTO_FACTS
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _become_parent(argv: Sequence[str], count: int, listening: int, metrics: Path) -> None:
+    """Run the workers, then end as they were told to."""
+    from boxplat.serving.workers import Workers
+
+    def command(member: Member) -> list[str]:
+        return [sys.executable, "-m", "boxplat.serving.worker", *argv, "--member", member.flag()]
+
+    status = Workers(command, count, listening, metrics, _STOP_SECONDS).run()
+    if status:
+        raise SystemExit(status)
+    # As uvicorn ends: whoever waits for us sees that it was the signal.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def serve(bento: str, listening: int, settings: Settings, member: Member | None) -> None:
+    """Be a worker."""
+    prepare(bento)
 
     import uvicorn
     from _bentoml_impl.worker.service import main as worker  # type: ignore[import-untyped]
+    from uvicorn.lifespan.on import LifespanOn
+
+    from boxplat.serving.draining import read_before_closing
+    from boxplat.serving.sharing import share_connections
 
     read_before_closing(uvicorn.Server)
-    answer_directly(from_flags(args))
-    options = ["--fd", str(args.fd), "--worker-id", "1", "--timeout-graceful-shutdown", str(DRAIN_SECONDS)]
-    worker.main([args.bento, *options], standalone_mode=False)
+    if member is not None:
+        member.start_with_others(LifespanOn)
+        share_connections(uvicorn.Server, member)
+    answer_directly(settings)
+    options = ["--fd", str(listening), "--worker-id", str(settings.worker)]
+    options += ["--timeout-graceful-shutdown", str(DRAIN_SECONDS)]
+    worker.main([bento, *options], standalone_mode=False)
 
 
 def answer_directly(settings: Settings) -> None:
     """Put `Direct` in front of the application that BentoML's worker is about to make."""
     from _bentoml_impl.server.app import ServiceAppFactory  # type: ignore[import-untyped]
     from _bentoml_sdk import Service  # type: ignore[import-untyped]
+    from uvicorn.config import HTTP_PROTOCOLS
 
     from boxplat.serving.direct import Direct
 
@@ -55,32 +112,8 @@ def answer_directly(settings: Settings) -> None:
         return Direct(factory, factory(), settings)
 
     Service.to_asgi = to_asgi
-
-
-def read_before_closing(server: Any) -> None:
-    """Make uvicorn take no new connections for a moment before it closes those that it has.
-
-    By itself it also closes a connection whose request is still on its way, and the client sees a reset. Connections
-    that nobody has accepted yet wait at the supervisor's socket for the next worker.
-    """
-    shutdown = server.shutdown
-
-    async def patient(self: Any, sockets: Any = None) -> None:
-        for listener in self.servers:
-            listener.close()
-        await requests_read(self.server_state.connections)
-        await shutdown(self, sockets)
-
-    server.shutdown = patient
-
-
-async def requests_read(connections: Collection[Any]) -> None:
-    """Until every accepted connection has sent a request; a client that only connects is not waited for long."""
-    deadline = time.monotonic() + UNREAD_SECONDS
-    # At least two turns of the loop: a connection that was just accepted is not among them yet.
-    await asyncio.sleep(_TURN)
-    while any(getattr(one, "cycle", one) is None for one in connections) and time.monotonic() < deadline:
-        await asyncio.sleep(_TURN)
+    # BentoML's worker does not say which protocol class uvicorn takes.
+    HTTP_PROTOCOLS["auto"] = "boxplat.serving.connection:Connection"
 
 
 def empty_metrics(folder: Path) -> None:

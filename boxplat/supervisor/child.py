@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxplat.core import processes
+from boxplat.core.backoff import Backoff
 from boxplat.core.errors import BoxError
 from boxplat.core.graph import needs, resolve
 from boxplat.core.logs import last_words
@@ -17,7 +18,6 @@ from boxplat.core.model import Service, State
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.core.state.services import Wanted
-from boxplat.supervisor.backoff import Backoff
 from boxplat.supervisor.health import Probes
 from boxplat.supervisor.sockets import Address
 

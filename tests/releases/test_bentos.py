@@ -14,7 +14,7 @@ from boxplat.core.config import Config, EndpointConfig
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.graph import needs
 from boxplat.core.model import Release
-from boxplat.core.paths import Paths
+from boxplat.core.paths import BENTO_FACTS, Paths
 from boxplat.serving.settings import Settings, add_flags, from_flags
 
 from .conftest import ADDER, write_bento
@@ -138,6 +138,6 @@ def test_declaration_of_several_processes(paths: Paths, tmp_path: Path) -> None:
 @pytest.mark.integration
 def test_bento_that_is_gone(bento: Path, paths: Paths, config: Config, tmp_path: Path) -> None:
     lost = Paths(tmp_path)
-    shutil.copytree(bento, lost.bentoml / "bentos" / "adder" / "c0", ignore=shutil.ignore_patterns(bentos.FACTS))
+    shutil.copytree(bento, lost.bentoml / "bentos" / "adder" / "c0", ignore=shutil.ignore_patterns(BENTO_FACTS))
     with pytest.raises(BoxError, match="is gone"):
         bentos.service("adder", release("adder:c0"), config, lost)

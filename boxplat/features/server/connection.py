@@ -80,6 +80,9 @@ class Connection(HttpToolsProtocol):
         before, end = self.cycle, data.find(_END, 0, _MOST_HEAD) + len(_END)
         if not self._between_requests or before is None or not before.response_complete or self.flow.write_paused:
             return False
+        if self.server_state.default_headers:
+            # Only while the server ends does every answer get a header: the one that says so.
+            return False
         head = _head(data[:end]) if end >= len(_END) else None
         if head is None or len(data) > end + head.length:
             return False

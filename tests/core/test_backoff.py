@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
-from boxplat.supervisor.backoff import MOST_FAILURES, MOST_SECONDS, STEADY_SECONDS, Backoff
+from boxplat.core.backoff import MOST_FAILURES, MOST_SECONDS, STEADY_SECONDS, Backoff
 
 
 def test_waits_grow_to_a_bound_and_then_it_gives_up() -> None:
