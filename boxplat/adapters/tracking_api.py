@@ -6,14 +6,18 @@ minutes. A launcher beside each run can afford neither.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import math
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 _API = "/api/2.0/mlflow"
+_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _SCHEME = "mlflow-artifacts:"
 # MLflow refuses more in one request.
 _METRICS, _PARAMS = 800, 100
@@ -116,10 +120,51 @@ class TrackingApi:
             artifact_uri: the run's own, as `create` returns it.
             path: where below it.
         """
+        self._request("PUT", f"{_ARTIFACTS}/{quote(f'{self._place(artifact_uri)}/{path}')}", content)
+
+    @staticmethod
+    def _place(artifact_uri: str) -> str:
         if not artifact_uri.startswith(_SCHEME):
             raise TrackingRefusedError(0, "", f"artifacts at {artifact_uri} do not go through the server")
-        target = f"{artifact_uri.removeprefix(_SCHEME).strip('/')}/{path}"
-        self._request("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{quote(target)}", content)
+        return artifact_uri.removeprefix(_SCHEME).strip("/")
+
+    def files(self, artifact_uri: str) -> list[str]:
+        """Paths of all files below an artifact location, relative to it."""
+        root = self._place(artifact_uri)
+        found: list[str] = []
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            answer = self._request("GET", f"{_ARTIFACTS}?{urlencode({'path': f'{root}/{folder}'.rstrip('/')})}")
+            for entry in answer.get("files", []):
+                path = f"{folder}/{entry['path']}".lstrip("/")
+                (folders if entry.get("is_dir") else found).append(path)
+        return found
+
+    def download(self, artifact_uri: str, path: str, target: Path) -> None:
+        """Write one file below an artifact location to `target`."""
+        with self._sent("GET", f"{_ARTIFACTS}/{quote(f'{self._place(artifact_uri)}/{path}')}") as response:
+            if response.status >= 300:
+                _answer(response.status, response.read())
+            with target.open("wb") as file:
+                shutil.copyfileobj(response, file, 1 << 20)
+
+    def version(self, name: str, number: str) -> dict[str, Any]:
+        """One version of a registered model."""
+        return dict(self._get("model-versions/get", name=name, version=number)["model_version"])
+
+    def aliased(self, name: str, alias: str) -> dict[str, Any]:
+        """The version of a registered model that an alias points at."""
+        return dict(self._get("registered-models/alias", name=name, alias=alias)["model_version"])
+
+    def location(self, name: str, number: str) -> str:
+        """Where the files of a version lie."""
+        return str(self._get("model-versions/get-download-uri", name=name, version=number)["artifact_uri"])
+
+    def tag_version(self, name: str, number: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a version, over those of the same names."""
+        for key, value in tags.items():
+            self._post("model-versions/set-tag", name=name, version=number, key=key, value=value)
 
     def registered_models(self) -> list[dict[str, Any]]:
         """Every registered model, with its aliases."""
@@ -148,18 +193,21 @@ class TrackingApi:
         return self._request("POST", f"{_API}/{path}", json.dumps(body, allow_nan=False).encode())
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        with self._sent(method, path, body) as response:
+            return _answer(response.status, response.read())
+
+    @contextlib.contextmanager
+    def _sent(self, method: str, path: str, body: bytes | None = None) -> Iterator[http.client.HTTPResponse]:
         kind = "application/json" if method == "POST" else "application/octet-stream"
         # A connection for each request: the server closes idle ones, and a request lost that way must not be repeated.
         connection = self._kind(self._host, self._port, timeout=self._timeout)
         try:
             connection.request(method, self._base + path, body, {"Content-Type": kind})
-            response = connection.getresponse()
-            content = response.read()
+            yield connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise TrackingDownError(f"{type(error).__name__}: {error}") from error
         finally:
             connection.close()
-        return _answer(response.status, content)
 
 
 def _answer(status: int, content: bytes) -> dict[str, Any]:

@@ -1,0 +1,193 @@
+"""From a model's files to a warm callable on the back end that calibration chose, or on eager torch."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from boxplat.core.errors import BoxError, ExitCode, nearest
+from boxplat.serving.backends.choice import Choice, machine
+from boxplat.serving.backends.model import Model
+from boxplat.serving.backends.runner import Array, Runner
+from boxplat.serving.backends.source import PROBE, Source, opened
+
+if TYPE_CHECKING:
+    from boxplat.serving.backends.eager import Architecture
+
+OVERRIDE = "BOXPLAT_BACKEND"
+CONVERTED = {"onnxruntime": "backends/model.onnx", "onnxruntime-int8": "backends/model-int8.onnx"}
+"""ONNX files that calibration makes of exported programs."""
+CPU = ("eager", "onnxruntime", "onnxruntime-int8", "compile")
+CUDA = ("cuda", "cuda-graphs", "cuda-bfloat16", "cuda-float16")
+REDUCED = ("onnxruntime-int8", "cuda-bfloat16", "cuda-float16")
+"""Those that compute in fewer bits than the model has."""
+BATCHES = (1, 8, 32)
+
+_log = logging.getLogger(__name__)
+
+
+class UnusableError(Exception):
+    """A back end that this machine or this installation cannot run."""
+
+
+def load(
+    source: Source | str | Path,
+    *,
+    threads: int = 1,
+    batches: tuple[int, ...] | None = None,
+    backend: str | None = None,
+    architecture: Architecture | None = None,
+) -> Model:
+    """A registered model as one warm callable.
+
+    It runs on what `box models calibrate` chose for this version, else on eager torch. A chosen back end that cannot
+    run here, or that answers otherwise here than where it was calibrated, is replaced by eager torch, and the reason
+    is logged. `BOXPLAT_BACKEND` overrides the choice.
+
+    Args:
+        source: a model folder, an MLflow URI, or what `opened` gives.
+        threads: intra-op threads.
+        batches: sizes to warm up with; those that it was calibrated at where not given.
+        backend: this one and no other.
+        architecture: the class of safetensors weights, as `module:Class` or itself; it is called without arguments.
+
+    Raises:
+        BoxError: there is no such model, it would have to be unpickled, or the `backend` asked for cannot be used.
+    """
+    if not isinstance(source, Source):
+        with opened(source) as found:
+            return load(found, threads=threads, batches=batches, backend=backend, architecture=architecture)
+    source.check()
+    asked = backend or os.environ.get(OVERRIDE)
+    wanted = asked or (source.choice.backend if source.choice else reference(source))
+    sizes = batches or (source.choice.batches if source.choice else BATCHES)
+    if wanted == reference(source):
+        return _warm(Model(runner(source, wanted, threads, architecture), wanted, source.version), source, sizes)
+    try:
+        return _chosen(source, wanted, threads, sizes, architecture, None if asked else source.choice)
+    except Exception as error:
+        # Whatever keeps a back end from working must not keep the service from answering.
+        reason = f"{type(error).__name__}: {error}"
+        if asked:
+            raise _unusable(asked, reason) from error
+        basis = reference(source)
+        _log.warning("version %s runs on %s, not on %s as chosen: %s", source.version, basis, wanted, reason)
+        return _warm(Model(runner(source, basis, threads, architecture), basis, source.version, reason), source, sizes)
+
+
+def reference(source: Source) -> str:
+    """The back end that the others must agree with: torch, or ONNX Runtime for a model that is ONNX itself."""
+    return "onnxruntime" if source.program is None and source.onnx is not None else "eager"
+
+
+def runner(source: Source, name: str, threads: int, architecture: Architecture | None = None) -> Runner:
+    """A model on one back end, not yet warm.
+
+    Raises:
+        BoxError: there is no such back end.
+        UnusableError: it has not what it runs from, or no such device.
+    """
+    if name in CONVERTED:
+        from boxplat.serving.backends.ort import OnnxRuntime
+
+        return OnnxRuntime(_onnx(source, name), threads)
+    if name == "eager":
+        from boxplat.serving.backends import eager
+
+        return eager.make(source, threads, architecture)
+    if name == "compile":
+        from boxplat.serving.backends import compiled
+
+        return compiled.make(source, threads, architecture)
+    if name in CUDA:
+        from boxplat.serving.backends import cuda
+
+        return cuda.make(source, name, architecture)
+    known = (*CPU, *CUDA)
+    raise BoxError(
+        f"no back end {name!r}{nearest(name, known)}",
+        why=f"known: {', '.join(known)}",
+        fix=f"correct it, or unset {OVERRIDE}",
+        code=ExitCode.USAGE,
+    )
+
+
+def probe(source: Source) -> tuple[list[Array], list[Array]] | None:
+    """Rows and eager's answers to them, recorded at calibration; None where there are none."""
+    import numpy as np
+
+    try:
+        with np.load(source.folder / PROBE, allow_pickle=False) as found:
+            kept = {side: [found[name] for name in found.files if name.startswith(side)] for side in ("in", "out")}
+    except FileNotFoundError:
+        return None
+    return kept["in"], kept["out"]
+
+
+def _onnx(source: Source, name: str) -> Path:
+    path = source.folder / CONVERTED[name]
+    if name == "onnxruntime" and source.program is None and source.onnx is not None:
+        path = source.onnx
+    if not path.is_file():
+        raise UnusableError(f"the version has no {path.name} (box models calibrate makes it)")
+    return path
+
+
+def _chosen(
+    source: Source,
+    name: str,
+    threads: int,
+    sizes: tuple[int, ...],
+    architecture: Architecture | None,
+    choice: Choice | None,
+) -> Model:
+    if choice is not None:
+        _same_files(source, choice)
+        _same_arithmetic(name, choice)
+    model = _warm(Model(runner(source, name, threads, architecture), name, source.version), source, sizes)
+    recorded = probe(source)
+    if recorded is not None and choice is not None:
+        _same_answers(model, *recorded, choice.tolerance)
+    return model
+
+
+def _warm(model: Model, source: Source, sizes: tuple[int, ...]) -> Model:
+    recorded = probe(source)
+    # torch.compile treats one row apart from many.
+    model.warm(dict.fromkeys((1, 2, *sizes)), recorded[0] if recorded else ())
+    return model
+
+
+def _same_files(source: Source, choice: Choice) -> None:
+    for name, digest in choice.files.items():
+        path = source.folder / name
+        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "nothing"
+        if found != digest:
+            raise UnusableError(f"{name} is not what was calibrated")
+
+
+def _same_arithmetic(name: str, choice: Choice) -> None:
+    """Rounding to few bits depends on the instructions, and so does the quality that was measured."""
+    here = machine()
+    if name == "onnxruntime-int8" and here["instructions"] != choice.machine.get("instructions"):
+        raise UnusableError(f"it was calibrated on {choice.machine.get('cpu')}, and this is {here['cpu']}")
+
+
+def _same_answers(model: Model, inputs: list[Array], expected: list[Array], tolerance: float) -> None:
+    from boxplat.serving.backends.compare import difference
+
+    answers = model(*inputs)
+    found = difference(answers if isinstance(answers, tuple) else (answers,), expected)
+    if not found <= tolerance:
+        raise UnusableError(f"its answers differ by {found:.2g} of their scale here, {tolerance:.2g} is allowed")
+
+
+def _unusable(name: str, reason: str) -> BoxError:
+    return BoxError(
+        f"the model does not run on the back end {name}",
+        why=reason,
+        fix=f"leave the choice to calibration (unset {OVERRIDE}), or take eager",
+    )
