@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from boxplat.serving.codecs.numbers import UnfitError, numbers
+from boxplat.serving.codecs.schemas import by_function
 
 _PLAIN_KINDS = "biuf"
 _DOUBLE = 8
 
 
-def tensor_schema(rules: Sequence[Any], kind: str) -> Any:
-    """BentoML's description of a value that is a tensor of this format and has no other rule, else None.
-
-    A positional parameter has it twice: the first makes the tensor, and the others find one made.
-    """
+def tensor(core: Any, kind: str) -> Any:
+    """BentoML's description of a value that is a tensor of this format, else None."""
     from _bentoml_sdk.validators import TensorSchema  # type: ignore[import-untyped]
 
-    fits = rules and all(isinstance(one, TensorSchema) and one.format == kind for one in rules)
-    return rules[0] if fits else None
+    found = by_function(core, TensorSchema)
+    return found if found is not None and found.format == kind else None
 
 
-def take(rules: Sequence[Any]) -> Callable[[Any], Any] | None:
-    """How a parsed JSON value becomes an array of this type; None where it is no array."""
-    schema = tensor_schema(rules, "numpy-array")
+def take(core: Any) -> Callable[[Any], Any] | None:
+    """How a parsed JSON value becomes an array of this schema; None where it is no array."""
+    schema = tensor(core, "numpy-array")
     if schema is None:
         return None
     import numpy as np
@@ -38,15 +36,15 @@ def take(rules: Sequence[Any]) -> Callable[[Any], Any] | None:
     return lambda value: make(value, dtype=kind).reshape(shape)
 
 
-def text(rules: Sequence[Any]) -> Callable[[Any], bytes] | None:
-    """How an array becomes JSON; None where the type is no array."""
-    if tensor_schema(rules, "numpy-array") is None:
+def text(core: Any) -> Callable[[Any], bytes] | None:
+    """How an array becomes JSON; None where the schema is for no array."""
+    if tensor(core, "numpy-array") is None:
         return None
     import numpy as np
 
     def written(value: Any) -> bytes:
         if type(value) is not np.ndarray or value.dtype.kind not in _PLAIN_KINDS or value.dtype.itemsize > _DOUBLE:
             raise UnfitError
-        return numbers(value.tolist())
+        return numbers(value.tolist(), "null")
 
     return written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Literal
 
 from pydantic_core import to_json
 
@@ -13,18 +13,26 @@ _SMALL = re.compile(rb"(?<![\d.])(?:0\.0000\d+|\d+(?:\.\d+)?e-\d\b)")
 # As many of them are mended; with more it is faster to let Python write everything.
 _FEW = 12
 
+NotFinite = Literal["constants", "null"]
+
 
 class UnfitError(Exception):
     """A value that only BentoML's models can judge."""
 
 
-def numbers(value: Any) -> bytes:
-    """Of a number, or of lists of numbers of any depth: int, float and bool only, which is for the caller to see to."""
-    written = to_json(value).replace(b",", b", ")
+def numbers(value: Any, not_finite: NotFinite) -> bytes:
+    """Of a number, or of lists of numbers of any depth: int, float and bool only, which is for the caller to see to.
+
+    Args:
+        not_finite: what is written for NaN and the infinities: their names in Python, or null.
+    """
+    written = to_json(value, inf_nan_mode=not_finite).replace(b",", b", ")
     few = written.count(b"e-") + written.count(b"0.0000")
     if not few:
         return written
-    return _SMALL.sub(_as_python, written) if few <= _FEW else json.dumps(value).encode()
+    if few <= _FEW:
+        return _SMALL.sub(_as_python, written)
+    return json.dumps(value, allow_nan=not_finite == "constants").encode()
 
 
 def _as_python(found: re.Match[bytes]) -> bytes:

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic_core import from_json
 
 from boxplat.serving.codecs import arrays, tensors
-from boxplat.serving.codecs.derived import is_derived
 from boxplat.serving.codecs.models import Arguments, Read, reads
 from boxplat.serving.codecs.numbers import UnfitError
+from boxplat.serving.codecs.schemas import fields_of, is_only
 
 Take = Callable[[Any], Any]
 _WHOLE = 2**53
@@ -21,13 +21,16 @@ def reader(spec: Any) -> Read:
     from _bentoml_sdk.io_models import IORootModel  # type: ignore[import-untyped]
 
     slow = reads(spec)
-    takes = _takes(spec)
-    if takes is None:
+    fields = fields_of(spec)
+    takes = fields and _takes(fields)
+    if not fields or not takes:
         return slow
     if issubclass(spec, IORootModel):
         return _root(takes["root"], slow)
-    # One pass of Pydantic is as fast where no value needs a function in Python.
-    return _fields(spec, takes, slow) if any(one not in _SCALARS.values() for one in takes.values()) else slow
+    if all(take in _SCALARS.values() for take in takes.values()):
+        return slow  # one pass of Pydantic is as fast where no value needs a function in Python
+    defaults = {name: core["default"] for name, core in fields.items() if core["type"] == "default"}
+    return _fields(takes, defaults, slow)
 
 
 def _root(take: Take, slow: Read) -> Read:
@@ -40,10 +43,9 @@ def _root(take: Take, slow: Read) -> Read:
     return read
 
 
-def _fields(spec: Any, takes: dict[str, Take], slow: Read) -> Read:
+def _fields(takes: dict[str, Take], defaults: dict[str, Any], slow: Read) -> Read:
     count = len(takes)
     named = tuple(takes.items())
-    defaults = {name: spec.model_fields[name].default for name in takes if not spec.model_fields[name].is_required()}
 
     def read(body: bytes) -> Arguments:
         try:
@@ -59,32 +61,30 @@ def _fields(spec: Any, takes: dict[str, Take], slow: Read) -> Read:
     return read
 
 
-def _takes(spec: Any) -> dict[str, Take] | None:
-    """For each field how a parsed value becomes the argument; None where a field or the model has rules of its own."""
-    from _bentoml_sdk.io_models import ARGS, KWARGS, IORootModel
+def _takes(fields: dict[str, Any]) -> dict[str, Take] | None:
+    """For each field how a parsed value becomes the argument; None where one has rules that are not known here."""
+    from _bentoml_sdk.io_models import ARGS, KWARGS
 
-    if not is_derived(spec, root=issubclass(spec, IORootModel)):
+    if ARGS in fields or KWARGS in fields:
         return None
     takes = {}
-    for name, field in spec.model_fields.items():
-        take = None if name in (ARGS, KWARGS) or _is_special(field) else _take(field)
+    for name, core in fields.items():
+        take = _take(core["schema"] if _has_plain_default(core) else core)
         if take is None:
             return None
         takes[name] = take
-    return takes or None
+    return takes
 
 
-def _is_special(field: Any) -> bool:
-    if field.alias is not None or field.validation_alias is not None or field.validate_default:
-        return True
-    plain = isinstance(field.default, (int, float, str, type(None)))
-    return not field.is_required() and (field.default_factory is not None or not plain)
+def _has_plain_default(core: Any) -> bool:
+    plain = type(core.get("default")) in (int, float, str, bool, type(None))
+    return core["type"] == "default" and is_only(core, "schema", "default") and "default" in core and plain
 
 
-def _take(field: Any) -> Take | None:
-    if field.metadata:
-        return arrays.take(field.metadata) or tensors.take(field.metadata)
-    return _SCALARS.get(field.annotation)
+def _take(core: Any) -> Take | None:
+    if is_only(core):
+        return _SCALARS.get(core["type"])
+    return arrays.take(core) or tensors.take(core)
 
 
 def _exact(kind: type) -> Take:
@@ -104,4 +104,4 @@ def _float(value: Any) -> Any:
     raise UnfitError
 
 
-_SCALARS: dict[Any, Take] = {int: _exact(int), float: _float, bool: _exact(bool), str: _exact(str)}
+_SCALARS: dict[str, Take] = {"int": _exact(int), "float": _float, "bool": _exact(bool), "str": _exact(str)}

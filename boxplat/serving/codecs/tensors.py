@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from boxplat.serving.codecs.arrays import tensor_schema
+from boxplat.serving.codecs.arrays import tensor
 from boxplat.serving.codecs.numbers import UnfitError, numbers
 
 
-def take(rules: Sequence[Any]) -> Callable[[Any], Any] | None:
-    """How a parsed JSON value becomes a tensor of this type; None where it is no tensor."""
-    schema = tensor_schema(rules, "torch-tensor")
+def take(core: Any) -> Callable[[Any], Any] | None:
+    """How a parsed JSON value becomes a tensor of this schema; None where it is no tensor."""
+    schema = tensor(core, "torch-tensor")
     if schema is None:
         return None
     import torch
@@ -25,9 +25,9 @@ def take(rules: Sequence[Any]) -> Callable[[Any], Any] | None:
     return lambda value: make(value, dtype=kind).reshape(shape)
 
 
-def text(rules: Sequence[Any]) -> Callable[[Any], bytes] | None:
-    """How a tensor becomes JSON; None where the type is no tensor."""
-    if tensor_schema(rules, "torch-tensor") is None:
+def text(core: Any) -> Callable[[Any], bytes] | None:
+    """How a tensor becomes JSON; None where the schema is for no tensor."""
+    if tensor(core, "torch-tensor") is None:
         return None
     import torch
 
@@ -37,6 +37,6 @@ def text(rules: Sequence[Any]) -> Callable[[Any], bytes] | None:
     def written(value: Any) -> bytes:
         if type(value) is not torch.Tensor or value.dtype not in plain or value.requires_grad or value.is_sparse:
             raise UnfitError
-        return numbers(value.tolist())
+        return numbers(value.tolist(), "null")
 
     return written

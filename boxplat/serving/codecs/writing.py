@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from json.encoder import encode_basestring_ascii
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 from boxplat.serving.codecs import arrays, tensors
-from boxplat.serving.codecs.derived import is_derived
 from boxplat.serving.codecs.models import Write, content_type, writes
-from boxplat.serving.codecs.numbers import UnfitError, numbers
+from boxplat.serving.codecs.numbers import NotFinite, UnfitError, numbers
+from boxplat.serving.codecs.schemas import fields_of, is_only
 
 # The JSON of a value as `json.dumps` writes it; raises where the value is left to BentoML's models.
 Text = Callable[[Any], bytes]
 _BIG = 2**64
-_UNIONS = (Union, types.UnionType)
 
 
 def writer(spec: Any) -> Write:
@@ -37,44 +35,46 @@ def writer(spec: Any) -> Write:
 
 
 def _root(spec: Any) -> Text | None:
-    from _bentoml_sdk.validators import ContentType  # type: ignore[import-untyped]
-
-    if not is_derived(spec, root=True):
+    fields = fields_of(spec)
+    if not fields or fields.keys() != {"root"}:
         return None
-    field = spec.model_fields["root"]
-    rules = [rule for rule in field.metadata if not isinstance(rule, ContentType)]
-    if rules:
-        return _tensor(rules)
-    if field.annotation is str:
+    core = fields["root"]
+    if core["type"] == "str" and is_only(core):
         return _raw
-    text = _of(field.annotation)
-    return text and partial(_no_str, text) if _may_be_str(field.annotation) else text
+    text = _of(core)
+    return text and partial(_no_str, text) if core["type"] in ("any", "nullable", "union") else text
 
 
-def _may_be_str(annotation: Any) -> bool:
-    return annotation is Any or (get_origin(annotation) in _UNIONS and str in get_args(annotation))
+def _of(core: Any) -> Text | None:
+    """How values of this core schema are written; None where Pydantic has rules for them that are not known here."""
+    found = _COMPOSED.get(core["type"])
+    if found is not None:
+        return found(core)
+    if is_only(core):
+        return _SCALARS.get(core["type"])
+    return arrays.text(core) or tensors.text(core)
 
 
-def _of(annotation: Any) -> Text | None:
-    """How values of this type are written; None where Pydantic has rules for them that are not known here."""
-    origin, parts = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _tensor(parts[1:])
-    if annotation in _PLAIN:
-        return _PLAIN[annotation]
-    if origin in _UNIONS and all(part in _SCALARS for part in parts):
-        return partial(_one_of, {part: _SCALARS[part] for part in parts})
-    if origin is list:
-        element = _of(parts[0])
-        return element and partial(_list, parts[0] if parts[0] in (int, float) else None, element)
-    if origin is dict and parts[0] is str:
-        element = _of(parts[1])
-        return element and partial(_dict, element)
-    return None
+def _list_of(core: Any) -> Text | None:
+    element = _of(core.get("items_schema", _ANYTHING))
+    if element is None or not is_only(core, "items_schema"):
+        return None
+    return partial(_list, _TOGETHER.get(core.get("items_schema", _ANYTHING)["type"], {}), element)
 
 
-def _tensor(rules: Sequence[Any]) -> Text | None:
-    return arrays.text(rules) or tensors.text(rules)
+def _dict_of(core: Any) -> Text | None:
+    element = _of(core.get("values_schema", _ANYTHING))
+    known = core.get("keys_schema", _ANYTHING) in (_ANYTHING, {"type": "str"})
+    return partial(_dict, element) if element and known and is_only(core, "keys_schema", "values_schema") else None
+
+
+def _union_of(core: Any) -> Text | None:
+    """Of plain types, one of which is the value's own: the one that Pydantic takes."""
+    choices = [core["schema"], {"type": "none"}] if core["type"] == "nullable" else core["choices"]
+    plain = all(isinstance(one, dict) and one["type"] in _TYPES and is_only(one) for one in choices)
+    if not plain or not is_only(core, "schema" if core["type"] == "nullable" else "choices"):
+        return None
+    return partial(_one_of, {_TYPES[one["type"]]: _SCALARS[one["type"]] for one in choices})
 
 
 def _no_str(text: Text, value: Any) -> bytes:
@@ -102,7 +102,11 @@ def _str(value: Any) -> bytes:
 def _float(value: Any) -> bytes:
     if type(value) is not float:
         raise UnfitError
-    return numbers(value)
+    return numbers(value, "constants")
+
+
+def _any_float(value: Any) -> bytes:
+    return numbers(value, "null")
 
 
 def _int(value: Any) -> bytes:
@@ -131,14 +135,14 @@ def _any(value: Any) -> bytes:
     return _BY_TYPE[type(value)](value)
 
 
-def _list(only: type | None, element: Text, value: Any) -> bytes:
+def _list(together: dict[type, NotFinite], element: Text, value: Any) -> bytes:
     if type(value) is not list:
         raise UnfitError
     kinds = set(map(type, value))
-    if only is not None and kinds - {only}:
-        raise UnfitError
-    if kinds == {float} or (kinds == {int} and -_BIG < min(value) and max(value) < _BIG):
-        return numbers(value)
+    if len(kinds) == 1:
+        kind = kinds.pop()
+        if kind in together and (kind is float or (-_BIG < min(value) and max(value) < _BIG)):
+            return numbers(value, together[kind])
     return b"[" + b", ".join(map(element, value)) + b"]"
 
 
@@ -148,12 +152,19 @@ def _dict(element: Text, value: Any) -> bytes:
     return b"{" + b", ".join([b"%b: %b" % (_str(key), element(one)) for key, one in value.items()]) + b"}"
 
 
-_SCALARS: dict[Any, Text] = {float: _float, int: _int, bool: _bool, str: _str, type(None): _none}
-_PLAIN: dict[Any, Text] = {
-    **_SCALARS,
-    None: _none,
-    Any: _any,
-    list: partial(_list, None, _any),
+_ANYTHING = {"type": "any"}
+_TYPES: dict[str, type] = {"float": float, "int": int, "bool": bool, "str": str, "none": type(None)}
+_SCALARS: dict[str, Text] = {"float": _float, "int": _int, "bool": _bool, "str": _str, "none": _none, "any": _any}
+# By the type of a list's elements: those that are written all at once.
+_TOGETHER: dict[str, dict[type, NotFinite]] = {
+    "float": {float: "constants"},
+    "int": {int: "null"},
+    "any": {float: "null", int: "null"},
+}
+_COMPOSED = {"list": _list_of, "dict": _dict_of, "union": _union_of, "nullable": _union_of}
+_BY_TYPE: dict[type, Text] = {
+    **{_TYPES[name]: _SCALARS[name] for name in _TYPES},
+    float: _any_float,
+    list: partial(_list, _TOGETHER["any"], _any),
     dict: partial(_dict, _any),
 }
-_BY_TYPE: dict[type, Text] = {**_SCALARS, list: _PLAIN[list], dict: _PLAIN[dict]}
