@@ -1,0 +1,202 @@
+"""The inference protocol over HTTP: everything under `/v2`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic_core import to_json
+from starlette.responses import Response, StreamingResponse
+
+from boxplat.serving.inference import compression, generate, wire
+from boxplat.serving.inference.config import configuration
+from boxplat.serving.inference.failures import InferenceError
+from boxplat.serving.inference.predictions import Call, Predictions
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+_JSON = "application/json"
+_BINARY = "application/octet-stream"
+_HEADER = "inference-header-content-length"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, read and opened.
+
+    Attributes:
+        parts: of its path, after /v2.
+    """
+
+    method: str
+    parts: tuple[str, ...]
+    headers: Mapping[str, str]
+    body: bytes
+    call: Call
+
+
+class Rest:
+    """The ASGI application.
+
+    Args:
+        direct: the service's own (`boxplat.serving.direct.Direct`).
+    """
+
+    def __init__(self, direct: Any) -> None:
+        self._direct = direct
+
+    @cached_property
+    def _predictions(self) -> Predictions:
+        return Predictions(self._direct)
+
+    @cached_property
+    def _is_free(self) -> bool:
+        return not any(_takes(route) for route in self._direct.app.routes)
+
+    def answers(self, scope: Message) -> bool:
+        """Whether a request is for the protocol: its path begins with /v2, and no route of the service's own does."""
+        path = scope["path"]
+        return bool(path.startswith("/v2") and path[3:4] in ("", "/") and self._is_free)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        most = self._direct.settings.body_bytes
+        try:
+            request = _request(scope, await _body(scope, receive, most), most)
+            response = await self._answered(request)
+        except InferenceError as error:
+            response = _refusal(error)
+        await response(scope, receive, send)
+
+    async def _answered(self, request: Request) -> Response:
+        parts = request.parts
+        if parts[:1] == ("models",) and len(parts) > 1:
+            return await self._of_model(request)
+        if parts == ("repository", "index"):
+            _must_be(request, "POST")
+            options = wire.parsed(request.body) if request.body.strip() else {}
+            return _json(await self._predictions.repository.index(bool(options.get("ready"))))
+        if parts[:2] == ("repository", "models") and len(parts) == 4 and parts[3] in ("load", "unload"):
+            raise InferenceError("explicit model load / unload is not allowed: models are released by `box deploy`")
+        _must_be(request, "GET")
+        if parts == ("health", "live"):
+            return _json({"live": True})
+        if parts == ("health", "ready"):
+            ready = await self._predictions.repository.is_ready()
+            return _json({"ready": ready}, 200 if ready else 503)
+        if not parts:
+            return _json(self._predictions.repository.metadata())
+        raise InferenceError("Not Found", 404)
+
+    async def _of_model(self, request: Request) -> Response:
+        repository = self._predictions.repository
+        name, version = request.call.model, request.call.version
+        verb = request.parts[4:] if request.parts[2:3] == ("versions",) else request.parts[2:]
+        if verb in (("infer",), ("generate",), ("generate_stream",)):
+            _must_be(request, "POST")
+            return await {"infer": self._infer, "generate": self._generate, "generate_stream": self._stream}[verb[0]](
+                request
+            )
+        model = repository.model(name, version)
+        _must_be(request, "GET")
+        if verb == ("ready",):
+            ready = await repository.is_ready()
+            return _json({"name": name, "ready": ready}, 200 if ready else 503)
+        if verb == ("config",):
+            return _json(configuration(name, model))
+        if not verb:
+            return _json(model.metadata(name, repository.version))
+        raise InferenceError("Not Found", 404)
+
+    async def _infer(self, request: Request) -> Response:
+        asked = wire.read(request.body, _length(request.headers.get(_HEADER)))
+        tensors = await self._predictions.one(request.call, asked)
+        body, head = wire.write(request.call.model, self._predictions.repository.version, asked, tensors)
+        body, encoding = compression.packed(body, request.headers.get("accept-encoding", ""))
+        headers = {"content-encoding": encoding} if encoding else {}
+        if head is not None:
+            headers["Inference-Header-Content-Length"] = str(head)
+        return Response(body, 200, headers, _JSON if head is None else _BINARY)
+
+    async def _generate(self, request: Request) -> Response:
+        model = self._predictions.repository.model(request.call.model, request.call.version)
+        asked = generate.read(request.body, model)
+        tensors = await self._predictions.one(request.call, asked)
+        return _json(generate.written(request.call.model, self._predictions.repository.version, asked, tensors, model))
+
+    async def _stream(self, request: Request) -> Response:
+        model = self._predictions.repository.model(request.call.model, request.call.version)
+        asked = generate.read(request.body, model)
+        parts = self._predictions.stream(request.call, asked)
+        first = await anext(parts, None)
+        events = generate.events(request.call.model, self._predictions.repository.version, asked, first, parts, model)
+        return StreamingResponse(events, 200, {"cache-control": "no-cache"}, "text/event-stream")
+
+
+def _takes(route: Any) -> bool:
+    """Whether a route of the service's own may answer something under /v2."""
+    path = getattr(route, "path", "")
+    inner = getattr(route, "routes", None)
+    if path.rstrip("/") == "" and hasattr(route, "app") and not hasattr(route, "endpoint"):
+        return any(_takes(one) for one in inner) if inner else True
+    return path == "/v2" or path.startswith(("/v2/", "/{"))
+
+
+def _request(scope: Message, body: bytes, most: int | None) -> Request:
+    headers = {name.decode("latin-1"): value.decode("latin-1").strip() for name, value in scope["headers"]}
+    parts = tuple(part for part in scope["path"].split("/")[2:] if part)
+    version = ""
+    if parts[2:3] == ("versions",):
+        if len(parts) < 4:
+            raise InferenceError("Not Found", 404)
+        version = parts[3]
+    peer = scope["client"][0] if scope.get("client") else ""
+    call = Call(parts[1] if len(parts) > 1 else "", version, scope["headers"], headers.get("x-client-id", peer))
+    opened = compression.opened(body, headers.get("content-encoding", "").lower(), most)
+    return Request(scope["method"], parts, headers, opened, call)
+
+
+async def _body(scope: Message, receive: Receive, most: int | None) -> bytes:
+    """A request's body; of a client that has gone, what it has sent.
+
+    Raises:
+        InferenceError: status 413.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if most is not None and size > most:
+            raise InferenceError(f"the body has more than {most} bytes", 413)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _must_be(request: Request, method: str) -> None:
+    if request.method != method and (method, request.method) != ("GET", "HEAD"):
+        raise InferenceError(f"Method Not Allowed: ask with {method}", 405)
+
+
+def _length(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise InferenceError("Inference-Header-Content-Length must be a whole number")
+    return int(text)
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(to_json(value, inf_nan_mode="constants"), status, media_type=_JSON)
+
+
+def _refusal(error: InferenceError) -> Response:
+    response = _json({"error": error.message}, error.status)
+    if error.retry_after is not None:
+        response.headers["retry-after"] = str(error.retry_after)
+    return response
