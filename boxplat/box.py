@@ -254,6 +254,25 @@ class Box:
 
         return predict(self.state, self.paths, self.settings, name, data, timeout, route)
 
+    def predictions(
+        self,
+        name: str,
+        since: str | None = None,
+        where: str | None = None,
+        limit: int = 20,
+        sql: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """The newest predictions in an endpoint's log, oldest first; or the rows of a statement over the log.
+
+        Args:
+            since: `30m`, `1h`, `2d`, or an ISO time.
+            where: a condition in SQL over the log's columns.
+            sql: a statement over the views `predictions` and `requests`.
+        """
+        from boxplat.serving.log.asking import predictions
+
+        return predictions(self.paths, list(self.settings.endpoints), name, since, where, limit, sql)
+
     # -- watch ---------------------------------------------------------------------------------------------------
 
     def events(self, after: int = 0, subject: str | None = None, limit: int = 200) -> list[Event]:

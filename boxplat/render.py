@@ -132,6 +132,32 @@ def snapshot(shown: Snapshot) -> str:
     return "\n\n".join(parts)
 
 
+def rows(found: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of any columns."""
+    return table([name.upper() for name in found[0]], [list(row.values()) for row in found])
+
+
+def predictions(found: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of a prediction log."""
+    return table(
+        ("TIME", "ID", "API", "STATUS", "MS", "BATCH", "MODEL", "KEYS", "PREDICTION"),
+        [
+            (
+                f"{row['time']:%Y-%m-%d %H:%M:%S.%f}"[:-3],
+                row["id"] if row["rows"] == 1 else f"{row['id']}/{row['row']}",
+                row["api"],
+                row["status"],
+                f"{row['seconds'] * 1000:.2f}",
+                row["batch"],
+                row["model_version"],
+                _brief(" ".join(str(key) for key in (row["keys"] or {}).values())),
+                _brief(row["output"]) if row["prediction"] is None else row["prediction"],
+            )
+            for row in found
+        ],
+    )
+
+
 def runs(rows: Iterable[Run]) -> str:
     return table(
         ("RUN", "FLOW", "STATE", "CREATED", "TOOK", "ERROR"),

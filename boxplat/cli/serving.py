@@ -1,4 +1,4 @@
-"""deploy, undeploy, endpoints, predict."""
+"""deploy, undeploy, endpoints, predict, predictions."""
 
 from __future__ import annotations
 
@@ -52,4 +52,24 @@ def predict(name: str, data: str, timeout: float, route: str | None) -> None:
     click.echo(json.dumps(the_box().predict(name, read_json(data), timeout, route), indent=2))
 
 
-COMMANDS: tuple[click.Command, ...] = (deploy, undeploy, endpoints, predict)
+@click.command()
+@click.argument("name", shell_complete=complete.endpoints)
+@click.option("--since", metavar="TIME", help="30m, 1h, 2d, or an ISO time.")
+@click.option("--where", metavar="SQL", help="A condition: \"status <> 200 and keys->>'carrier' = 'UA'\".")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="The newest so many.")
+@click.option("--sql", metavar="SQL", help="A whole statement over the views predictions and requests.")
+@json_option
+def predictions(name: str, since: str | None, where: str | None, limit: int, sql: str | None, as_json: bool) -> None:
+    """An endpoint's prediction log, read with DuckDB."""
+    if sql and where:
+        raise click.UsageError("give --where or --sql, not both")
+    rows = the_box().predictions(name, since, where, limit, sql)
+    if as_json:
+        click.echo(render.as_json(predictions=rows))
+    elif not rows:
+        say(f"nothing of {name} is logged" + (" for this" if since or where or sql else ""))
+    else:
+        click.echo(render.rows(rows) if sql else render.predictions(rows))
+
+
+COMMANDS: tuple[click.Command, ...] = (deploy, undeploy, endpoints, predict, predictions)
