@@ -96,6 +96,11 @@ def from_raw(name: str, datatype: Any, shape: Any, raw: bytes | memoryview) -> T
     return Tensor(name, datatype, np.frombuffer(raw, dtype).reshape(shape).copy())
 
 
+def from_bytes(name: str, elements: Sequence[bytes], shape: Sequence[int]) -> Tensor:
+    """A BYTES tensor of as many elements as its shape holds."""
+    return Tensor(name, BYTES, _objects(elements, shape))
+
+
 def to_raw(tensor: Tensor) -> bytes:
     """The bytes of a tensor, row-major and little-endian."""
     if tensor.datatype != BYTES:
@@ -180,7 +185,10 @@ def _numbers(name: str, datatype: Any, data: list[Any]) -> np.ndarray[Any, Any]:
     dtype = _dtype(name, datatype)
     try:
         found = np.array(data)
-    except (ValueError, OverflowError):
+        if found.dtype.kind == "O" and dtype.kind == "f" and None in found:
+            # Not a number, as answers write it.
+            found = found.astype(float)
+    except (ValueError, OverflowError, TypeError):
         raise InferenceError(f"the data of '{name}' is no regular array of numbers") from None
     if not found.size:
         return found.astype(dtype)
@@ -198,6 +206,8 @@ def _numbers(name: str, datatype: Any, data: list[Any]) -> np.ndarray[Any, Any]:
 def to_data(tensor: Tensor) -> tuple[list[Any], bool]:
     """The data of a tensor, flat, and whether its elements had to be written in base 64.
 
+    JSON has no infinite numbers and none for what is not a number: they are null, as in the plain answers of arrays.
+
     Raises:
         InferenceError: BF16, which JSON has no form for.
     """
@@ -205,6 +215,8 @@ def to_data(tensor: Tensor) -> tuple[list[Any], bool]:
         raise InferenceError(f"'{tensor.name}' is BF16 and can only be had as raw bytes: ask for binary_data")
     if tensor.datatype != BYTES:
         data: list[Any] = tensor.values.ravel().tolist()
+        if tensor.values.dtype.kind == "f" and not np.isfinite(tensor.values).all():
+            data = [one if math.isfinite(one) else None for one in data]
         return data, False
     try:
         return [one.decode() for one in tensor.values.flat], False

@@ -28,6 +28,10 @@ class Asked:
     binary: Mapping[str, bool] = field(default_factory=dict)
 
 
+# Parameters of tensors that would change what they mean.
+UNSUPPORTED = ("classification", "shared_memory_region")
+
+
 def read(body: bytes, header: int | None) -> Asked:
     """A request.
 
@@ -52,7 +56,7 @@ def read(body: bytes, header: int | None) -> Asked:
     if not isinstance(identity, str):
         raise InferenceError("'id' must be a string")
     for one in outputs:
-        _refuse_unknown(_parameters(one), ("classification", "shared_memory_region"))
+        _refuse(_parameters(one))
     return Asked(tensors, list(binary), identity, parameters, {**binary, "": plain})
 
 
@@ -116,7 +120,7 @@ class _Raw:
 def _tensor(one: Any, raw: _Raw) -> Tensor:
     name = _name(one)
     parameters = _parameters(one)
-    _refuse_unknown(parameters, ("shared_memory_region",))
+    _refuse(parameters)
     for key in ("datatype", "shape"):
         if key not in one:
             raise InferenceError(f"input '{name}' has no '{key}'")
@@ -131,8 +135,8 @@ def _tensor(one: Any, raw: _Raw) -> Tensor:
     return from_data(name, one["datatype"], one["shape"], one["data"], encoded)
 
 
-def _refuse_unknown(parameters: Mapping[str, Any], names: Sequence[str]) -> None:
-    for name in names:
+def _refuse(parameters: Mapping[str, Any]) -> None:
+    for name in UNSUPPORTED:
         if name in parameters:
             raise InferenceError(f"'{name}' is not supported")
 

@@ -1,0 +1,227 @@
+"""The inference protocol over gRPC, in the process and on the event loop of the service itself; loopback only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError, Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from boxplat.serving.inference import inference_pb2 as pb
+from boxplat.serving.inference import messages
+from boxplat.serving.inference.config import configuration
+from boxplat.serving.inference.failures import InferenceError
+from boxplat.serving.inference.predictions import Call, Predictions
+
+SERVICE = "inference.GRPCInferenceService"
+_EMPTY_FINAL = "triton_enable_empty_final_response"
+_CODES = {
+    HTTPStatus.UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
+    HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    HTTPStatus.TOO_MANY_REQUESTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    HTTPStatus.NOT_IMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
+    HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+Answer = Callable[[Any, Any], Awaitable[Message]]
+
+
+async def start(direct: Any, port: int) -> Server:
+    """Serve a running service's APIs.
+
+    Args:
+        direct: the service's application (`boxplat.serving.direct.Direct`), after it has started.
+        port: on 127.0.0.1, shared with the service's other workers; 0: any free one.
+
+    Raises:
+        RuntimeError: the port is taken by something that does not share it.
+    """
+    most = direct.settings.body_bytes
+    limits = [("grpc.max_receive_message_length", -1 if most is None else most), ("grpc.max_send_message_length", -1)]
+    server = grpc.aio.server(options=[*limits, ("grpc.so_reuseport", 1)])
+    predictions = Predictions(direct)
+    server.add_generic_rpc_handlers((Servicer(predictions).handlers(),))
+    probes = _Probes(predictions)
+    health_pb2_grpc.add_HealthServicer_to_server(probes, server)
+    pool = pb.DESCRIPTOR.pool
+    pool.AddSerializedFile(health_pb2.DESCRIPTOR.serialized_pb)
+    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server, pool=pool)
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    for name in ("", SERVICE, *predictions.repository.models):
+        await probes.set(name, health_pb2.HealthCheckResponse.SERVING)
+    await server.start()
+    return Server(server, probes, bound)
+
+
+class Server:
+    """A gRPC server that runs.
+
+    Attributes:
+        port: that it listens at.
+    """
+
+    def __init__(self, server: Any, probes: _Probes, port: int) -> None:
+        self._server = server
+        self._probes = probes
+        self.port = port
+
+    async def stop(self, grace: float) -> None:
+        """Tell probes, take no new requests, and give those under way `grace` seconds."""
+        await self._probes.enter_graceful_shutdown()
+        await self._server.stop(grace)
+
+
+class _Probes(health.aio.HealthServicer):  # type: ignore[misc]
+    """gRPC's health service: serving while the service says that it is ready."""
+
+    def __init__(self, predictions: Predictions) -> None:
+        super().__init__()
+        self._repository = predictions.repository
+
+    async def Check(self, request: Any, context: Any) -> Any:
+        """As in grpc.health.v1."""
+        found = await super().Check(request, context)
+        serving = health_pb2.HealthCheckResponse.SERVING
+        if found.status == serving and not await self._repository.is_ready():
+            return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.NOT_SERVING)
+        return found
+
+
+class Servicer:
+    """`inference.GRPCInferenceService`."""
+
+    def __init__(self, predictions: Predictions) -> None:
+        self._predictions = predictions
+        self._repository = predictions.repository
+
+    def handlers(self) -> Any:
+        """Its methods for gRPC's server. They take bytes: gRPC would not call broken ones the client's fault."""
+        methods = {
+            name: grpc.unary_unary_rpc_method_handler(
+                _unary(taken, getattr(self, name)), None, lambda found: found.SerializeToString()
+            )
+            for name, taken in _TAKEN.items()
+        }
+        methods["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
+            self.ModelStreamInfer, None, lambda found: found.SerializeToString()
+        )
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    async def ServerLive(self, request: Any, context: Any) -> Message:
+        """Whether the process answers."""
+        return pb.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: Any, context: Any) -> Message:
+        """As /readyz."""
+        return pb.ServerReadyResponse(ready=await self._repository.is_ready())
+
+    async def ServerMetadata(self, request: Any, context: Any) -> Message:
+        """Name, version, extensions."""
+        return pb.ServerMetadataResponse(**self._repository.metadata())
+
+    async def ModelReady(self, request: Any, context: Any) -> Message:
+        """As the service."""
+        self._repository.model(request.name, request.version)
+        return pb.ModelReadyResponse(ready=await self._repository.is_ready())
+
+    async def ModelMetadata(self, request: Any, context: Any) -> Message:
+        """The tensors."""
+        model = self._repository.model(request.name, request.version)
+        return pb.ModelMetadataResponse(**model.metadata(request.name, self._repository.version))
+
+    async def ModelConfig(self, request: Any, context: Any) -> Message:
+        """The tensors in Triton's words."""
+        model = self._repository.model(request.name, request.version)
+        return pb.ModelConfigResponse(config=ParseDict(configuration(request.name, model), pb.ModelConfig()))
+
+    async def RepositoryIndex(self, request: Any, context: Any) -> Message:
+        """All models."""
+        return pb.RepositoryIndexResponse(models=await self._repository.index(request.ready))
+
+    async def ModelInfer(self, request: Any, context: Any) -> Message:
+        """One prediction."""
+        asked = messages.read(request)
+        tensors = await self._predictions.one(_call(request, context), asked)
+        return messages.answer(request.model_name, self._repository.version, request.id, tensors)
+
+    async def ModelStreamInfer(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Message]:
+        """Predictions one after the other; each answer, and each part of one, as it comes. Errors do not end it."""
+        async for raw in requests:
+            try:
+                request = _decoded(pb.ModelInferRequest, raw)
+            except InferenceError as error:
+                await _abort(error, context)
+            try:
+                async for found in self._parts(request, context):
+                    yield found
+            except InferenceError as error:
+                response = pb.ModelInferResponse(id=request.id)
+                yield pb.ModelStreamInferResponse(error_message=error.message, infer_response=response)
+
+    async def _parts(self, request: Any, context: Any) -> AsyncIterator[Message]:
+        asked = messages.read(request)
+        call = _call(request, context)
+        several = self._repository.model(call.model, call.version).is_stream
+        async for tensors in self._predictions.stream(call, asked):
+            found = messages.answer(request.model_name, self._repository.version, request.id, tensors)
+            yield messages.part(found, final=not several)
+        if several and asked.parameters.get(_EMPTY_FINAL):
+            found = messages.answer(request.model_name, self._repository.version, request.id, [])
+            yield messages.part(found, final=True)
+
+
+_TAKEN: dict[str, Any] = {
+    "ServerLive": pb.ServerLiveRequest,
+    "ServerReady": pb.ServerReadyRequest,
+    "ServerMetadata": pb.ServerMetadataRequest,
+    "ModelReady": pb.ModelReadyRequest,
+    "ModelMetadata": pb.ModelMetadataRequest,
+    "ModelConfig": pb.ModelConfigRequest,
+    "RepositoryIndex": pb.RepositoryIndexRequest,
+    "ModelInfer": pb.ModelInferRequest,
+}
+
+
+def _unary(taken: Any, method: Answer) -> Callable[[bytes, Any], Awaitable[Message]]:
+    async def handle(raw: bytes, context: Any) -> Message:
+        try:
+            return await method(_decoded(taken, raw), context)
+        except InferenceError as error:
+            await _abort(error, context)
+
+    return handle
+
+
+def _decoded(taken: Any, raw: bytes) -> Any:
+    try:
+        return taken.FromString(raw)
+    except DecodeError:
+        raise InferenceError(f"the message is no valid {taken.DESCRIPTOR.full_name}") from None
+
+
+async def _abort(error: InferenceError, context: Any) -> NoReturn:
+    """End a request with an error; where asking again may help, with the time in gRPC's and in HTTP's way."""
+    usual = grpc.StatusCode.INVALID_ARGUMENT if error.status < 500 else grpc.StatusCode.INTERNAL
+    trailers: tuple[tuple[str, str], ...] = ()
+    if error.retry_after is not None:
+        after = str(int(error.retry_after * 1000))
+        trailers = ("retry-after", str(error.retry_after)), ("grpc-retry-pushback-ms", after)
+    await context.abort(_CODES.get(HTTPStatus(error.status), usual), error.message, trailers)
+    raise AssertionError("unreachable")
+
+
+def _call(request: Any, context: Any) -> Call:
+    headers = [
+        (name.encode(), value.encode() if isinstance(value, str) else value)
+        for name, value in context.invocation_metadata() or ()
+    ]
+    client = next((value.decode("latin-1") for name, value in headers if name == b"x-client-id"), "")
+    return Call(request.model_name, request.model_version, headers, client or context.peer().rsplit(":", 1)[0])
