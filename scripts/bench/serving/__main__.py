@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--clients", default="1,32,256")
     made.add_argument("--ways", default="", help="names of APIs, with commas (all)")
     made.add_argument("--pairs", type=int, default=3)
-    made.add_argument("--seconds", type=float, default=5)
+    made.add_argument("--seconds", type=int, default=5)
     made.add_argument("--pin", action="store_true", help="wrk on the last core, the servers on the others")
     made.add_argument("--no-start", action="store_true", help="leave out start-up and memory of each server alone")
     made.add_argument("--json", type=Path, help="a file for the figures of every run")

@@ -30,7 +30,7 @@ class Plan:
     contenders: Sequence[Contender]
     clients: Sequence[int]
     pairs: int
-    seconds: float
+    seconds: int
     ways: Sequence[str]
     server_cores: set[int] | None = None
     load_cores: set[int] | None = None
@@ -78,9 +78,9 @@ def compared(model: str, plan: Plan, scratch: Path, alone: bool) -> Compared:
         _check(asked)
         for repeat in range(plan.pairs):
             found.limits.append(limit(model, LIMIT_SECONDS, plan.server_cores))
-            # Every other time backwards, so that nobody always comes first.
-            for server, way in asked if repeat % 2 == 0 else reversed(asked):
-                for clients in plan.clients:
+            for clients in plan.clients:
+                # Every other time backwards, so that nobody always comes first.
+                for server, way in asked if repeat % 2 == 0 else reversed(asked):
                     one = _run(server, way, clients, plan, scratch)
                     found.runs.setdefault((clients, server.contender.name, way.name), []).append(one)
     return found

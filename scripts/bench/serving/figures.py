@@ -34,7 +34,7 @@ class Figures:
 
 
 def measured(
-    server: Server, way: Way, clients: int, seconds: float, scratch: Path, cores: set[int] | None = None
+    server: Server, way: Way, clients: int, seconds: int, scratch: Path, cores: set[int] | None = None
 ) -> Figures:
     """One run, after a warm-up."""
     load(server.port, way, clients, WARM_SECONDS, scratch, cores)

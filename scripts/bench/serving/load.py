@@ -55,7 +55,7 @@ class Found:
         return self.refused + self.broken + self.late
 
 
-def load(port: int, way: Way, clients: int, seconds: float, scratch: Path, cores: set[int] | None = None) -> Found:
+def load(port: int, way: Way, clients: int, seconds: int, scratch: Path, cores: set[int] | None = None) -> Found:
     """One run of wrk, on one thread."""
     body, script = scratch / "wrk.body", scratch / "wrk.lua"
     body.write_bytes(way.body)

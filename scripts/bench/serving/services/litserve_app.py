@@ -15,7 +15,8 @@ class Api(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.network = Network()
 
-    def decode_request(self, request: dict[str, Any]) -> np.ndarray:
+    # LitServe takes a type here for the kind of body that FastAPI is to read.
+    def decode_request(self, request) -> np.ndarray:  # type: ignore[no-untyped-def]
         return np.asarray(request["x"], dtype=np.float32)
 
     def batch(self, inputs: list[np.ndarray]) -> np.ndarray:
