@@ -52,11 +52,13 @@ def _facts(target: str, folder: Path) -> dict[str, Any]:
     service = load(target, working_dir=str(folder))
     alone = len(service.all_services()) == 1 and not service.has_custom_command()
     resources = service.config.get("resources") or {}
+    everything = [method for one in service.all_services().values() for method in one.apis.values()]
     prefix = service.path_prefix or ""
     return {
         "own_server": alone,
         "workers": service.config.get("workers") or 1,
         "gpu": resources.get("gpu") or 0,
+        "batches": max((method.max_batch_size for method in everything if method.batchable), default=None),
         "health": "/" + "/".join(part for part in (prefix.strip("/"), "readyz") if part),
     }
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
+import select
 import signal
 from dataclasses import astuple, dataclass
-from typing import Any
 
 # As many as a byte counts: a worker writes its number when it has started.
 MOST = 255
@@ -60,21 +60,10 @@ class Member:
         if os.getppid() != self.parent:
             raise SystemExit("the parent of this worker is gone")
 
-    def start_with_others(self, lifespan: Any) -> None:
-        """Make uvicorn's lifespan tell the parent that the application has started, and wait for the other workers.
+    def has_started(self) -> None:
+        """Tell the parent."""
+        os.write(self.started, bytes([self.worker]))
 
-        Requests that arrive meanwhile wait at the listening socket.
-        """
-        import asyncio
-
-        startup = lifespan.startup
-
-        async def together(own: Any) -> None:
-            await startup(own)
-            if own.should_exit:
-                return
-            os.write(self.started, bytes([self.worker]))
-            # Returns when the parent closes its end, at once for a worker that is started again.
-            await asyncio.to_thread(os.read, self.gate, 1)
-
-        lifespan.startup = together
+    def all_have_started(self) -> bool:
+        """Whether the other workers have, too; once they have it stays so, also for a worker that is started again."""
+        return bool(select.select([self.gate], [], [], 0)[0])

@@ -15,7 +15,9 @@ from typing import Any
 
 from boxplat.serving.member import ABSENT, MOST, Member
 
-_COURTESY = 0.002
+_TURN = 0.02
+# Seconds per connection that this worker has more than another one, and at most: the other may be stuck.
+_COURTESY, _MOST_COURTESY = 0.002, 0.02
 
 
 class Counts:
@@ -33,9 +35,9 @@ class Counts:
         """Tell the others not to count on this one."""
         self._table[self._own] = ABSENT
 
-    def ahead(self) -> bool:
-        """Whether another worker has fewer."""
-        return min(self._table) < self._table[self._own]
+    def ahead(self) -> int:
+        """How many connections this one has more than the worker with the fewest."""
+        return self._table[self._own] - min(self._table)
 
 
 class _Connections(set[Any]):
@@ -88,8 +90,9 @@ class Shared:
     async def _accept(self) -> None:
         try:
             while self._open:
-                if self._counts.ahead():
-                    await asyncio.sleep(_COURTESY)
+                ahead = self._counts.ahead()
+                if ahead > 0:
+                    await asyncio.sleep(min(ahead * _COURTESY, _MOST_COURTESY))
                 accepted, _ = self._listening.accept()
                 accepted.setblocking(False)
                 await self._loop.connect_accepted_socket(self._protocol, accepted)
@@ -102,13 +105,19 @@ class Shared:
 
 
 def share_connections(server: Any, member: Member) -> None:
-    """Make a uvicorn server class accept on its socket as one of several workers."""
+    """Make a uvicorn server class accept on its socket as one of several workers, once all of them have started.
+
+    Requests that arrive before that wait at the socket.
+    """
     startup = server.startup
 
     async def shared(self: Any, sockets: Any) -> None:
-        counts = Counts(member.counts, member.worker)
         await startup(self, sockets=[])
+        counts = Counts(member.counts, member.worker)
         self.server_state.connections = _Connections(counts)
+        member.has_started()
+        while not (member.all_have_started() or self.should_exit):
+            await asyncio.sleep(_TURN)
 
         def protocol() -> Any:
             kind = self.config.http_protocol_class

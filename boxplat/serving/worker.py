@@ -83,14 +83,12 @@ def serve(bento: str, listening: int, settings: Settings, member: Member | None)
 
     import uvicorn
     from _bentoml_impl.worker.service import main as worker  # type: ignore[import-untyped]
-    from uvicorn.lifespan.on import LifespanOn
 
     from boxplat.serving.draining import read_before_closing
     from boxplat.serving.sharing import share_connections
 
     read_before_closing(uvicorn.Server)
     if member is not None:
-        member.start_with_others(LifespanOn)
         share_connections(uvicorn.Server, member)
     answer_directly(settings)
     options = ["--fd", str(listening), "--worker-id", str(settings.worker)]
