@@ -11,12 +11,13 @@ from boxplat.serving.inference.tensors import BYTES
 def configuration(name: str, model: Model) -> dict[str, Any]:
     """The model's tensors in Triton's words. The first dimension is never left out: `max_batch_size` is 0."""
     metadata = model.metadata(name, "")
+    optional = [{"optional": True} if field.optional else {} for field in model.taken.fields]
     return {
         "name": name,
         "platform": PLATFORM,
         "backend": PLATFORM,
         "max_batch_size": 0,
-        "input": [_tensor(one) for one in metadata["inputs"]],
+        "input": [_tensor(one) | more for one, more in zip(metadata["inputs"], optional, strict=True)],
         "output": [_tensor(one) for one in metadata["outputs"]],
         "model_transaction_policy": {"decoupled": model.is_stream},
     }

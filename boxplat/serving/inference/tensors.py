@@ -181,7 +181,7 @@ def _decoded(name: str, text: str) -> bytes:
         raise InferenceError(f"an element of '{name}' is not in base 64") from None
 
 
-def _numbers(name: str, datatype: Any, data: list[Any]) -> np.ndarray[Any, Any]:
+def _numbers(name: str, datatype: str, data: list[Any]) -> np.ndarray[Any, Any]:
     dtype = _dtype(name, datatype)
     try:
         found = np.array(data)
@@ -192,15 +192,26 @@ def _numbers(name: str, datatype: Any, data: list[Any]) -> np.ndarray[Any, Any]:
         raise InferenceError(f"the data of '{name}' is no regular array of numbers") from None
     if not found.size:
         return found.astype(dtype)
-    allowed = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[dtype.kind]
-    if found.dtype.kind not in allowed:
-        raise InferenceError(f"the data of '{name}' is not of datatype {datatype}")
     if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        if int(found.min()) < limits.min or int(found.max()) > limits.max:
-            raise InferenceError(f"a value of '{name}' is out of the range of {datatype}")
+        return _whole(name, datatype, data, found)
+    if found.dtype.kind not in {"b": "b", "f": "iuf"}[dtype.kind]:
+        raise InferenceError(f"the data of '{name}' is not of datatype {datatype}")
     with np.errstate(over="ignore"):
         return found.astype(dtype)
+
+
+def _whole(name: str, datatype: str, data: list[Any], found: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if found.dtype.kind in "fO":
+        # What fits uint64 only may have become an object, or a float beside negative numbers.
+        found = np.array(data, object)
+        if not all(type(one) is int for one in found.flat):
+            raise InferenceError(f"the data of '{name}' is not of datatype {datatype}")
+    elif found.dtype.kind not in "iu":
+        raise InferenceError(f"the data of '{name}' is not of datatype {datatype}")
+    limits = np.iinfo(DTYPES[datatype])
+    if int(found.min()) < limits.min or int(found.max()) > limits.max:
+        raise InferenceError(f"a value of '{name}' is out of the range of {datatype}")
+    return found.astype(DTYPES[datatype])
 
 
 def to_data(tensor: Tensor) -> tuple[list[Any], bool]:

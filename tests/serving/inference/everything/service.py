@@ -30,6 +30,8 @@ class Delay(BaseModel):
 
 @bentoml.service(traffic={"timeout": 5})
 class Everything:
+    ended = False
+
     @bentoml.api
     async def scale(self, x: Annotated[np.ndarray, DType("float32"), Shape((-1, 3))], by: float = 2.0) -> np.ndarray:
         return x * np.float32(by)
@@ -150,6 +152,20 @@ class Everything:
     def numbers(self, n: int = 3) -> Generator[float, None, None]:
         for index in range(n):
             yield index / 2
+
+    @bentoml.api
+    async def endless(self) -> AsyncGenerator[str, None]:
+        type(self).ended = False
+        try:
+            while True:
+                yield "more"
+                await asyncio.sleep(0.01)
+        finally:
+            type(self).ended = True
+
+    @bentoml.api
+    def endless_ended(self) -> bool:
+        return self.ended
 
     @bentoml.api
     async def broken(self) -> AsyncGenerator[str, None]:
