@@ -50,7 +50,12 @@ def ask(url: str, case: Case, timeout: float = 30) -> Answered:
     try:
         connection.request(case.method, case.path, case.body, case.headers)
         answer = connection.getresponse()
-        heads = tuple((name, value) for name, value in answer.getheaders() if name.lower() not in _OWN)
+        own = urlsplit(url).netloc
+        heads = tuple(
+            (name, ", ".join(sorted(value.replace(own, "here").split(", "))))
+            for name, value in answer.getheaders()
+            if name.lower() not in _OWN
+        )
         return Answered(answer.status, answer.headers["content-type"], answer.read(), heads)
     finally:
         connection.close()

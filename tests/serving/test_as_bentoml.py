@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.serving.cases import CASES, SYSTEM, Case
+from tests.serving.cases_more import MORE
 from tests.serving.conftest import Answered, Pair, ask
 
+ALL = CASES | MORE
 # What names a moment or a file of the server's own.
 _OWN = re.compile(rb'"task_id": ?"[^"]*"|/tmp/[^"]*')
 
@@ -20,7 +23,7 @@ _OWN = re.compile(rb'"task_id": ?"[^"]*"|/tmp/[^"]*')
 def test_every_answer(pair: tuple[str, Pair]) -> None:
     name, urls = pair
     different = []
-    for case in [*CASES[name], *SYSTEM]:
+    for case in [*ALL[name], *SYSTEM]:
         ours, stock = (_fixed(ask(url, case)) for url in (urls.ours, urls.stock))
         if ours != stock:
             different.append(f"{case}\n  ours:  {ours}\n  stock: {stock}")
@@ -43,7 +46,7 @@ _WILD = ["scalars", "positional", "models", "arrays", "tensors", "frames", "batc
 def test_wild_bodies(pair: tuple[str, Pair]) -> None:
     """Random JSON as the whole body and as the value of an argument, cut and uncut."""
     name, urls = pair
-    valid = [case for case in CASES[name] if case.method == "POST" and _is_object(case.body or b"")]
+    valid = [case for case in ALL[name] if case.method == "POST" and _is_object(case.body or b"")]
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(valid), _BODY, st.booleans(), st.integers(0, 30))
@@ -67,4 +70,4 @@ def _is_object(body: bytes) -> bool:
 
 
 def _fixed(answer: Answered) -> Answered:
-    return Answered(answer.status, answer.kind, _OWN.sub(b"", answer.body))
+    return replace(answer, body=_OWN.sub(b"", answer.body))
