@@ -63,7 +63,6 @@ class Asked:
         self._route = _route(direct.app, path)
         self._read = reading(method.input_spec)
         self._write = writer(method.output_spec)
-        _remember_type(method.output_spec)
         self._respond = partial(method.output_spec.to_http_response, serde=JSONSerde())
         self._call = _call(direct, path, method, function, threads)
         self._guarded = ServerErrorMiddleware(ExceptionMiddleware(self._answer))
@@ -142,12 +141,6 @@ class Asked:
 def _route(app: Any, path: str) -> Any:
     routes = (one for one in app.router.routes if getattr(one, "path", None) == path)
     return next(route for route in routes if "POST" in (route.methods or ()))
-
-
-def _remember_type(spec: Any) -> None:
-    """BentoML makes the JSON schema of an output anew to name the type of each answer."""
-    kind = spec.mime_type()
-    spec.mime_type = staticmethod(lambda: kind)
 
 
 def _call(direct: Direct, path: str, method: Any, function: Callable[..., Any], threads: Threads) -> Callable[..., Any]:

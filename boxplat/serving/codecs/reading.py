@@ -26,11 +26,23 @@ def reader(spec: Any) -> Read:
     if not fields or not takes:
         return slow
     if issubclass(spec, IORootModel):
-        return _root(takes["root"], slow)
+        return _text(slow) if takes["root"] is _SCALARS["str"] else _root(takes["root"], slow)
     if all(take in _SCALARS.values() for take in takes.values()):
         return slow  # one pass of Pydantic is as fast where no value needs a function in Python
     defaults = {name: core["default"] for name, core in fields.items() if core["type"] == "default"}
     return _fields(takes, defaults, slow)
+
+
+def _text(slow: Read) -> Read:
+    """A text is a body as it is, not a JSON string."""
+
+    def read(body: bytes) -> Arguments:
+        try:
+            return (body.decode(),) if body else slow(body)[0], {}
+        except UnicodeDecodeError:
+            return slow(body)
+
+    return read
 
 
 def _root(take: Take, slow: Read) -> Read:

@@ -28,13 +28,22 @@ def tensor(x: torch.Tensor, y: float = 1.0): ...
 def typed_tensor(x: Annotated[torch.Tensor, DType("float32")], n: int = 1): ...
 def shaped_tensor(x: Annotated[torch.Tensor, DType("int64"), Shape((2, 2))]): ...
 def tensor_root(x: Annotated[torch.Tensor, DType("float32")], /): ...
+def number(x: float, /): ...
+
+
+def text(x: str, /): ...
+
+
+def maybe_text(x: str = "a", /): ...
+
+
 def unknown_type(x: Annotated[np.ndarray, DType("no_such_type")]): ...
 def mixed(x: np.ndarray, y: int | None = None): ...
 def default(x: np.ndarray, y: Any = None): ...
 
 
 FUNCTIONS = [array, several, shaped, small, root, shaped_root, tensor, typed_tensor, shaped_tensor, tensor_root]
-FUNCTIONS += [unknown_type, mixed, default]
+FUNCTIONS += [number, text, maybe_text, unknown_type, mixed, default]
 _SPECS = {function: IODescriptor.from_input(function) for function in FUNCTIONS}
 _WAYS = {function: (reader(spec), reads(spec)) for function, spec in _SPECS.items()}
 
@@ -86,7 +95,9 @@ def _damaged(draw: st.DrawFn) -> bytes:
     return body[:at] + scrap + body[at + draw(st.integers(0, 2)) :]
 
 
-@pytest.mark.parametrize("function", [array, root, tensor, tensor_root], ids=lambda function: function.__name__)
+@pytest.mark.parametrize(
+    "function", [array, root, tensor, tensor_root, number, text], ids=lambda function: function.__name__
+)
 @settings(deadline=None, max_examples=150)
 @given(body=_damaged())
 @example("[[1]]".encode("utf-16"))
