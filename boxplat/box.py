@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from boxplat.core.state import StateStore
     from boxplat.features.audit import Choice, Report
     from boxplat.features.offline.compact import Merged
+    from boxplat.releases.calibration import Calibration, Wanted
 
 Told = Callable[[str], None]
 
@@ -345,6 +346,13 @@ class Models:
         from boxplat.releases.models import versions
 
         return versions(self._box.state)
+
+    def calibrate(self, wanted: Wanted, told: Told = _silent) -> Calibration:
+        """Measure the back ends of a model version and record the fastest that answers the same on it."""
+        from boxplat.releases.calibration import calibrate
+
+        box = self._box
+        return calibrate(box.state, box.paths, box.settings, wanted, box.by, told)
 
 
 class Export:

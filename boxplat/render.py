@@ -11,9 +11,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boxplat.core.model import Check, Endpoint, Event, Gpu, ModelVersion, Run, ServiceStatus, Snapshot, Task
+
+if TYPE_CHECKING:
+    from boxplat.releases.calibration import Calibration
 
 SCHEMA_VERSION = 1
 _COLOURS = {
@@ -253,6 +256,33 @@ def models(rows: Iterable[ModelVersion]) -> str:
         return text
     numbers = [(name, *(_number(version.metrics.get(name)) for version in measured)) for name in names]
     return f"{text}\n\n{table(('METRIC', *(f'v{version.version}' for version in measured)), numbers)}"
+
+
+def calibration(found: Calibration) -> str:
+    """Every back end with its figures, what became of it and why."""
+    sizes = [str(size) for size in found.choice.batches]
+    metrics = list(dict.fromkeys(name for row in found.results for name in row.quality))
+    heads = ("BACK END", *(f"us, {size} row{'s' * (size != '1')}" for size in sizes), "TIME", "FIRST s", "MiB", "DIFF")
+    lines = [
+        (
+            row.backend,
+            *(_whole(row.microseconds.get(size)) for size in sizes),
+            None if row.ratio is None else f"{row.ratio:.2f}",
+            None if row.first_seconds is None else f"{(row.load_seconds or 0) + row.first_seconds:.1f}",
+            _whole(row.memory_mib),
+            None if row.difference is None else f"{row.difference:.1g}",
+            *(_number(row.quality.get(name)) for name in metrics),
+            row.verdict + (f": {row.reason}" if row.reason else ""),
+        )
+        for row in found.results
+    ]
+    text = table((*heads, *(name.upper() for name in metrics), "VERDICT"), lines)
+    where = "recorded on" if found.recorded else "not recorded on"
+    return f"{text}\n\n{found.choice.backend}: {where} {found.name} version {found.version}"
+
+
+def _whole(value: float | None) -> str | None:
+    return None if value is None else f"{value:.0f}"
 
 
 def _number(value: float | None) -> str | None:

@@ -72,6 +72,7 @@ class TrainFlow(FlowSpec):
         details = package.specification(fitted, threshold=1 / (1 + self.miss_cost))
         with tempfile.TemporaryDirectory() as folder:
             package.save(Path(folder), fitted, fitted.preparation.matrix(rows.take(slice(0, 8))), details)
+            package.save_calibration(Path(folder), rows.months(dataset.TEST), fitted.preparation.levels)
             self.package = package.to_bytes(Path(folder))
 
     @resources(cpu=2, memory=4000)

@@ -55,10 +55,11 @@ class Prediction(BaseModel):
 
 
 class Answer(BaseModel):
-    """Predictions in the order of the request, and what made them."""
+    """Predictions in the order of the request, and what made them: `backend` is what the model runs on."""
 
     model: str
     model_version: str
+    backend: str
     feature_service: str
     threshold: float
     predictions: list[Prediction]

@@ -9,12 +9,12 @@ model (default `models:/delay@champion`, found by MLFLOW_TRACKING_URI), `BOXPLAT
 from __future__ import annotations
 
 import bentoml
+import numpy as np
 import torch
 from delay_lookup import Looked, OnlineFeatures
-from delay_model import DelayModel, load
+from delay_model import Array, DelayModel, load
 from delay_schema import Answer, Contribution, Explanation, Flight, Flights, Prediction
 from pydantic import AwareDatetime
-from torch import Tensor
 
 TOP = 8
 
@@ -35,16 +35,17 @@ class Delay:
         looked = self.features.read(flights, as_of)
         keys = {name: [getattr(flight, name) for flight in flights] for name in self.model.spec["categorical"]}
         rows = self.model.matrix(looked.values, keys, [int(moment.timestamp()) // 60 for moment in looked.as_of])
-        logits = self.model.logits(rows)
-        explanations = _explain(self.model, rows, logits, keys) if explain else [None] * len(flights)
+        probabilities = self.model.probabilities(rows)
+        explanations = _explain(self.model, rows, keys) if explain else [None] * len(flights)
         spec = self.model.spec
         return Answer(
             model="delay",
             model_version=self.model.version,
+            backend=self.model.probabilities.backend,
             feature_service=spec["feature_service"],
             threshold=spec["threshold"],
             predictions=[
-                _prediction(flight, i, looked, float(logits[i].sigmoid()), spec, explanations[i])
+                _prediction(flight, i, looked, float(probabilities[i]), spec, explanations[i])
                 for i, flight in enumerate(flights)
             ],
         )
@@ -67,9 +68,9 @@ def _prediction(
     )
 
 
-def _explain(model: DelayModel, rows: Tensor, logits: Tensor, keys: dict[str, list[str]]) -> list[Explanation]:
+def _explain(model: DelayModel, rows: Array, keys: dict[str, list[str]]) -> list[Explanation]:
     """The `TOP` largest contributions of every row, and the sum of the others."""
-    start, parts = model.attributions(rows)
+    start, logits, parts = model.attributions(rows)
     numeric, categorical = model.spec["numeric"], model.spec["categorical"]
     answers = []
     for i, part in enumerate(parts):
@@ -87,6 +88,6 @@ def _explain(model: DelayModel, rows: Tensor, logits: Tensor, keys: dict[str, li
     return answers
 
 
-def _value(number: Tensor) -> float | None:
+def _value(number: float) -> float | None:
     """JSON has no NaN: a missing value is null."""
-    return None if number.isnan() else float(number)
+    return None if np.isnan(number) else float(number)

@@ -183,6 +183,16 @@ def _environment(endpoint: str, release: Release, config: Config, paths: Paths) 
     return env
 
 
+def largest_batch(paths: Paths, tag: str) -> int | None:
+    """Most rows that a Bento's batchable APIs take at once; None where none batches, or where the Bento is gone."""
+    name, _, version = tag.partition(":")
+    try:
+        found = _facts(paths, name, version).get("batches")
+    except BoxError:
+        return None
+    return None if found is None else int(found)
+
+
 def _facts(paths: Paths, name: str, version: str) -> dict[str, Any]:
     path = paths.bentoml / "bentos" / name / version / BENTO_FACTS
     try:

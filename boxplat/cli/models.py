@@ -1,16 +1,19 @@
-"""models list, show."""
+"""models list, show, calibrate."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import click
 
 from boxplat import render
-from boxplat.cli.base import Commands, json_option, the_box
+from boxplat.cli.base import Commands, json_option, next_step, progress, the_box
 
 
 @click.group(cls=Commands)
 def models() -> None:
-    """Registered models: list, show."""
+    """Registered models: list, show, calibrate."""
 
 
 @models.command("list")
@@ -29,6 +32,44 @@ def show(name: str, as_json: bool) -> None:
     """The versions of one model."""
     rows = the_box().models.show(name)
     click.echo(render.as_json(models=rows) if as_json else render.models(rows))
+
+
+def _sizes(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        sizes = tuple(sorted({int(size) for size in value.split(",")}))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no list of numbers like 1,8,32") from error
+    if sizes[0] < 1:
+        raise click.BadParameter("a batch has at least one row")
+    return sizes
+
+
+@models.command()
+@click.argument("name")
+@click.option("--version", type=int, help="Its number.  [default: the champion, else the newest]")
+@click.option("--alias", help="The version that this alias points at.")
+@click.option("--batches", callback=_sizes, help="Rows a call, as 1,8,32.  [default: what its endpoints allow]")
+@click.option(
+    "--data", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Rows to check: npz, Parquet."
+)
+@click.option("--metric", help="Quality to keep: auc, brier, accuracy or rmse.  [default: what fits the labels]")
+@click.option("--tolerance", type=click.FloatRange(0), help="Largest difference of an answer, of their scale.")
+@click.option("--reduced-tolerance", type=click.FloatRange(0), help="The same for back ends with fewer bits.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Intra-op threads.")
+@click.option("--dry-run", is_flag=True, help="Measure, and record nothing.")
+@json_option
+def calibrate(name: str, as_json: bool, **choices: Any) -> None:
+    """Measure a version's back ends and record the fastest with the same answers."""
+    from boxplat.releases.calibration import Wanted
+
+    if choices["version"] is not None and choices["alias"] is not None:
+        raise click.UsageError("--version and --alias exclude each other")
+    found = the_box().models.calibrate(Wanted(name, **choices), progress)
+    click.echo(render.as_json(calibration=found) if as_json else render.calibration(found))
+    if found.recorded:
+        next_step("box restart ENDPOINT   (it loads what was chosen when it starts)")
 
 
 COMMANDS: tuple[click.Command, ...] = (models,)

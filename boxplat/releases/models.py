@@ -20,7 +20,7 @@ def versions(state: StateStore, name: str | None = None) -> list[ModelVersion]:
     Raises:
         BoxError: no such model (exit code 9), or tracking does not run (exit code 3).
     """
-    url = _tracking_url(state)
+    url = tracking_url(state)
     try:
         return tracking.models(url) if name is None else tracking.model(url, name)
     except TrackingDownError as error:
@@ -60,7 +60,12 @@ def _training(root: Path) -> str:
     )
 
 
-def _tracking_url(state: StateStore) -> str:
+def tracking_url(state: StateStore) -> str:
+    """URL of the box's tracking server.
+
+    Raises:
+        BoxError: it does not run (exit code 3).
+    """
     found = next((status for status in state.services.all() if status.name == tracking.NAME), None)
     if found is None or found.url is None or found.state not in (State.RUNNING, State.UNHEALTHY):
         raise _down(f"its state is: {found.state.value}" if found else "this box was never up")

@@ -3,6 +3,7 @@
 MLmodel, data/   the whole network as an MLflow `pytorch` model: rows [N, 52] to probabilities [N]
 encoder/, head/  its two halves, likewise: rows to dense vectors [N, D], and those to logits [N]
 delay.json       feature order, vocabularies, medians, threshold, metrics, feature service
+calibration.npz  flights of the test months, `rows` [N, 52] and `labels` [N], which `box models calibrate` checks with
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from flights.training_set import CATEGORICAL, LEAD, NUMERIC
 from flights.views import COUNTS, SERVED, SERVICE
 
 SPECIFICATION = "delay.json"
+CALIBRATION = "calibration.npz"
+CALIBRATION_ROWS = 4_000
 FORMAT = 1
 
 
@@ -61,6 +64,12 @@ def save(folder: Path, fitted: Fitted, example: np.ndarray[Any, Any], details: d
     _save(net.encoder, folder / "encoder", example)
     _save(net.head, folder / "head", dense)
     (folder / SPECIFICATION).write_text(json.dumps(details, indent=1))
+
+
+def save_calibration(folder: Path, held_out: Rows, levels: dict[str, list[str]]) -> None:
+    """Put evenly spaced rows that the model was not trained on, and their labels, beside the model."""
+    some = held_out.take(np.linspace(0, len(held_out) - 1, min(CALIBRATION_ROWS, len(held_out))).astype(np.int64))
+    np.savez_compressed(folder / CALIBRATION, rows=model_input(some, levels), labels=some.y)
 
 
 def _save(module: nn.Module, folder: Path, example: np.ndarray[Any, Any]) -> None:

@@ -37,6 +37,7 @@ def rows() -> Rows:
 
 @pytest.fixture(scope="module")
 def fitted(rows: Rows) -> Fitted:
+    torch.set_num_threads(1)  # as a loaded model leaves it; sums in another order are other numbers
     return fit(rows, Recipe(epochs=2, batch=512), lambda line: None)
 
 
@@ -45,6 +46,7 @@ def folder(fitted: Fitted, rows: Rows, tmp_path_factory: pytest.TempPathFactory)
     """The model as it is registered."""
     path = tmp_path_factory.mktemp("model")
     package.save(path, fitted, fitted.preparation.matrix(rows.take(slice(0, 8))), package.specification(fitted, 0.3))
+    package.save_calibration(path, rows.months([9]), fitted.preparation.levels)
     return path
 
 
@@ -92,15 +94,25 @@ def test_attributions_sum_to_the_difference_from_the_median(rows: Rows, folder: 
     import delay_model
 
     model = delay_model.load(str(folder))
-    matrix = torch.from_numpy(model_input(rows.take(slice(0, 300)), model.spec["levels"]))
-    start, parts = model.attributions(matrix)
-    np.testing.assert_allclose(parts.sum(1).numpy(), (model.logits(matrix) - start).numpy(), atol=1e-4)
-    median = torch.tensor([model.spec["baseline"]])
-    assert model.attributions(median)[1].abs().max() == 0
-    changed = median.clone()
+    matrix = model_input(rows.take(slice(0, 300)), model.spec["levels"])
+    start, logits, parts = model.attributions(matrix)
+    np.testing.assert_allclose(parts.sum(1).numpy(), (logits - start).numpy(), atol=1e-4)
+    np.testing.assert_allclose(torch.sigmoid(logits).numpy(), model.probabilities(matrix), atol=1e-6)
+    median = np.asarray([model.spec["baseline"]], np.float32)
+    assert model.attributions(median)[2].abs().max() == 0
+    changed = median.copy()
     changed[0, 0] += 1.5
-    only = model.attributions(changed)[1][0]
+    only = model.attributions(changed)[2][0]
     assert only[0] != 0 and only[1:].abs().max() == 0
+
+
+def test_the_calibration_table_has_rows_that_the_model_was_not_trained_on(folder: Path, rows: Rows) -> None:
+    with np.load(folder / package.CALIBRATION, allow_pickle=False) as table:
+        inputs, labels = table["rows"], table["labels"]
+    held_out = rows.months([9])
+    assert inputs.shape == (len(labels), 52) and 0 < len(labels) <= len(held_out)
+    np.testing.assert_array_equal(inputs[:, :49], held_out.numeric)
+    np.testing.assert_array_equal(labels, held_out.y)
 
 
 def test_the_seed_fixes_the_weights(fitted: Fitted, rows: Rows) -> None:

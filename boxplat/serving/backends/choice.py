@@ -20,8 +20,8 @@ class Choice:
     """The back end of a model version.
 
     `files`: SHA-256 by path of what it runs from; `tolerance`: largest difference from eager relative to the scale of
-    the answers; `batches`: sizes it was measured at; `threads`: intra-op threads; `machine`: where; `results`: one row
-    for each back end that was tried.
+    the answers; `batches`: sizes it was measured at; `threads`: intra-op threads; `machine`: where; `rows`: how many
+    were compared, and whose; `results`: one row for each back end that was tried.
     """
 
     backend: str
@@ -32,6 +32,7 @@ class Choice:
     machine: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     at: str = ""
+    rows: str = ""
     results: tuple[Mapping[str, Any], ...] = ()
 
     def text(self) -> str:

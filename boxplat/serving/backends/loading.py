@@ -12,14 +12,12 @@ from boxplat.core.errors import BoxError, ExitCode, nearest
 from boxplat.serving.backends.choice import Choice, machine
 from boxplat.serving.backends.model import Model
 from boxplat.serving.backends.runner import Array, Runner
-from boxplat.serving.backends.source import PROBE, Source, opened
+from boxplat.serving.backends.source import CONVERTED, PROBE, Source, opened
 
 if TYPE_CHECKING:
     from boxplat.serving.backends.eager import Architecture
 
 OVERRIDE = "BOXPLAT_BACKEND"
-CONVERTED = {"onnxruntime": "backends/model.onnx", "onnxruntime-int8": "backends/model-int8.onnx"}
-"""ONNX files that calibration makes of exported programs."""
 CPU = ("eager", "onnxruntime", "onnxruntime-int8", "compile")
 CUDA = ("cuda", "cuda-graphs", "cuda-bfloat16", "cuda-float16")
 REDUCED = ("onnxruntime-int8", "cuda-bfloat16", "cuda-float16")

@@ -16,6 +16,9 @@ from boxplat.serving.backends.choice import EVIDENCE, Choice
 FOLDER = "backends"
 """Where calibration puts what it made, below the model's own folder."""
 PROBE = f"{FOLDER}/probe.npz"
+CHOICE = f"{FOLDER}/choice.json"
+CONVERTED = {"onnxruntime": f"{FOLDER}/model.onnx", "onnxruntime-int8": f"{FOLDER}/model-int8.onnx"}
+"""ONNX files that calibration makes of exported programs."""
 _PICKLES = (".pth", ".pt", ".pkl", ".pickle", ".joblib", ".bin", ".ckpt")
 
 
@@ -42,6 +45,11 @@ class Source:
         """The safetensors file, where the model is one; the service says which class they belong to."""
         found = sorted(self.folder.glob("*.safetensors")) + sorted(self.folder.glob("data/*.safetensors"))
         return found[0] if found else None
+
+    def made_for(self, backend: str) -> list[str]:
+        """What calibration made for a back end, relative to the folder: its ONNX file, and weights kept beside it."""
+        name = CONVERTED.get(backend, "")
+        return [found for found in (name, f"{name}.data") if name and (self.folder / found).is_file()]
 
     def _first(self, *names: str) -> Path | None:
         return next((path for name in names if (path := self.folder / name).is_file()), None)
@@ -88,7 +96,7 @@ def opened(uri: str | Path) -> Iterator[Source]:
 def in_folder(folder: Path) -> Source:
     """A model folder, with the choice that was made of it where it carries one."""
     try:
-        text = (folder / FOLDER / "choice.json").read_text(encoding="utf-8")
+        text = (folder / CHOICE).read_text(encoding="utf-8")
     except OSError:
         text = None
     return Source(folder, _version(folder), Choice.parse(text))
