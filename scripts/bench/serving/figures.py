@@ -38,6 +38,8 @@ def measured(
 ) -> Figures:
     """One run, after a warm-up."""
     load(server.port, way, clients, WARM_SECONDS, scratch, cores)
+    # Answered after what the warm-up left behind.
+    server.ask(way)
     before = cpu_seconds(server)
     found = load(server.port, way, clients, seconds, scratch, cores)
     spent = cpu_seconds(server) - before

@@ -1,6 +1,6 @@
 """Which settings of `bentoml serve` and LitServe answer most: what the comparison's own were chosen by.
 
-usage: python scripts/bench/serving tune [--model small] [--clients 32] [--seconds 3]
+usage: python scripts/bench/serving tune [--contenders bentoml,litserve] [--model small] [--clients 32] [--seconds 3]
 
 Each combination runs in a server of its own. Only answers of status 200 count.
 """
@@ -48,6 +48,7 @@ def litserve() -> Iterator[Setting]:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="serving tune", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--contenders", default="bentoml,litserve")
     parser.add_argument("--model", default="small")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=int, default=3)
@@ -55,6 +56,7 @@ def main(arguments: list[str]) -> None:
     plan = [(BENTOML, one, way) for one in bentoml() for way in (plain("batched"), plain("batched_asynchronous"))]
     plan += [(LITSERVE, one, LITSERVE.ways[0]) for one in litserve()]
     rows = []
+    plan = [one for one in plan if one[0].name in asked.contenders.split(",")]
     for contender, setting, way in plan:
         env = setting.env | {"BENCH_MODEL": asked.model}
         with tempfile.TemporaryDirectory() as folder, served(contender, Path(folder), env) as server:
