@@ -1,128 +1,126 @@
 """Calls of a batchable API that wait at the same time go together: no timer, no training phase.
 
 A call that finds the function idle starts it at the end of the event loop's turn, together with those that came in the
-same turn. Those that come while it runs are the next batch.
+same turn. Those that come while it runs are the next batch. After a batch, the clients that were just answered get a
+small part of the time that it took to ask again, and no longer than until as many rows wait as it had.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from http import HTTPStatus
+from itertools import pairwise
 from typing import Any
 
-# Batches that may wait; a call beyond them is refused at once.
-_WAITING = 64
+from boxplat.serving.waitlist import Done, Waiting, Waitlist
 
-
-@dataclass
-class _Waiting:
-    value: Any
-    rows: int
-    until: float
-    answer: asyncio.Future[Any]
+# Of a batch's time: how long the next one waits for the clients of the last.
+_WINDOW = 0.1
 
 
 class Batcher:
     """Batches for one API.
 
     Args:
-        call: the user's function, for one batch.
+        compute: the user's function, for one batch.
         method: BentoML's description of it (`batch_dim`, `max_batch_size`, `max_latency_ms`).
+        waiting: rows that may wait.
+        told: called with the number of calls in each batch.
     """
 
-    def __init__(self, call: Callable[..., Awaitable[Any]], method: Any) -> None:
-        self._call = call
+    def __init__(
+        self, compute: Callable[[Any], Awaitable[Any]], method: Any, waiting: int, told: Callable[[int], None]
+    ) -> None:
+        self._compute = compute
+        self._told = told
         self._dims: tuple[int, int] = method.batch_dim
         self._most: int = method.max_batch_size
-        self._patience: float = method.max_latency_ms / 1000
-        self._waiting: deque[_Waiting] = deque()
-        self._rows = 0
+        self._waiting = Waitlist(waiting, method.max_latency_ms / 1000)
         self._running: asyncio.Task[None] | None = None
 
-    async def call(self, *args: Any, **kwargs: Any) -> Any:
-        """One client's part of a batch.
+    def begin(self, args: Sequence[Any], kwargs: dict[str, Any], client: str, done: Done) -> Waiting:
+        """Let one client's part of a batch wait.
 
         Raises:
             TypeError: more than one argument, as from BentoML.
-            BentoMLException: too many calls wait (429), or this one waited for longer than `max_latency_ms` (503).
+            BentoMLException: too many calls wait (429). One that waited for longer than `max_latency_ms` gets 503.
         """
-        from bentoml._internal.runner.container import AutoContainer
-
-        values = [*args, *kwargs.values()]
+        values = (*args, *kwargs.values())
         if len(values) != 1:
             raise TypeError("Batch inference function only accept one argument")
-        rows = AutoContainer.get_batch_size(values[0], batch_dim=self._dims[0])
-        if self._rows + rows > _WAITING * self._most and self._waiting:
-            raise _refused("too many calls wait", HTTPStatus.TOO_MANY_REQUESTS)
-        loop = asyncio.get_running_loop()
-        one = _Waiting(values[0], rows, loop.time() + self._patience, loop.create_future())
-        self._waiting.append(one)
-        self._rows += rows
+        rows, kind = _shape(values[0], self._dims[0])
+        one = self._waiting.add(values, {}, rows, kind, client, done)
         if self._running is None:
-            self._running = loop.create_task(self._work())
-        return await one.answer
+            self._running = asyncio.get_running_loop().create_task(self._work())
+        return one
 
     async def _work(self) -> None:
         try:
             while self._waiting:
-                batch = self._next()
+                batch = self._waiting.take(self._most)
                 if batch:
-                    await self._together(batch)
+                    await self._timed(batch)
         finally:
             self._running = None
 
-    def _next(self) -> list[_Waiting]:
-        """The oldest calls that fit; those that nobody waits for, or that waited too long, are left out."""
-        now = asyncio.get_running_loop().time()
-        batch: list[_Waiting] = []
-        rows = 0
-        while self._waiting and (not batch or rows + self._waiting[0].rows <= self._most):
-            one = self._waiting.popleft()
-            self._rows -= one.rows
-            if one.answer.done():
-                continue
-            if one.until < now:
-                one.answer.set_exception(_refused("process is overloaded", HTTPStatus.SERVICE_UNAVAILABLE))
-                continue
-            batch.append(one)
-            rows += one.rows
-        return batch
+    async def _timed(self, batch: Sequence[Waiting]) -> None:
+        rows = sum(one.rows for one in batch)
+        for one in batch:
+            one.batch = rows
+        self._told(len(batch))
+        began = time.perf_counter()
+        await self._together(batch)
+        ended = time.perf_counter()
+        self._waiting.pace.took(rows, ended - began)
+        expected = min(rows, self._most)
+        until = ended + _WINDOW * (ended - began)
+        # A loop's timers are coarser than this; its turns read what the sockets have.
+        while self._waiting.rows < expected and time.perf_counter() < until:
+            await asyncio.sleep(0)
 
-    async def _together(self, batch: Sequence[_Waiting]) -> None:
-        """Answer a batch; where it fails as a whole each call is made alone, so that only the culprit fails."""
+    async def _together(self, batch: Sequence[Waiting]) -> None:
+        """Answer a batch; one that fails is halved until only the culprits fail."""
         try:
-            found = await self._computed([one.value for one in batch])
+            found = await self._computed([one.args[0] for one in batch])
         except Exception as error:
             if len(batch) == 1:
-                _give(batch[0], error=error)
+                batch[0].done(None, error)
                 return
-            for one in batch:
-                await self._together([one])
+            middle = len(batch) // 2
+            await self._together(batch[:middle])
+            await self._together(batch[middle:])
             return
         for one, value in zip(batch, found, strict=True):
-            _give(one, value)
+            one.done(value, None)
 
     async def _computed(self, values: Sequence[Any]) -> Sequence[Any]:
         from bentoml._internal.runner.container import AutoContainer
 
         batch, indices = AutoContainer.batches_to_batch(values, self._dims[0])
-        found: Sequence[Any] = AutoContainer.batch_to_batches(await self._call(batch), indices, self._dims[1])
-        return found
+        result = await self._compute(batch)
+        if len(values) > 1 and _rows(result, self._dims[1]) != indices[-1]:
+            # Alone, a call gets whatever the function gives for it.
+            raise ValueError(f"the function gave other than {indices[-1]} rows for a batch of {indices[-1]}")
+        if len(values) > 1 and self._dims[1] == 0 and hasattr(result, "dtype"):
+            return [result[start:end] for start, end in pairwise(indices)]
+        parts: Sequence[Any] = AutoContainer.batch_to_batches(result, indices, self._dims[1])
+        return parts
 
 
-def _give(one: _Waiting, value: Any = None, error: Exception | None = None) -> None:
-    if one.answer.done():
-        return
-    if error is None:
-        one.answer.set_result(value)
-    else:
-        one.answer.set_exception(error)
+def _shape(value: Any, dim: int) -> tuple[int, Any]:
+    """How many rows a value has, and what it must share with others to be computed together with them."""
+    shape, kind = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is not None and kind is not None:
+        rest = (*shape[:dim], *shape[dim + 1 :])
+        return (shape[dim] if len(shape) > dim else 1), (type(value), kind, len(shape), rest)
+    if hasattr(value, "dtypes"):
+        return len(value), (type(value), tuple(map(str, value.dtypes.items())))
+    return _rows(value, dim), type(value)
 
 
-def _refused(why: str, status: HTTPStatus) -> Exception:
-    from bentoml.exceptions import BentoMLException
-
-    return BentoMLException(why, error_code=status)
+def _rows(value: Any, dim: int) -> int:
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return int(shape[dim]) if len(shape) > dim else 1
+    return len(value) if isinstance(value, list) else 1

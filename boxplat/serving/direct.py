@@ -2,7 +2,7 @@
 
 An ASGI application in front of BentoML's own: a JSON request to a plain `@bentoml.api` is read, checked, computed and
 written with BentoML's own models; everything else goes on to BentoML's application, in the same process and with the
-same service object.
+same service object. `Connection` asks it too, as the bytes of a request arrive.
 """
 
 from __future__ import annotations
@@ -14,10 +14,16 @@ from typing import Any
 
 from starlette.responses import Response
 
+from boxplat.serving.asking import Asked, asked
+from boxplat.serving.calling import CLIENT
 from boxplat.serving.counting import Counters
 from boxplat.serving.endpoint import Endpoint, plain
-from boxplat.serving.refusal import Reply
+from boxplat.serving.inference.door import Door
+from boxplat.serving.patience import Patience
+from boxplat.serving.refusal import Reply, timed_out
 from boxplat.serving.settings import Settings
+from boxplat.serving.threads import Threads
+from boxplat.serving.trimming import trim
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -26,73 +32,118 @@ _JSON = b"application/json"
 
 
 class Direct:
-    """The application: BentoML's `app`, made by `factory`, with the eligible endpoints answered here."""
+    """The application: BentoML's `app`, made by `factory`, with the eligible endpoints answered here.
+
+    Attributes:
+        endpoints: by path, once BentoML has made the service object.
+        asked: those that take any request to an API, likewise.
+        timeout: seconds that an answer may take; None: any time.
+        patience: with answers that take too long and clients that send too slowly.
+    """
 
     def __init__(self, factory: Any, app: Any, settings: Settings) -> None:
         from bentoml._internal.configuration.containers import BentoMLContainer
+        from bentoml._internal.context import trace_context
 
-        self._app = app
-        self._factory = factory
-        self._settings = settings
-        self._endpoints: dict[str, Endpoint] = {}
-        self._counters: Counters | None = None
+        self.app = app
+        self.factory = factory
+        self.settings = settings
+        self.endpoints: dict[str, Endpoint] = {}
+        self.asked: dict[str, Asked] = {}
+        self.counters: Counters | None = None
+        self.timeout: float | None = factory.timeout
+        self.patience = Patience(factory.timeout)
+        self._trace = trace_context
+        self._inference = Door(self)
+        self._threads = Threads(factory.service.config.get("threads", 1))
+        trim(factory, app, self._threads)
         self._server = f"BentoML Service/{factory.service.name}".encode()
         self._format = BentoMLContainer.logging_formatting.get()["span_id"]
-        self._timeout: float | None = factory.timeout
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, self._when_started(send))
+            await self._live(scope, receive, send)
             return
-        endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if endpoint is None or not _is_json(scope):
-            await self._app(scope, receive, send)
+        if self._inference.answers(scope):
+            await self._inference(scope, receive, send)
+            return
+        is_call = scope["type"] == "http" and scope["method"] == "POST"
+        endpoint = self.endpoints.get(scope["path"]) if is_call and _is_json(scope) else None
+        if endpoint is None and is_call and scope["path"] in self.asked:
+            CLIENT.set(_client(scope))
+            await self.asked[scope["path"]](scope, receive, send)
+            return
+        if endpoint is None:
+            if self.counters is not None and scope["path"] == "/metrics":
+                self.counters.flush()
+            await self.app(scope, receive, send)
             return
         body = await _body(receive)
         if body is not None:
             await self._answer(endpoint, body, scope, receive, send)
 
-    def _when_started(self, send: Send) -> Send:
-        """Endpoints can be answered once BentoML has made the service object."""
+    def named(self, number: int) -> list[tuple[bytes, bytes]]:
+        """The headers that name the service and the request."""
+        return [(b"server", self._server), (b"x-bentoml-request-id", format(number, self._format).encode())]
 
+    def tell_request(self, number: int) -> None:
+        """Let what runs from here on, the log's lines among it, know the request's number."""
+        self._trace.request_id = number
+
+    async def _live(self, scope: Message, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
+            # Endpoints can be answered once BentoML has made the service object.
             if message["type"] == "lifespan.startup.complete":
-                self._counters = Counters.of(self._app)
-                self._endpoints = plain(self._factory)
+                self._start()
+                await self._inference.start()
             await send(message)
 
-        return sending
+        async def receiving() -> Message:
+            message = await receive()
+            # While the service still runs.
+            await self._inference.stop()
+            return message
+
+        try:
+            await self.app(scope, receiving, sending)
+        finally:
+            await self._stop()
+
+    def _start(self) -> None:
+        self.counters = Counters.of(self.app)
+        self.endpoints = plain(self.factory, self._threads, self.settings.waiting)
+        self.asked = asked(self, self._threads)
+        self.patience.start()
+
+    async def _stop(self) -> None:
+        self.patience.stop()
+        if self.counters is not None:
+            self.counters.stop()
+        await self._threads.stop()
 
     async def _answer(self, endpoint: Endpoint, body: bytes, scope: Message, receive: Receive, send: Send) -> None:
-        from bentoml._internal.context import trace_context
-
         number = random.getrandbits(64)
-        trace_context.request_id = number
-        with self._counted(endpoint) as counted:
+        self.tell_request(number)
+        CLIENT.set(_client(scope))
+        assert self.counters is not None
+        with self.counters.request(endpoint.path) as counted:
             reply = await self._reply(endpoint, body)
             if isinstance(reply, Response):
                 counted.status = reply.status_code
-                self._factory._add_response_headers(reply)
+                self.factory._add_response_headers(reply)
                 await reply(scope, receive, send)
                 return
             counted.status = reply.status
-            headers = reply.headers()
-            if reply.named:
-                headers += [(b"server", self._server), (b"x-bentoml-request-id", format(number, self._format).encode())]
+            headers = [*reply.headers(), *(self.named(number) if reply.named else ())]
             await send({"type": "http.response.start", "status": reply.status, "headers": headers})
             await send({"type": "http.response.body", "body": reply.body})
 
     async def _reply(self, endpoint: Endpoint, body: bytes) -> Reply | Response:
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 return await endpoint.reply(body)
         except TimeoutError:
-            why = f"Not able to process the request in {self._timeout} seconds"
-            return Reply.json({"error": why}, 504, named=False)
-
-    def _counted(self, endpoint: Endpoint) -> Any:
-        assert self._counters is not None
-        return self._counters.request(endpoint.path)
+            return timed_out(self.timeout)
 
 
 def _is_json(scope: Message) -> bool:
@@ -101,6 +152,14 @@ def _is_json(scope: Message) -> bool:
         if name == b"content-type":
             return bool(value.split(b";")[0].strip() == _JSON)
     return True
+
+
+def _client(scope: Message) -> str:
+    """Whom a request comes from: the name that a gateway gives, or the address."""
+    for name, value in scope["headers"]:
+        if name == b"x-client-id":
+            return bytes(value).decode("latin-1")
+    return str(scope["client"][0]) if scope.get("client") else ""
 
 
 async def _body(receive: Receive) -> bytes | None:

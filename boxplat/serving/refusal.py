@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.responses import Response
+
 _UNEXPECTED = {"error": "An unexpected error has occurred, please check the server log."}
 
 
@@ -16,12 +18,14 @@ class Reply:
 
     Attributes:
         named: with the headers that name the service and the request.
+        more: headers besides.
     """
 
     status: int
     body: bytes
     kind: str
     named: bool = True
+    more: tuple[tuple[bytes, bytes], ...] = ()
 
     @classmethod
     def json(cls, value: Any, status: int, named: bool = True) -> Reply:
@@ -30,22 +34,42 @@ class Reply:
         return cls(status, text.encode(), "application/json", named)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Its length and type."""
-        return [(b"content-length", str(len(self.body)).encode()), (b"content-type", self.kind.encode())]
+        """Its own: length, type and what is besides."""
+        return [
+            (b"content-length", str(len(self.body)).encode()),
+            (b"content-type", self.kind.encode()),
+            *self.more,
+        ]
+
+    def response(self) -> Response:
+        """The same for Starlette."""
+        return Response(self.body, self.status, {name.decode(): text.decode() for name, text in self.headers()})
 
 
-def refusal(error: Exception, path: str) -> Reply:
+def refusal(error: BaseException, path: str) -> Reply:
     """The answer to a request that ended in this error, which is logged: the words of BentoML's application."""
     from bentoml.exceptions import BentoMLException
     from pydantic import ValidationError
 
-    logging.getLogger("bentoml.serve").error("Exception on %s [POST]", path, exc_info=error)
+    if not hasattr(error, "retry_after"):
+        # One line for each refused request would be the next overload.
+        logging.getLogger("bentoml.serve").error("Exception on %s [POST]", path, exc_info=error)
     if isinstance(error, ValidationError):
         detail = error.errors(include_context=False, include_input=False)
         return Reply.json({"error": f"{error.error_count()} validation error for {error.title}", "detail": detail}, 400)
     if not isinstance(error, BentoMLException):
         return Reply.json(_UNEXPECTED, 500)
     status = error.error_code.value
+    after = getattr(error, "retry_after", None)
+    if after is not None:
+        reply = Reply.json({"error": str(error)}, status)
+        reply.more = ((b"retry-after", str(after).encode()),)
+        return reply
     if status in (401, 403):
         return Reply.json({"error": "Authorization error"}, status)
     return Reply.json(_UNEXPECTED if status >= 500 else [{"error": str(error)}], status)
+
+
+def timed_out(seconds: float | None) -> Reply:
+    """The answer of BentoML's timeout middleware."""
+    return Reply.json({"error": f"Not able to process the request in {seconds} seconds"}, 504, named=False)

@@ -102,11 +102,14 @@ def answer_directly(settings: Settings) -> None:
     from _bentoml_sdk import Service  # type: ignore[import-untyped]
     from uvicorn.config import HTTP_PROTOCOLS
 
+    from boxplat.serving.dependencies import started_with_service
     from boxplat.serving.direct import Direct
 
     def to_asgi(service: Any, is_main: bool = True) -> Direct:
         service.inject_config()
         factory = ServiceAppFactory(service, is_main=is_main)
+        if service.dependencies:
+            started_with_service(factory, settings.waiting)
         return Direct(factory, factory(), settings)
 
     Service.to_asgi = to_asgi

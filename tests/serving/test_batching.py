@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from bentoml.exceptions import BentoMLException
 
-from boxplat.serving import batching
+from boxplat.serving import calling
 from boxplat.serving.batching import Batcher
+from boxplat.serving.waitlist import Pace, Waitlist
 
 
 class Function:
@@ -32,11 +33,25 @@ class Function:
         return batch * 2 if isinstance(batch, np.ndarray) else [value * 2 for value in batch]
 
 
-def batcher(call: Callable[..., Awaitable[Any]], most: int = 4, latency_ms: int = 10_000) -> Batcher:
-    return Batcher(call, SimpleNamespace(batch_dim=(0, 0), max_batch_size=most, max_latency_ms=latency_ms))
+class Asked:
+    """A batcher that is asked as an endpoint's `call` asks it."""
+
+    def __init__(self, compute: Callable[..., Awaitable[Any]], most: int, latency_ms: int, waiting: int) -> None:
+        self.told: list[int] = []
+        method = SimpleNamespace(batch_dim=(0, 0), max_batch_size=most, max_latency_ms=latency_ms)
+        self.batcher = Batcher(compute, method, waiting, self.told.append)
+
+    async def call(self, *args: Any, **kwargs: Any) -> Any:
+        return await calling.call(self.batcher.begin, *args, **kwargs)
 
 
-async def together(made: Batcher, values: Sequence[Any]) -> list[Any]:
+def batcher(
+    compute: Callable[..., Awaitable[Any]], most: int = 4, latency_ms: int = 10_000, waiting: int = 1000
+) -> Asked:
+    return Asked(compute, most, latency_ms, waiting)
+
+
+async def together(made: Asked, values: Sequence[Any]) -> list[Any]:
     return await asyncio.gather(*(made.call(value) for value in values), return_exceptions=True)
 
 
@@ -86,34 +101,102 @@ def test_one_row_fails_alone() -> None:
     asyncio.run(run())
 
 
-def test_ragged_rows_are_computed_one_by_one() -> None:
+def test_a_culprit_is_found_by_halving() -> None:
     async def run() -> None:
-        values = [np.ones((1, 2)), np.ones((1, 3)), np.ones((1, 2))]
-        found = await together(batcher(Function()), values)
-        assert [value.shape for value in found] == [(1, 2), (1, 3), (1, 2)]
+        function = Function()
+        found = await together(batcher(function, most=64), [[-1 if n == 37 else n] for n in range(64)])
+        assert [n for n, one in enumerate(found) if isinstance(one, ValueError)] == [37]
+        assert len(function.batches) == 1 + 2 * 6
 
     asyncio.run(run())
 
 
-def test_a_full_queue_refuses_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "_WAITING", 1)
+def test_ragged_rows_go_together_with_those_of_their_shape() -> None:
+    async def run() -> None:
+        values = [np.ones((1, 2)), np.ones((1, 3)), np.ones((1, 2)), np.ones((1, 2), dtype=np.int64)]
+        function = Function()
+        found = await together(batcher(function), values)
+        assert [value.shape for value in found] == [(1, 2), (1, 3), (1, 2), (1, 2)]
+        assert found[3].dtype == np.int64 and sorted(map(len, function.batches)) == [1, 1, 2]
 
+    asyncio.run(run())
+
+
+def test_a_function_that_loses_rows_is_asked_for_each_call_alone() -> None:
+    async def run() -> None:
+        async def total(batch: Any) -> Any:
+            return [sum(batch)]
+
+        assert await together(batcher(total), [[1], [2], [3]]) == [[1], [2], [3]]
+
+    asyncio.run(run())
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_again() -> None:
     async def run() -> None:
         function = Function(gate=True)
-        made = batcher(function, most=2)
-        waiting = asyncio.create_task(together(made, [[n] for n in range(5)]))
-        with pytest.raises(BentoMLException, match="too many") as caught:
+        made = batcher(function, most=2, waiting=4)
+        waiting = asyncio.create_task(together(made, [[n] for n in range(4)]))
+        while not function.batches:
             await asyncio.sleep(0)
-            await asyncio.sleep(0)
+        last = [asyncio.create_task(made.call([n])) for n in (8, 9)]
+        await asyncio.sleep(0)
+        with pytest.raises(BentoMLException, match="Too many requests") as caught:
             await made.call([9])
-            await made.call([9])
-            await made.call([9])
-        assert caught.value.error_code.value == 429
+        assert caught.value.error_code.value == 429 and caught.value.retry_after >= 1  # type: ignore[attr-defined]
         function.gate.set()
-        answers = await waiting
-        assert all(isinstance(one, list | BentoMLException) for one in answers) and answers[0] == [0]
+        assert await waiting == [[2 * n] for n in range(4)] and await asyncio.gather(*last) == [[16], [18]]
 
     asyncio.run(run())
+
+
+def waitlist(most: int = 100, patience: float = 10.0, seconds: float = 0.0) -> Waitlist:
+    return Waitlist(most, patience, Pace(seconds))
+
+
+def add(line: Waitlist, client: str, rows: int = 1, kind: Any = None) -> None:
+    line.add((client,), {}, rows, kind, client, lambda value, error: None)
+
+
+def test_clients_take_turns() -> None:
+    line = waitlist()
+    for client in "aaaaabbc":
+        add(line, client)
+    assert "".join(one.client for one in line.take(6)) == "abcaba"
+    assert "".join(one.client for one in line.take(6)) == "aa" and not line and line.rows == 0
+
+
+def test_what_does_not_fit_comes_first_the_next_time() -> None:
+    line = waitlist()
+    for client, rows in (("a", 2), ("b", 3), ("a", 1), ("c", 1)):
+        add(line, client, rows)
+    assert [(one.client, one.rows) for one in line.take(4)] == [("a", 2), ("c", 1), ("a", 1)]
+    assert [(one.client, one.rows) for one in line.take(4)] == [("b", 3)]
+
+
+def test_a_call_of_more_rows_than_a_batch_goes_alone() -> None:
+    line = waitlist()
+    add(line, "a", 9)
+    add(line, "b", 1)
+    assert [one.rows for one in line.take(4)] == [9]
+
+
+def test_a_client_within_its_share_is_let_into_a_full_queue() -> None:
+    line = waitlist(most=4)
+    for _ in range(4):
+        add(line, "greedy")
+    with pytest.raises(BentoMLException):
+        add(line, "greedy")
+    add(line, "modest")
+    assert line.rows == 5
+
+
+def test_what_would_wait_for_too_long_is_refused_at_once() -> None:
+    line = waitlist(patience=1.0, seconds=0.1)
+    with pytest.raises(BentoMLException) as caught:
+        for _ in range(100):
+            add(line, "a")
+    assert line.rows == 9 and caught.value.retry_after == 1  # type: ignore[attr-defined]
 
 
 def test_a_call_that_waited_too_long_is_not_computed() -> None:

@@ -1,0 +1,173 @@
+"""Calls that wait for one API: bounded, fair between clients, each with a deadline."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+Done = Callable[[Any, BaseException | None], None]
+# Of the time that a call may wait: what is expected to take longer is refused at once.
+_SAFE = 0.8
+_WEIGHT = 0.2
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """One call.
+
+    Attributes:
+        rows: what it counts for.
+        kind: calls of the same kind may be computed together.
+        until: moment of `time.monotonic` after which nobody wants its answer.
+        done: called once, with the answer or an error.
+        gone: nobody waits for it any more.
+        batch: rows that it was computed together with, its own among them; 0 before.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    rows: int
+    kind: Any
+    client: str
+    until: float
+    done: Done
+    gone: bool = False
+    batch: int = 0
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more; where it is not under way it never will be."""
+        self.gone = True
+
+
+@dataclass
+class Pace:
+    """How long a row takes, from those that were just computed: a mean that forgets; 0 while nothing is known."""
+
+    seconds: float = 0.0
+
+    def took(self, rows: int, seconds: float) -> None:
+        """`rows` were computed in this time."""
+        if rows > 0:
+            each = seconds / rows
+            self.seconds = each if not self.seconds else self.seconds + _WEIGHT * (each - self.seconds)
+
+
+@dataclass
+class Waitlist:
+    """The calls that wait, by kind and client; clients take turns.
+
+    Attributes:
+        most: rows that may wait. A client with less than its equal share may still add to a full list.
+        patience: seconds that a call may wait.
+    """
+
+    most: int
+    patience: float
+    pace: Pace = field(default_factory=Pace)
+    rows: int = 0
+    _lines: dict[Any, dict[str, deque[Waiting]]] = field(default_factory=dict)
+    _rows_of: dict[str, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def add(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], rows: int, kind: Any, client: str, done: Done
+    ) -> Waiting:
+        """Let a call wait.
+
+        Raises:
+            BentoMLException: status 429, when too many wait, or what waits will take longer than this one may wait.
+        """
+        self._room(client, rows)
+        one = Waiting(args, kwargs, rows, kind, client, time.monotonic() + self.patience, done)
+        clients = self._lines.setdefault(kind, {})
+        line = clients.get(client)
+        if line is None:
+            line = clients[client] = deque()
+        line.append(one)
+        self._rows_of[client] = self._rows_of.get(client, 0) + rows
+        self.rows += rows
+        return one
+
+    def take(self, most: int) -> list[Waiting]:
+        """The next calls to compute together: of one kind, at most this many rows, or one call that has more.
+
+        Calls that nobody waits for are left out, those past their deadline are answered.
+        """
+        now = time.monotonic()
+        while self._lines:
+            kind = self._oldest()
+            clients = self._lines[kind]
+            taken = self._turns(clients, most, now)
+            if not clients:
+                del self._lines[kind]
+            if taken:
+                return taken
+        return []
+
+    def _room(self, client: str, rows: int) -> None:
+        own = self._rows_of.get(client, 0)
+        if not own:
+            return
+        clients = len(self._rows_of)
+        ahead = min(self.rows, (own + 1) * clients) * self.pace.seconds
+        full = self.rows + rows > self.most and own + rows > self.most / clients
+        if full or ahead > _SAFE * self.patience:
+            raise busy(ahead)
+
+    def _oldest(self) -> Any:
+        if len(self._lines) == 1:
+            return next(iter(self._lines))
+        return min(self._lines, key=lambda kind: min(line[0].until for line in self._lines[kind].values()))
+
+    def _turns(self, clients: dict[str, deque[Waiting]], most: int, now: float) -> list[Waiting]:
+        taken: list[Waiting] = []
+        rows = 0
+        # Clients whose next call does not fit any more; they come first the next time.
+        held: dict[str, deque[Waiting]] = {}
+        while clients and rows < most:
+            client, line = next(iter(clients.items()))
+            del clients[client]
+            one = line[0]
+            wanted = not one.gone and one.until >= now
+            if wanted and taken and rows + one.rows > most:
+                held[client] = line
+                continue
+            self._leave(line.popleft())
+            if line:
+                clients[client] = line
+            if wanted:
+                taken.append(one)
+                rows += one.rows
+            elif not one.gone:
+                one.done(None, refused("process is overloaded", HTTPStatus.SERVICE_UNAVAILABLE))
+        rest = {**held, **clients}
+        clients.clear()
+        clients.update(rest)
+        return taken
+
+    def _leave(self, one: Waiting) -> None:
+        self.rows -= one.rows
+        self._rows_of[one.client] -= one.rows
+        if not self._rows_of[one.client]:
+            del self._rows_of[one.client]
+
+
+def busy(seconds: float) -> Exception:
+    """Status 429, with the whole seconds after which asking again makes sense."""
+    error = refused("Too many requests", HTTPStatus.TOO_MANY_REQUESTS)
+    error.retry_after = max(1, math.ceil(seconds))  # type: ignore[attr-defined]
+    return error
+
+
+def refused(why: str, status: HTTPStatus) -> Exception:
+    """BentoML's error of this status."""
+    from bentoml.exceptions import BentoMLException
+
+    return BentoMLException(why, error_code=status)
