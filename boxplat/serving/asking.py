@@ -91,7 +91,8 @@ class Asked:
             except TimeoutError:
                 await timed_out(self._direct.timeout).response()(scope, receive, send)
                 return
-            self._direct.factory._add_response_headers(response)
+            for name, text in self._direct.named(request.scope["request_id"]):
+                response.headers[name.decode()] = text.decode()
             self._run_afterwards(response, request)
             await response(scope, receive, send)
 
@@ -157,12 +158,12 @@ def _call(direct: Direct, path: str, method: Any, function: Callable[..., Any], 
 
     async def stream(*args: Any, **kwargs: Any) -> Any:
         made = function(*args, **kwargs)
-        return made if inspect.isasyncgen(made) else _in_threads(made, threads)
+        return made if inspect.isasyncgen(made) else in_threads(made, threads)
 
     return stream
 
 
-async def _in_threads(generator: Any, threads: Threads) -> AsyncGenerator[Any, None]:
+async def in_threads(generator: Any, threads: Threads) -> AsyncGenerator[Any, None]:
     """What a plain generator gives, each step of it in one of the service's threads."""
     step = partial(next, generator, _ENDED)
     while True:

@@ -49,13 +49,15 @@ def _facts(target: str, folder: Path) -> dict[str, Any]:
     """What a declaration and the process need to know and `bento.yaml` does not say."""
     from _bentoml_impl.loader import load  # type: ignore[import-untyped]
 
+    from boxplat.serving.dependencies import in_process
+
     service = load(target, working_dir=str(folder))
-    alone = len(service.all_services()) == 1 and not service.has_custom_command()
+    others = [one for name, one in service.all_services(exclude_urls=True).items() if name != service.name]
     resources = service.config.get("resources") or {}
     everything = [method for one in service.all_services().values() for method in one.apis.values()]
     prefix = service.path_prefix or ""
     return {
-        "own_server": alone,
+        "own_server": not service.has_custom_command() and all(in_process(one) for one in others),
         "workers": service.config.get("workers") or 1,
         "gpu": resources.get("gpu") or 0,
         "batches": max((method.max_batch_size for method in everything if method.batchable), default=None),

@@ -126,13 +126,17 @@ def test_settings_become_flags_that_the_worker_reads(bento: Path, paths: Paths) 
 
 
 @pytest.mark.integration
-def test_declaration_of_several_processes(paths: Paths, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("inner", "own_server"), [("", True), ("(workers=2)", False)])
+def test_declaration_with_a_dependency(paths: Paths, tmp_path: Path, inner: str, own_server: bool) -> None:
+    """It shares the process, unless it asks for processes of its own."""
     config = Config(endpoints={"outer": EndpointConfig(bento="bentos/outer")})
-    tag = bentos.build(write_bento(tmp_path / "outer", TWO_SERVICES), paths, config)
+    text = TWO_SERVICES.replace("@bentoml.service\n", f"@bentoml.service{inner}\n")
+    tag = bentos.build(write_bento(tmp_path / "outer", text), paths, config)
     service = bentos.service("outer", release(tag, model=None), config, paths)
-    assert service.command[1:4] == ("-m", "bentoml", "serve") and "127.0.0.1" in service.command
-    assert not service.listen and service.health == "/v1/readyz"
+    assert service.listen == own_server and service.health == "/v1/readyz"
     assert "BOXPLAT_MODEL_URI" not in service.env
+    if not own_server:
+        assert service.command[1:4] == ("-m", "bentoml", "serve") and "127.0.0.1" in service.command
 
 
 @pytest.mark.integration

@@ -214,7 +214,14 @@ CASES: dict[str, list[Case]] = {
         *posted("/either", {"text": True}, {"text": False}),
         *everywhere("/html"),
     ],
-    "dependent": [*posted("/twice", {"x": 2}, {"x": "y"}), *posted("/later", {"x": 3})],
+    "dependent": [
+        *posted("/twice", {"x": 2}, {"x": "y"}),
+        *posted("/later", {"x": 3}),
+        *posted("/kept", {"values": [1, 2]}, {"values": []}),
+        *(case for path in ("/wrong", "/crowd", "/waits") for case in posted(path, {})),
+        *posted("/counted", {"to": 2}, {"to": 0}, {"to": 9}),
+        *(case for path in ("/joined", "/spelled") for case in posted(path, {"of": "abc"}, {"of": ""})),
+    ],
     "tasks": [*posted("/now", {"n": 3}), *posted("/square", {"n": 3}), Case("/square/status", None, {}, "GET")],
     "routed": [
         *posted("/v1/custom/path", {"x": 1}, {"x": "y"}),
