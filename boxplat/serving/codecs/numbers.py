@@ -13,6 +13,10 @@ _SMALL = re.compile(rb"(?<![\d.])(?:0\.0000\d+|\d+(?:\.\d+)?e-\d\b)")
 # As many of them are mended; with more it is faster to let Python write everything.
 _FEW = 12
 
+# The types of numbers that have the same meaning in NumPy, pandas, torch and JSON.
+PLAIN_KINDS = frozenset(
+    ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+)
 NotFinite = Literal["constants", "null"]
 
 
@@ -23,10 +27,12 @@ class UnfitError(Exception):
 def numbers(value: Any, not_finite: NotFinite) -> bytes:
     """Of a number, or of lists of numbers of any depth: int, float and bool only, which is for the caller to see to.
 
+    Dicts may be among the lists if their keys are plain names.
+
     Args:
         not_finite: what is written for NaN and the infinities: their names in Python, or null.
     """
-    written = to_json(value, inf_nan_mode=not_finite).replace(b",", b", ")
+    written = to_json(value, inf_nan_mode=not_finite).replace(b",", b", ").replace(b":", b": ")
     few = written.count(b"e-") + written.count(b"0.0000")
     if not few:
         return written

@@ -10,10 +10,11 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from _bentoml_sdk.io_models import IODescriptor
-from bentoml.validators import ContentType, DType
+from bentoml.validators import ContentType, DataframeSchema, DType
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -30,6 +31,8 @@ TYPES: dict[str, Any] = {
     "arrays": list[np.ndarray],
     "named arrays": dict[str, np.ndarray],
     "tensor": torch.Tensor,
+    "frame": pd.DataFrame,
+    "columns": Annotated[pd.DataFrame, DataframeSchema(orient="columns")],
     "float": float,
     "int": int,
     "bool": bool,
@@ -141,6 +144,34 @@ def test_a_tensor_of_any_type_is_written_as_by_the_models(array: np.ndarray) -> 
     assert outcome(fast, tensor) == outcome(slow, tensor)
 
 
+_NAMES = st.lists(
+    st.sampled_from(["a", "b_1", "é", "a b", 'q"', "e-5", "0.00001", "1", 1, None]), min_size=1, max_size=3
+)
+
+
+@st.composite
+def _frames(draw: st.DrawFn) -> pd.DataFrame:
+    names = draw(_NAMES)
+    rows = draw(st.integers(0, 3))
+    kinds = [draw(_DTYPES | st.sampled_from([np.dtype("O"), np.dtype("M8[ns]")])) for _ in names]
+    columns = [pd.Series(draw(hnp.arrays(kind.newbyteorder("="), rows))) for kind in kinds if kind.char != "g"]
+    frame = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(rows))
+    frame.columns = pd.Index(names[: len(columns)], dtype=object)
+    return frame
+
+
+@pytest.mark.parametrize("name", ["frame", "columns"])
+@settings(deadline=None, max_examples=150)
+@given(frame=_frames())
+@example(pd.DataFrame({"a": [1e-5, 1e-7, np.nan], "e5": [1, 2, 3], "b": [True, False, True]}))
+@example(pd.DataFrame({"a": [1e-5, np.nan] * 20}))
+@example(pd.DataFrame({"a": [1, 2], "b": ["x", None]}, index=["i", "j"]))
+@example(pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": pd.Categorical(["x", "y"])}))
+def test_a_frame_is_written_as_by_the_models(name: str, frame: pd.DataFrame) -> None:
+    fast, slow = _WAYS[name]
+    assert outcome(fast, frame) == outcome(slow, frame)
+
+
 @settings(deadline=None, max_examples=2000)
 @given(bits=st.integers(0, 2**64 - 1) | st.integers(0, 2**32 - 1))
 def test_a_float_of_any_bits_is_written_as_by_python(bits: int) -> None:
@@ -162,7 +193,10 @@ def test_an_integer_that_python_does_not_write_is_an_error() -> None:
         ("typed array", np.zeros((0, 3))),
         ("named arrays", {"a": np.arange(3)}),
         ("tensor", torch.ones(1, 2)),
+        ("frame", pd.DataFrame({"a": [1, 2], "b": [0.5, np.nan]})),
+        ("columns", pd.DataFrame({"a": [1, 2], "b": [0.5, np.nan]})),
         ("float", 0.5),
+        ("float", np.float64(0.5)),
         ("str", "é"),
         ("html", "<p>"),
         ("any", {"a": [1, None, "b"]}),
