@@ -79,12 +79,18 @@ def caller(factory: Any, method: Any, function: Any, threads: Threads, waiting: 
 
 async def call(begin: Callable[..., Begun], *args: Any, **kwargs: Any) -> Any:
     """Begin a call and wait for what it gives."""
+    return (await called(begin, *args, **kwargs))[0]
+
+
+async def called(begin: Callable[..., Begun], *args: Any, **kwargs: Any) -> tuple[Any, int]:
+    """The same, and how many rows were computed together."""
     answer = asyncio.get_running_loop().create_future()
     begun = begin(args, kwargs, CLIENT.get(), partial(settle, answer))
     try:
-        return await answer
+        value = await answer
     finally:
         begun.cancel()
+    return value, getattr(begun, "batch", 0) or 1
 
 
 def _batches(factory: Any, method: Any) -> Callable[[int], None]:

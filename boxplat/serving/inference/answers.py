@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
+from _bentoml_sdk.io_models import IORootModel  # type: ignore[import-untyped]
+from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from boxplat.serving.inference.failures import InferenceError
@@ -170,14 +172,11 @@ def checked(value: Any, spec: Any) -> Any:
         pydantic.ValidationError: it is not what the API says that it gives.
         TypeError: likewise, where the API gives a model.
     """
-    from _bentoml_sdk.io_models import IORootModel  # type: ignore[import-untyped]
-    from pydantic import BaseModel
-
+    if isinstance(value, np.ndarray) or hasattr(value, "detach"):
+        return value
     if not issubclass(spec, IORootModel):
         if not isinstance(value, BaseModel):
             raise TypeError(f"the API gave {type(value).__name__} and not its model")
-        return value
-    if isinstance(value, np.ndarray) or hasattr(value, "detach"):
         return value
     return (value if isinstance(value, IORootModel) else spec(value)).root
 

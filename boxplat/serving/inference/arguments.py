@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from _bentoml_sdk.io_models import ARGS, KWARGS, IORootModel  # type: ignore[import-untyped]
 from pydantic_core import from_json, to_json
 
 from boxplat.serving.inference.failures import InferenceError
@@ -85,8 +86,6 @@ def split(spec: Any, found: Any) -> tuple[Sequence[Any], dict[str, Any]]:
     Raises:
         pydantic.ValidationError: the model refuses it.
     """
-    from _bentoml_sdk.io_models import ARGS, KWARGS, IORootModel  # type: ignore[import-untyped]
-
     made = spec.model_validate(found)
     if getattr(spec, "__root_input__", False):
         return (made.root if issubclass(spec, IORootModel) else made,), {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,33 @@ from boxplat.serving.inference.wire import Asked
 
 TEXT_IN = "text_input"
 TEXT_OUT = "text_output"
+
+
+@dataclass(frozen=True)
+class Said:
+    """A request, and what its answers need to know of it."""
+
+    asked: Asked
+    given: Mapping[str, Field]
+    name: str
+    version: str
+
+    @classmethod
+    def of(cls, body: bytes, model: Model, name: str, version: str) -> Said:
+        """As `read`."""
+        return cls(read(body, model), model.given.named(), name, version)
+
+    def message(self, tensors: list[Tensor]) -> dict[str, Any]:
+        """An answer: each output by its name, a text's `text_output`; one element alone is no list."""
+        found: dict[str, Any] = {"id": self.asked.id} if self.asked.id else {}
+        found |= {"model_name": self.name, "model_version": self.version}
+        for tensor in tensors:
+            data, _ = to_data(tensor)
+            if _is_answer_text(tensor, self.given):
+                found[TEXT_OUT] = "".join(data)
+            else:
+                found[tensor.name] = data[0] if tensor.shape == [1] else _nested(tensor, data)
+        return found
 
 
 def read(body: bytes, model: Model) -> Asked:
@@ -63,19 +91,6 @@ def _shape(name: str, values: list[Any]) -> list[int]:
         raise InferenceError(f"'{name}' is no regular array") from None
 
 
-def written(name: str, version: str, asked: Asked, tensors: list[Tensor], model: Model) -> dict[str, Any]:
-    """An answer: each output by its name, a text's `text_output`; one element alone is no list."""
-    found: dict[str, Any] = {"id": asked.id} if asked.id else {}
-    found |= {"model_name": name, "model_version": version}
-    for tensor in tensors:
-        data, _ = to_data(tensor)
-        if _is_answer_text(tensor, model.given.named()):
-            found[TEXT_OUT] = "".join(data)
-        else:
-            found[tensor.name] = data[0] if tensor.shape == [1] else _nested(tensor, data)
-    return found
-
-
 def _is_answer_text(tensor: Tensor, given: Mapping[str, Field]) -> bool:
     return tensor.name == OUTPUT and OUTPUT in given and given[OUTPUT].kind is Kind.SCALAR and tensor.datatype == BYTES
 
@@ -88,23 +103,6 @@ def _nested(tensor: Tensor, data: list[Any]) -> Any:
     return texts.reshape(tensor.shape).tolist()
 
 
-async def events(
-    name: str,
-    version: str,
-    asked: Asked,
-    first: list[Tensor] | None,
-    parts: AsyncIterator[list[Tensor]],
-    model: Model,
-) -> AsyncIterator[bytes]:
-    """Server-sent events, one for each part of an answer; an error ends them."""
-    try:
-        if first is not None:
-            yield _event(written(name, version, asked, first, model))
-        async for part in parts:
-            yield _event(written(name, version, asked, part, model))
-    except InferenceError as error:
-        yield _event({"error": error.message})
-
-
-def _event(message: Mapping[str, Any]) -> bytes:
+def event(message: Mapping[str, Any]) -> bytes:
+    """One server-sent event."""
     return b"data: " + to_json(message, inf_nan_mode="constants") + b"\n\n"

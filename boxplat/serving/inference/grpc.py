@@ -30,7 +30,7 @@ _CODES = {
     HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
-Answer = Callable[[Any, Any], Awaitable[Message]]
+Answer = Callable[[Any, Any], Awaitable[Any]]
 
 
 async def start(direct: Any, port: int) -> Server:
@@ -105,54 +105,51 @@ class Servicer:
     def handlers(self) -> Any:
         """Its methods for gRPC's server. They take bytes: gRPC would not call broken ones the client's fault."""
         methods = {
-            name: grpc.unary_unary_rpc_method_handler(
-                _unary(taken, getattr(self, name)), None, lambda found: found.SerializeToString()
-            )
+            name: grpc.unary_unary_rpc_method_handler(_unary(taken, getattr(self, name)))
             for name, taken in _TAKEN.items()
         }
-        methods["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
-            self.ModelStreamInfer, None, lambda found: found.SerializeToString()
-        )
+        methods["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self.ModelStreamInfer)
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    async def ServerLive(self, request: Any, context: Any) -> Message:
+    async def ServerLive(self, request: Any, call: Any) -> Message:
         """Whether the process answers."""
         return pb.ServerLiveResponse(live=True)
 
-    async def ServerReady(self, request: Any, context: Any) -> Message:
+    async def ServerReady(self, request: Any, call: Any) -> Message:
         """As /readyz."""
         return pb.ServerReadyResponse(ready=await self._repository.is_ready())
 
-    async def ServerMetadata(self, request: Any, context: Any) -> Message:
+    async def ServerMetadata(self, request: Any, call: Any) -> Message:
         """Name, version, extensions."""
         return pb.ServerMetadataResponse(**self._repository.metadata())
 
-    async def ModelReady(self, request: Any, context: Any) -> Message:
+    async def ModelReady(self, request: Any, call: Any) -> Message:
         """As the service."""
         self._repository.model(request.name, request.version)
         return pb.ModelReadyResponse(ready=await self._repository.is_ready())
 
-    async def ModelMetadata(self, request: Any, context: Any) -> Message:
+    async def ModelMetadata(self, request: Any, call: Any) -> Message:
         """The tensors."""
         model = self._repository.model(request.name, request.version)
         return pb.ModelMetadataResponse(**model.metadata(request.name, self._repository.version))
 
-    async def ModelConfig(self, request: Any, context: Any) -> Message:
+    async def ModelConfig(self, request: Any, call: Any) -> Message:
         """The tensors in Triton's words."""
         model = self._repository.model(request.name, request.version)
         return pb.ModelConfigResponse(config=ParseDict(configuration(request.name, model), pb.ModelConfig()))
 
-    async def RepositoryIndex(self, request: Any, context: Any) -> Message:
+    async def RepositoryIndex(self, request: Any, call: Any) -> Message:
         """All models."""
         return pb.RepositoryIndexResponse(models=await self._repository.index(request.ready))
 
-    async def ModelInfer(self, request: Any, context: Any) -> Message:
+    async def ModelInfer(self, request: Any, call: Call) -> bytes:
         """One prediction."""
-        asked = messages.read(request)
-        tensors = await self._predictions.one(_call(request, context), asked)
-        return messages.answer(request.model_name, self._repository.version, request.id, tensors)
+        with self._predictions.begun(call) as one:
+            tensors = await one.tensors(messages.read(request))
+            one.answer = messages.answer(call.model, self._repository.version, request.id, tensors).SerializeToString()
+        return one.answer
 
-    async def ModelStreamInfer(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Message]:
+    async def ModelStreamInfer(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         """Predictions one after the other; each answer, and each part of one, as it comes. Errors do not end it."""
         async for raw in requests:
             try:
@@ -160,22 +157,24 @@ class Servicer:
             except InferenceError as error:
                 await _abort(error, context)
             try:
-                async for found in self._parts(request, context):
+                async for found in self._parts(request, _call(request, raw, context)):
                     yield found
             except InferenceError as error:
                 response = pb.ModelInferResponse(id=request.id)
-                yield pb.ModelStreamInferResponse(error_message=error.message, infer_response=response)
+                found = pb.ModelStreamInferResponse(error_message=error.message, infer_response=response)
+                yield found.SerializeToString()
 
-    async def _parts(self, request: Any, context: Any) -> AsyncIterator[Message]:
-        asked = messages.read(request)
-        call = _call(request, context)
-        several = self._repository.model(call.model, call.version).is_stream
-        async for tensors in self._predictions.stream(call, asked):
-            found = messages.answer(request.model_name, self._repository.version, request.id, tensors)
-            yield messages.part(found, final=not several)
+    async def _parts(self, request: Any, call: Call) -> AsyncIterator[bytes]:
+        with self._predictions.begun(call) as one:
+            asked = messages.read(request)
+            several = one.model.is_stream
+            async for tensors in one.parts(asked):
+                found = messages.answer(call.model, self._repository.version, request.id, tensors)
+                one.answer = messages.part(found, final=not several).SerializeToString()
+                yield one.answer
         if several and asked.parameters.get(_EMPTY_FINAL):
-            found = messages.answer(request.model_name, self._repository.version, request.id, [])
-            yield messages.part(found, final=True)
+            found = messages.answer(call.model, self._repository.version, request.id, [])
+            yield messages.part(found, final=True).SerializeToString()
 
 
 _TAKEN: dict[str, Any] = {
@@ -190,12 +189,14 @@ _TAKEN: dict[str, Any] = {
 }
 
 
-def _unary(taken: Any, method: Answer) -> Callable[[bytes, Any], Awaitable[Message]]:
-    async def handle(raw: bytes, context: Any) -> Message:
+def _unary(taken: Any, method: Answer) -> Callable[[bytes, Any], Awaitable[bytes]]:
+    async def handle(raw: bytes, context: Any) -> bytes:
         try:
-            return await method(_decoded(taken, raw), context)
+            request = _decoded(taken, raw)
+            found = await method(request, _call(request, raw, context) if taken is pb.ModelInferRequest else None)
         except InferenceError as error:
             await _abort(error, context)
+        return found if isinstance(found, bytes) else found.SerializeToString()
 
     return handle
 
@@ -218,10 +219,10 @@ async def _abort(error: InferenceError, context: Any) -> NoReturn:
     raise AssertionError("unreachable")
 
 
-def _call(request: Any, context: Any) -> Call:
+def _call(request: Any, raw: bytes, context: Any) -> Call:
     headers = [
         (name.encode(), value.encode() if isinstance(value, str) else value)
         for name, value in context.invocation_metadata() or ()
     ]
     client = next((value.decode("latin-1") for name, value in headers if name == b"x-client-id"), "")
-    return Call(request.model_name, request.model_version, headers, client or context.peer().rsplit(":", 1)[0])
+    return Call(request.model_name, request.model_version, headers, client or context.peer().rsplit(":", 1)[0], raw)

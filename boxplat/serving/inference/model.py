@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from starlette.responses import Response
+
+from boxplat.serving import calling
+from boxplat.serving.endpoint import is_no_value
 from boxplat.serving.inference import answers, arguments, multipart
 from boxplat.serving.inference.exchange import App, Exchange, Headers, asked
 from boxplat.serving.inference.failures import InferenceError
@@ -43,8 +47,14 @@ class Model:
         return self._path
 
     @property
-    def counts_itself(self) -> bool:
-        """Whether BentoML's application counts its requests."""
+    def name(self) -> str:
+        """Of the API."""
+        found: str = self._method.name
+        return found
+
+    @property
+    def goes_through_app(self) -> bool:
+        """Whether its requests become plain ones, which the service's application answers."""
         return self._endpoint is None
 
     def metadata(self, name: str, version: str) -> dict[str, Any]:
@@ -62,11 +72,14 @@ class Model:
 
     async def infer(
         self, name: str, tensors: Sequence[Tensor], wanted: Collection[str], headers: Headers
-    ) -> list[Tensor]:
-        """The tensors of the answer; of an API that streams, one element for each part.
+    ) -> tuple[list[Tensor], int]:
+        """The tensors of the answer, and how many rows were computed together with it.
+
+        Of an API that streams a tensor has one element for each part.
 
         Args:
             name: that the client gave the model, for messages.
+            wanted: names of the outputs; none: all.
             headers: of the client's request, for services that look at them.
 
         Raises:
@@ -76,24 +89,21 @@ class Model:
         found = arguments.document(tensors, self.taken, name)
         async with asyncio.timeout(self._timeout):
             if self._endpoint is None:
-                return await self._through_app(name, found, wanted, headers)
+                return await self._through_app(name, found, wanted, headers), 1
             args, kwargs = self._arguments(found)
-            value = await self._endpoint.call(*args, **kwargs)
-            return (
-                self._tensors(value, wanted, name) if _is_value(value) else await self._responded(value, wanted, name)
-            )
+            value, batch = await calling.called(self._endpoint.caller.begin, *args, **kwargs)
+            if isinstance(value, Response) or is_no_value(value):
+                return await self._responded(value, wanted, name), batch
+            return self._tensors(value, wanted, name), batch
 
     async def parts(
         self, name: str, tensors: Sequence[Tensor], wanted: Collection[str], headers: Headers
-    ) -> AsyncIterator[list[Tensor]]:
-        """The tensors of each part of an answer as it comes; of an API that does not stream, one.
+    ) -> AsyncGenerator[list[Tensor], None]:
+        """The tensors of each part of what an API streams, as it comes.
 
         Raises:
-            InferenceError, TimeoutError: as from `infer`.
+            InferenceError: as from `infer`.
         """
-        if not self.is_stream:
-            yield await self.infer(name, tensors, wanted, headers)
-            return
         found = arguments.document(tensors, self.taken, name)
         body, kind = self._body(found)
         self._must_know(wanted, name)
@@ -151,14 +161,6 @@ class Model:
         if files:
             return multipart.form(found, files)
         return arguments.as_json(found), "application/json"
-
-
-def _is_value(value: Any) -> bool:
-    from starlette.responses import Response
-
-    from boxplat.serving.endpoint import is_no_value
-
-    return not (isinstance(value, Response) or is_no_value(value))
 
 
 async def _must_succeed(exchange: Exchange) -> None:

@@ -1,11 +1,13 @@
-"""One prediction asked for through the inference protocol: the same counting and limits as on the plain paths."""
+"""One prediction asked for through the inference protocol: counted, logged and limited as those on the plain paths."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from boxplat.serving.calling import CLIENT
@@ -15,6 +17,7 @@ from boxplat.serving.inference.model import Model
 from boxplat.serving.inference.repository import Repository
 from boxplat.serving.inference.tensors import Tensor
 from boxplat.serving.inference.wire import Asked
+from boxplat.serving.log import annotation
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,55 @@ class Call:
     """Who asks which model.
 
     Attributes:
-        headers: of the request; HTTP/2's are gRPC's metadata.
-        client: that its turn is counted for.
+        headers: of the request; in gRPC its metadata.
+        client: whose turn it is.
+        body: of the request as it came.
     """
 
     model: str
     version: str
     headers: Headers
     client: str
+    body: bytes
+
+
+@dataclass
+class Prediction:
+    """One that is being made.
+
+    Attributes:
+        answer: its bytes, for the log; set by whoever writes them.
+        batch: rows that were computed together with it.
+    """
+
+    call: Call
+    model: Model
+    number: int
+    answer: bytes = b""
+    batch: int = 1
+
+    async def tensors(self, asked: Asked) -> list[Tensor]:
+        """The tensors of the answer.
+
+        Raises:
+            InferenceError, or what `refused` makes one of.
+        """
+        found, self.batch = await self.model.infer(self.call.model, asked.tensors, asked.outputs, self.call.headers)
+        return found
+
+    async def parts(self, asked: Asked) -> AsyncGenerator[list[Tensor], None]:
+        """The tensors of each part of the answer; of a model that does not stream, of the whole.
+
+        Raises:
+            InferenceError, or what `refused` makes one of.
+        """
+        if not self.model.is_stream:
+            yield await self.tensors(asked)
+            return
+        parts = self.model.parts(self.call.model, asked.tensors, asked.outputs, self.call.headers)
+        async with aclosing(parts):
+            async for part in parts:
+                yield part
 
 
 class Predictions:
@@ -43,43 +87,41 @@ class Predictions:
         self.repository = Repository(direct)
         self._direct = direct
 
-    async def one(self, call: Call, asked: Asked) -> list[Tensor]:
-        """The tensors of an answer.
+    @contextmanager
+    def begun(self, call: Call) -> Iterator[Prediction]:
+        """A prediction from its request to its answer.
 
         Raises:
-            InferenceError: whatever went wrong.
+            InferenceError: whatever went wrong within.
         """
         model = self.repository.model(call.model, call.version)
-        with self._counted(model, call):
-            return await model.infer(call.model, asked.tensors, asked.outputs, call.headers)
-
-    async def stream(self, call: Call, asked: Asked) -> AsyncIterator[list[Tensor]]:
-        """The tensors of each part of an answer.
-
-        Raises:
-            InferenceError: whatever went wrong.
-        """
-        model = self.repository.model(call.model, call.version)
-        with self._counted(model, call):
-            async for part in model.parts(call.model, asked.tensors, asked.outputs, call.headers):
-                yield part
+        one = Prediction(call, model, random.getrandbits(64))
+        CLIENT.set(call.client)
+        self._direct.tell_request(one.number)
+        # What BentoML's application answers is counted and logged on its way there.
+        with _told(call.model) if model.goes_through_app else self._counted(one):
+            yield one
 
     @contextmanager
-    def _counted(self, model: Model, call: Call) -> Iterator[None]:
-        CLIENT.set(call.client)
-        self._direct.tell_request(random.getrandbits(64))
-        if model.counts_itself:
-            with _told(call.model):
-                yield
-            return
-        with self._direct.counters.request(model.path) as counted:
+    def _counted(self, one: Prediction) -> Iterator[None]:
+        journal = getattr(self._direct, "journal", None)
+        slip = annotation.opened() if journal is not None else None
+        began, since = time.time_ns(), time.perf_counter_ns()
+        with self._direct.counters.request(one.model.path) as counted:
             try:
-                with _told(call.model):
+                with _told(one.call.model):
                     yield
-                counted.status = 200
+                counted.status = HTTPStatus.OK
             except InferenceError as error:
                 counted.status = error.status
                 raise
+            finally:
+                if journal is not None:
+                    latency = time.perf_counter_ns() - since
+                    bodies = one.call.body, one.answer
+                    journal.note(
+                        one.number, began, latency, one.model.name, int(counted.status), one.batch, *bodies, slip
+                    )
 
 
 @contextmanager

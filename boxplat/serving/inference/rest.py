@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -112,9 +113,11 @@ class Rest:
         raise InferenceError("Not Found", 404)
 
     async def _infer(self, request: Request) -> Response:
-        asked = wire.read(request.body, _length(request.headers.get(_HEADER)))
-        tensors = await self._predictions.one(request.call, asked)
-        body, head = wire.write(request.call.model, self._predictions.repository.version, asked, tensors)
+        with self._predictions.begun(request.call) as one:
+            asked = wire.read(request.body, _length(request.headers.get(_HEADER)))
+            tensors = await one.tensors(asked)
+            body, head = wire.write(request.call.model, self._predictions.repository.version, asked, tensors)
+            one.answer = body
         body, encoding = compression.packed(body, request.headers.get("accept-encoding", ""))
         headers = {"content-encoding": encoding} if encoding else {}
         if head is not None:
@@ -122,18 +125,34 @@ class Rest:
         return Response(body, 200, headers, _JSON if head is None else _BINARY)
 
     async def _generate(self, request: Request) -> Response:
-        model = self._predictions.repository.model(request.call.model, request.call.version)
-        asked = generate.read(request.body, model)
-        tensors = await self._predictions.one(request.call, asked)
-        return _json(generate.written(request.call.model, self._predictions.repository.version, asked, tensors, model))
+        with self._predictions.begun(request.call) as one:
+            said = generate.Said.of(request.body, one.model, request.call.model, self._predictions.repository.version)
+            one.answer = to_json(said.message(await one.tensors(said.asked)), inf_nan_mode="constants")
+            return Response(one.answer, media_type=_JSON)
 
     async def _stream(self, request: Request) -> Response:
-        model = self._predictions.repository.model(request.call.model, request.call.version)
-        asked = generate.read(request.body, model)
-        parts = self._predictions.stream(request.call, asked)
-        first = await anext(parts, None)
-        events = generate.events(request.call.model, self._predictions.repository.version, asked, first, parts, model)
-        return StreamingResponse(events, 200, {"cache-control": "no-cache"}, "text/event-stream")
+        events = self._events(request)
+        # An error before the first part is the answer's status.
+        first = await anext(events, b"")
+
+        async def all_events() -> AsyncIterator[bytes]:
+            async with aclosing(events):
+                yield first
+                try:
+                    async for event in events:
+                        yield event
+                except InferenceError as error:
+                    yield generate.event({"error": error.message})
+
+        return StreamingResponse(all_events(), 200, {"cache-control": "no-cache"}, "text/event-stream")
+
+    async def _events(self, request: Request) -> AsyncGenerator[bytes, None]:
+        with self._predictions.begun(request.call) as one:
+            said = generate.Said.of(request.body, one.model, request.call.model, self._predictions.repository.version)
+            async with aclosing(one.parts(said.asked)) as parts:
+                async for part in parts:
+                    one.answer = generate.event(said.message(part))
+                    yield one.answer
 
 
 def _takes(route: Any) -> bool:
@@ -154,8 +173,9 @@ def _request(scope: Message, body: bytes, most: int | None) -> Request:
             raise InferenceError("Not Found", 404)
         version = parts[3]
     peer = scope["client"][0] if scope.get("client") else ""
-    call = Call(parts[1] if len(parts) > 1 else "", version, scope["headers"], headers.get("x-client-id", peer))
     opened = compression.opened(body, headers.get("content-encoding", "").lower(), most)
+    client = headers.get("x-client-id", peer)
+    call = Call(parts[1] if len(parts) > 1 else "", version, scope["headers"], client, opened)
     return Request(scope["method"], parts, headers, opened, call)
 
 

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+from _bentoml_sdk.io_models import IORootModel  # type: ignore[import-untyped]
 
 from boxplat.serving.inference.tensors import BF16, BYTES, DATATYPES
 
@@ -92,8 +93,6 @@ def given(method: Any) -> Signature:
 
 
 def _is_model(spec: Any) -> bool:
-    from _bentoml_sdk.io_models import IORootModel  # type: ignore[import-untyped]
-
     return not issubclass(spec, IORootModel)
 
 
