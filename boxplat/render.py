@@ -219,8 +219,8 @@ def endpoints(rows: Iterable[Endpoint]) -> str:
         live = next((r for r in row.releases if r.number in row.traffic), None)
         model = f"{live.model} v{live.model_version}" if live and live.model else None
         traffic = " ".join(f"{number}={weight}" for number, weight in row.traffic.items())
-        lines.append((row.name, row.state, row.url, traffic, model))
-    return table(("ENDPOINT", "STATE", "URL", "RELEASE=%", "MODEL"), lines)
+        lines.append((row.name, row.state, row.url, row.grpc, traffic, model))
+    return table(("ENDPOINT", "STATE", "URL", "GRPC", "RELEASE=%", "MODEL"), lines)
 
 
 def freshness(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -64,5 +64,6 @@ def endpoints(config: Config, state: StateStore, services: list[ServiceStatus]) 
         row = running.get(name)
         own = tuple(release for release in releases if release.endpoint == name)
         now = row.state if row else State.STOPPED
-        found.append(Endpoint(name, row.url if row else None, now, state.releases.traffic(name), own))
+        grpc = f"127.0.0.1:{row.grpc_port}" if row and row.url and row.grpc_port else None
+        found.append(Endpoint(name, row.url if row else None, now, state.releases.traffic(name), own, grpc))
     return tuple(found)

@@ -24,7 +24,7 @@ _IGNORED = frozenset({"__pycache__", ".git", ".venv", "venv", ".DS_Store"})
 _BUILD_SECONDS = 600
 # Another one makes every Bento be built anew: when a build notes other facts.
 _FACTS_VERSION = 2
-_SETTINGS = ("workers", "grpc_port", "log_sample", "log_days", "log_mib", "body_mib", "waiting")
+_SETTINGS = ("workers", "log_sample", "log_days", "log_mib", "body_mib", "waiting")
 
 
 def content_version(folder: Path) -> str:
@@ -152,6 +152,7 @@ def service(endpoint: str, release: Release, config: Config, paths: Paths) -> Se
         cwd=folder,
         start_seconds=120.0,
         memory_mib=1024,
+        grpc_port=settings.grpc_port if own_server else 0,
     )
 
 
@@ -159,6 +160,8 @@ def _flags(endpoint: str, settings: EndpointConfig) -> list[str]:
     """Where the worker logs, and the settings that are not at their defaults."""
     plain = EndpointConfig()
     flags = ["--log", f"${{box.state}}/predictions/{endpoint}"] if settings.log_sample else []
+    if settings.grpc_port:
+        flags += ["--grpc-port", "${self.grpc_port}"]
     for name in _SETTINGS:
         if getattr(settings, name) != getattr(plain, name):
             flags += [f"--{name.replace('_', '-')}", str(getattr(settings, name))]

@@ -56,6 +56,7 @@ class Service:
     cpu: float = 1.0
     memory_mib: int = 512
     gpu_memory_mib: int = 0
+    grpc_port: int = 0
 
     def texts(self) -> list[str]:
         """Every string that may hold a reference."""
@@ -82,7 +83,10 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """A service as it is now. `since` is when it entered `state`; `healthy_seconds` is how long its last start took."""
+    """A service as it is now. `since` is when it entered `state`; `healthy_seconds` is how long its last start took.
+
+    `grpc_port` is None where it speaks no gRPC.
+    """
 
     name: str
     kind: str
@@ -97,6 +101,7 @@ class ServiceStatus:
     log: str
     memory_bytes: int | None = None
     healthy_seconds: float | None = None
+    grpc_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +172,17 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A stable name and URL that sends traffic to releases by weight (percent, by release number)."""
+    """A stable name and URL that sends traffic to releases by weight (percent, by release number).
+
+    `grpc` is the address of its gRPC server, `127.0.0.1:4000`, where it has one.
+    """
 
     name: str
     url: str | None
     state: State
     traffic: Mapping[int, int]
     releases: tuple[Release, ...]
+    grpc: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

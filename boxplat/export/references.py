@@ -63,6 +63,7 @@ class Cluster:
         if own is not None:
             number = str(port(own))
             values = {**values, "self.port": number, "self.host": "0.0.0.0", "self.url": values[f"{own.name}.url"]}
+            values["self.grpc_port"] = str(own.grpc_port)
         found = resolve(text, values)
         for folder, there in self._folders:
             found = found.replace(folder, there)

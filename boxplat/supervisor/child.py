@@ -83,7 +83,7 @@ class Child:
         now = time.monotonic()
         self.process = Process(wanted.pid, wanted.pid_started, wanted.service, wanted.digest, wanted.generation, now)
         self._tried = (wanted.digest, wanted.generation)
-        self._address.adopt(wanted.service, wanted.pid, wanted.port)
+        self._address.adopt(wanted.service, wanted.pid, wanted.port, wanted.grpc_port)
         self._move(State.STARTING, "found running after a restart of the supervisor", "service.adopted", pid=wanted.pid)
         return True
 
@@ -232,6 +232,7 @@ class Child:
             "self.host": "127.0.0.1",
             "self.url": f"http://127.0.0.1:{port}",
             "self.fd": str(descriptor),
+            "self.grpc_port": str(self._address.grpc_port or 0),
         }
         argv = [resolve(part, known) for part in service.command]
         env = self._environment() | {key: resolve(value, known) for key, value in service.env.items()}
@@ -241,7 +242,8 @@ class Child:
         self.process = Process(popen.pid, ticks, service, wanted.digest, wanted.generation, time.monotonic(), popen)
         self._next_probe = 0.0
         taken = f"port {service.port} is taken, {port} instead" if service.port and port != service.port else ""
-        live = {"pid": popen.pid, "pid_started": ticks, "running_digest": wanted.digest, "port": port}
+        ports = {"port": port, "grpc_port": self._address.grpc_port}
+        live = {"pid": popen.pid, "pid_started": ticks, "running_digest": wanted.digest, **ports}
         self._move(State.STARTING, taken, "service.started", **live)
 
     # -- words ---------------------------------------------------------------------------------------------------

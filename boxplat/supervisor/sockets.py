@@ -19,8 +19,9 @@ class Address:
 
     def __init__(self) -> None:
         self.port: int | None = None
+        self.grpc_port: int | None = None
         self._socket: socket.socket | None = None
-        self._asked: tuple[int, bool] | None = None
+        self._asked: tuple[int, bool, int] | None = None
 
     @property
     def descriptor(self) -> int:
@@ -33,22 +34,25 @@ class Address:
         Raises:
             BoxError: none is free (exit code 4).
         """
-        asked = (service.port, service.listen)
+        asked = _asked(service)
         if asked != self._asked:
             self.close()
-            self.port, self._asked = None, asked
+            self.port, self.grpc_port, self._asked = None, None, asked
         preferred = self.port or service.port
         if not service.listen:
             self.port = free_port(preferred)
         elif self._socket is None:
             self._socket = listen(preferred)
             self.port = int(self._socket.getsockname()[1])
+        if service.grpc_port:
+            # Bound by the process itself, or by several: gRPC cannot listen on a socket made by another one.
+            self.grpc_port = free_port(self.grpc_port or service.grpc_port)
         assert self.port is not None
         return self.port
 
-    def adopt(self, service: Service, pid: int, port: int | None) -> None:
+    def adopt(self, service: Service, pid: int, port: int | None, grpc_port: int | None = None) -> None:
         """Go on with the address of a process that an earlier supervisor started."""
-        self.port, self._asked = port, (service.port, service.listen)
+        self.port, self.grpc_port, self._asked = port, grpc_port, _asked(service)
         if service.listen and port:
             self._socket = recover(pid, port)
 
@@ -57,6 +61,10 @@ class Address:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def _asked(service: Service) -> tuple[int, bool, int]:
+    return service.port, service.listen, service.grpc_port
 
 
 def listen(preferred: int) -> socket.socket:

@@ -119,6 +119,7 @@ def test_settings_become_flags_that_the_worker_reads(bento: Path, paths: Paths) 
     words = bentos.service("adder", release(f"adder:{bento.name}"), config, paths).command
     parser = argparse.ArgumentParser()
     add_flags(parser)
+    words = [word.replace("${self.grpc_port}", "4001") for word in words]
     args, rest = parser.parse_known_args(words[words.index("${self.fd}") + 1 :])
     assert from_flags(args) == Settings(**given, waiting=6, log=Path("${box.state}/predictions/adder")) and not rest
     silent = Config(endpoints={"adder": EndpointConfig(log_sample=0)})

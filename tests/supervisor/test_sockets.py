@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from boxplat.supervisor.sockets import listen
+from boxplat.core.model import Service
+from boxplat.supervisor.sockets import Address, listen
 
 
 def test_accepted_connections_send_at_once() -> None:
@@ -13,3 +14,17 @@ def test_accepted_connections_send_at_once() -> None:
         accepted, _ = server.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_taken_grpc_port_is_passed_over_and_the_found_one_kept() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        wanted = int(taken.getsockname()[1])
+        service, address = Service("toy", ("true",), listen=True, grpc_port=wanted), Address()
+        address.open(service)
+        found = address.grpc_port
+    address.open(service)
+    address.close()
+    assert found is not None and found > wanted
+    assert address.grpc_port == found, "clients know the one that it had"

@@ -51,6 +51,7 @@ MIGRATIONS = (
         endpoint text not null, number integer not null, weight integer not null, primary key (endpoint, number)
     );
     """,
+    "alter table service add column grpc_port integer",
 )
 
 

@@ -13,7 +13,7 @@ from boxplat.core.model import Service, ServiceStatus, State
 from boxplat.core.paths import Paths
 from boxplat.core.state.database import Database, Transaction
 
-_LIVE = frozenset({"pid", "pid_started", "running_digest", "port", "restarts", "healthy_seconds"})
+_LIVE = frozenset({"pid", "pid_started", "running_digest", "port", "grpc_port", "restarts", "healthy_seconds"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Wanted:
     running_digest: str | None
     port: int | None
     restarts: int
+    grpc_port: int | None = None
 
 
 class Services:
@@ -85,7 +86,7 @@ class Services:
         """Record what became of a process, and the event that says so.
 
         Args:
-            live: any of pid, pid_started, running_digest, port, restarts, healthy_seconds.
+            live: any of pid, pid_started, running_digest, port, grpc_port, restarts, healthy_seconds.
         """
         unknown = live.keys() - _LIVE
         if unknown:
@@ -140,6 +141,7 @@ class Services:
             reason=row["reason"],
             log=str(self._paths.service_log(row["name"])),
             healthy_seconds=row["healthy_seconds"],
+            grpc_port=row["grpc_port"] if now is not State.STOPPED else None,
         )
 
     def _known(self, tx: Transaction, name: str) -> None:
@@ -161,4 +163,5 @@ def _wanted(row: sqlite3.Row) -> Wanted:
         running_digest=row["running_digest"],
         port=row["port"],
         restarts=row["restarts"],
+        grpc_port=row["grpc_port"],
     )
