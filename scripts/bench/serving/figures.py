@@ -23,11 +23,13 @@ class Figures:
     Attributes:
         cpu_us: processor time of all the server's processes for each answer, microseconds.
         rss: their resident memory, MiB.
+        answered: every answer, those before the count began included.
     """
 
     seen: Found
     cpu_us: float
     rss: float
+    answered: int
 
     def told(self) -> dict[str, Any]:
         return {**asdict(self.seen), "cpu_us": self.cpu_us, "rss_mib": self.rss}
@@ -37,13 +39,14 @@ def measured(
     server: Server, way: Way, clients: int, seconds: int, scratch: Path, cores: set[int] | None = None
 ) -> Figures:
     """One run, after a warm-up."""
-    load(server.port, way, clients, WARM_SECONDS, scratch, cores)
+    warm = load(server.port, way, clients, WARM_SECONDS, scratch, cores)
     # Answered after what the warm-up left behind.
     server.ask(way)
     before = cpu_seconds(server)
     found = load(server.port, way, clients, seconds, scratch, cores)
     spent = cpu_seconds(server) - before
-    return Figures(found, 1e6 * spent / max(found.done, 1), memory_mib(server)["rss"])
+    answered = warm.done + 1 + found.done
+    return Figures(found, 1e6 * spent / max(found.done, 1), memory_mib(server)["rss"], answered)
 
 
 def cpu_seconds(server: Server) -> float:

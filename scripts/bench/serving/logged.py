@@ -3,7 +3,8 @@
 usage: python scripts/bench/serving log [--ways asynchronous,batched] [--clients 32] [--pairs 5] [--seconds 5]
                                         [--sample 1.0] [--json FILE]
 
-The log is on in one server and off in the other; the ratio of each pair of adjacent runs is what counts.
+The log is on in one server and off in the other; the ratio of each pair of adjacent runs is what counts. At the end
+the log's rows are counted beside the answers that were given.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from contenders import Contender
 from contenders.boxplat import BOXPLAT
 from figures import Figures, measured
 from machine import described
 from servers import Server, served
 from tables import number, spread, table
+
+LOG = "predictions"
 
 
 def main(arguments: list[str]) -> None:
@@ -33,15 +37,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--model", default="small")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        flags = ("--log", "{scratch}/predictions", "--log-sample", str(asked.sample))
-        plain = replace(BOXPLAT, name="plain")
-        logging = replace(BOXPLAT, name="logging", command=(*BOXPLAT.command, *flags))
-        servers = [stack.enter_context(served(one, place, {"BENCH_MODEL": asked.model})) for one in (plain, logging)]
-        found = {way: _pairs(servers, way, asked, place) for way in asked.ways.split(",")}
-        files = [one for one in (place / "logging" / "predictions").rglob("*") if one.is_file()]
-        written = sum(one.stat().st_size for one in files)
+        with contextlib.ExitStack() as stack:
+            servers = [stack.enter_context(served(one, place, {"BENCH_MODEL": asked.model})) for one in _both(asked)]
+            found = {way: _pairs(servers, way, asked, place) for way in asked.ways.split(",")}
+        log = place / "logging" / LOG
+        written = sum(one.stat().st_size for one in log.rglob("*") if one.is_file()) / 2**20
+        rows = _rows(log)
     print(described() + "\n")
     heads = (
         "API, clients",
@@ -51,10 +54,25 @@ def main(arguments: list[str]) -> None:
         "CPU us, without, with",
     )
     print("\n".join(table(heads, (_cells(way, asked.clients, pairs) for way, pairs in found.items()))))
-    print(f"\n{len(files)} files, {written / 2**20:.1f} MiB")
+    # The one that told that the server is ready is an answer too.
+    answered = 1 + sum(pair[1].answered for pairs in found.values() for pair in pairs)
+    under_way = 2 * asked.clients * asked.pairs * len(found)
+    print(f"\n{rows:,} rows of the log ({written:.1f} MiB) for {answered:,} answers that wrk counted; it ends its runs")
+    print(f"without waiting for those under way, which are {under_way:,} at most. Share asked for: {asked.sample}.")
     if asked.json:
         told = {way: [[one.told() for one in pair] for pair in pairs] for way, pairs in found.items()}
         asked.json.write_text(json.dumps(told, indent=1))
+
+
+def _both(asked: argparse.Namespace) -> tuple[Contender, Contender]:
+    flags = ("--log", f"{{scratch}}/{LOG}", "--log-sample", str(asked.sample))
+    return replace(BOXPLAT, name="plain"), replace(BOXPLAT, name="logging", command=(*BOXPLAT.command, *flags))
+
+
+def _rows(log: Path) -> int:
+    from boxplat.serving.log.reading import query
+
+    return int(query(log, "select count(*) as found from requests")["found"][0].as_py()) if log.is_dir() else 0
 
 
 def _pairs(servers: list[Server], name: str, asked: argparse.Namespace, scratch: Path) -> list[list[Figures]]:
