@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_flags(parser)
     args = parser.parse_args(argv)
     member: Member | None = args.member
-    settings = with_workers(from_flags(args), args.bento)
+    noted = facts(args.bento)
+    settings = with_workers(from_flags(args), noted)
     metrics = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     if member is None:
         # prometheus_client reads the folder when it is imported, so this comes before BentoML.
         empty_metrics(metrics)
+        assign_devices(noted)
         if settings.workers > 1:
             _become_parent(argv, settings.workers, args.fd, metrics)
     else:
@@ -50,10 +53,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     serve(args.bento, args.fd, settings, member)
 
 
-def with_workers(settings: Settings, bento: str) -> Settings:
+def with_workers(settings: Settings, noted: Mapping[str, Any]) -> Settings:
     """The settings with their number of workers: what they say, else what the service says, else one."""
-    wanted: object = settings.workers or facts(bento).get("workers", 1)
+    wanted: object = settings.workers or noted.get("workers", 1)
     return replace(settings, workers=usable_cores() if wanted == "cpu_count" else int(str(wanted)))
+
+
+def assign_devices(noted: Mapping[str, Any]) -> None:
+    """Show a service that asks for GPUs the first so many, as BentoML's allocator does, unless somebody has chosen."""
+    count = math.ceil(noted.get("gpu") or 0)
+    chosen = {"CUDA_VISIBLE_DEVICES", "BENTOML_DISABLE_GPU_ALLOCATION"} & os.environ.keys()
+    if count and noted.get("workers") != "cpu_count" and not chosen:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(count)))
 
 
 def facts(bento: str) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -17,7 +19,9 @@ import pytest
 
 from boxplat.core.config import Config
 from boxplat.core.paths import Paths
-from boxplat.serving.worker import apply_environment, empty_metrics
+from boxplat.serving.cores import usable_cores
+from boxplat.serving.settings import Settings
+from boxplat.serving.worker import apply_environment, assign_devices, empty_metrics, with_workers
 
 from .conftest import Listener, add, ask, until
 
@@ -111,6 +115,44 @@ def test_variable_without_value_ends_the_start(monkeypatch: pytest.MonkeyPatch) 
     apply_environment([*declared, SimpleNamespace(name="MISSING", value="", stage="build")])
     with pytest.raises(SystemExit, match="MISSING"):
         apply_environment([*declared, SimpleNamespace(name="MISSING", value="", stage="runtime")])
+
+
+@pytest.mark.parametrize(
+    ("noted", "chosen", "shown"),
+    [
+        ({"gpu": 2, "workers": 3}, None, "0,1"),
+        ({"gpu": 0.5}, None, "0"),
+        ({"gpu": 1}, "3", "3"),
+        ({"gpu": 1, "workers": "cpu_count"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_devices_are_those_of_bentoml(
+    monkeypatch: pytest.MonkeyPatch, noted: dict[str, Any], chosen: str | None, shown: str | None
+) -> None:
+    """`bentoml serve` gives all workers of the service the same ones, and none where there is one worker per core."""
+    monkeypatch.delenv("BENTOML_DISABLE_GPU_ALLOCATION", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen or "")
+    if chosen is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assign_devices(noted)
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == shown
+
+
+def test_workers_are_the_settings_else_the_service_s() -> None:
+    said = {"workers": 3}
+    assert with_workers(Settings(workers=2), said).workers == 2
+    assert with_workers(Settings(), said).workers == 3
+    assert with_workers(Settings(), {}).workers == 1
+    assert with_workers(Settings(), {"workers": "cpu_count"}).workers == usable_cores()
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("50000 100000", 1), ("max 100000", 2), ("900000 100000", 2)])
+def test_cores_of_a_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cores: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    (tmp_path / "cpu.max").write_text(quota)
+    assert usable_cores(tmp_path / "cpu.max") == cores
+    assert usable_cores(tmp_path / "none") == 2
 
 
 def test_metrics_of_an_earlier_process_are_dropped(tmp_path: Path) -> None:
