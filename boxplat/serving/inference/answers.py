@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,7 @@ def _declared(name: str, value: Any, field: Field) -> Tensor:
         dtype = DTYPES[field.datatype] if field.exact and field.datatype != BF16 else None
         return _array(name, np.array(value, dtype))
     if value is None:
-        return _bytes(name, [], (0,)) if field.datatype == BYTES else _filled(name, field.datatype, [])
+        return _filled(name, field.datatype, [])
     if field.kind in (Kind.SCALAR, Kind.LIST) and field.datatype != BYTES:
         return _filled(name, field.datatype, value if field.kind is Kind.LIST else [value])
     if field.kind is Kind.LIST:
@@ -87,7 +87,7 @@ def _declared(name: str, value: Any, field: Field) -> Tensor:
 def _filled(name: str, datatype: str, values: Any) -> Tensor:
     """Numbers of a datatype; as JSON text where they do not fit it or are no regular array."""
     try:
-        return Tensor(name, datatype, np.array(values, DTYPES[datatype]))
+        return Tensor(name, datatype, np.array(values, DTYPES.get(datatype, object)))
     except (OverflowError, ValueError):
         return _bytes(name, [_written(values)], (1,))
 
@@ -181,12 +181,25 @@ def checked(value: Any, spec: Any) -> Any:
     return (value if isinstance(value, IORootModel) else spec(value)).root
 
 
-def joined(parts: list[Tensor], field: Field) -> Tensor:
-    """The parts of a stream as one tensor: one after the other in the first dimension."""
+def joined(parts: Sequence[Sequence[Tensor]], given: Signature) -> list[Tensor]:
+    """The parts of a stream as one answer: those of each name one after the other in the first dimension.
+
+    Raises:
+        InferenceError: status 400: they differ too much for that.
+    """
     if not parts:
-        empty = np.empty((0,), object if field.datatype == BYTES else DTYPES[field.datatype])
-        return Tensor(OUTPUT, field.datatype, empty)
-    return Tensor(OUTPUT, parts[0].datatype, np.concatenate([np.atleast_1d(part.values) for part in parts]))
+        fields = [Field(OUTPUT, Kind.JSON)] if given.keyed else given.fields
+        return [_filled(one.name, one.datatype, []) for one in fields]
+    kinds = {tuple((tensor.name, tensor.datatype) for tensor in part) for part in parts}
+    if len(kinds) == 1:
+        try:
+            return [
+                Tensor(name, datatype, np.concatenate([np.atleast_1d(part[place].values) for part in parts]))
+                for place, (name, datatype) in enumerate(kinds.pop())
+            ]
+        except ValueError:
+            pass
+    raise InferenceError("the parts of the answer differ in their tensors: ask for them one by one, as a stream")
 
 
 def parsed(body: bytes, kind: str) -> Any:

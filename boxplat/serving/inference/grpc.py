@@ -138,6 +138,11 @@ class Servicer:
         model = self._repository.model(request.name, request.version)
         return pb.ModelConfigResponse(config=ParseDict(configuration(request.name, model), pb.ModelConfig()))
 
+    async def ModelStatistics(self, request: Any, call: Any) -> Message:
+        """How often models were asked."""
+        found = {"model_stats": self._predictions.statistics(request.name, request.version)}
+        return ParseDict(found, pb.ModelStatisticsResponse())
+
     async def RepositoryIndex(self, request: Any, call: Any) -> Message:
         """All models."""
         return pb.RepositoryIndexResponse(models=await self._repository.index(request.ready))
@@ -184,6 +189,7 @@ _TAKEN: dict[str, Any] = {
     "ModelReady": pb.ModelReadyRequest,
     "ModelMetadata": pb.ModelMetadataRequest,
     "ModelConfig": pb.ModelConfigRequest,
+    "ModelStatistics": pb.ModelStatisticsRequest,
     "RepositoryIndex": pb.RepositoryIndexRequest,
     "ModelInfer": pb.ModelInferRequest,
 }

@@ -14,10 +14,11 @@ from boxplat.serving.endpoint import is_no_value
 from boxplat.serving.inference import answers, arguments, multipart
 from boxplat.serving.inference.exchange import App, Exchange, Headers, asked
 from boxplat.serving.inference.failures import InferenceError
-from boxplat.serving.inference.schema import OUTPUT, Kind, given, taken
+from boxplat.serving.inference.schema import Kind, given, taken
 from boxplat.serving.inference.tensors import BYTES, Tensor
 
 PLATFORM = "bentoml"
+JSON = "application/json"
 
 
 class Model:
@@ -106,11 +107,10 @@ class Model:
         """
         found = arguments.document(tensors, self.taken, name)
         body, kind = self._body(found)
-        self._must_know(wanted, name)
         async with asked(self._app, self._path, headers, body, kind) as exchange:
             await _must_succeed(exchange)
             async for chunk in exchange.chunks():
-                yield [self._part(chunk)]
+                yield self._of_body(chunk, self._chunk_kind, wanted, name)
 
     def _arguments(self, found: Any) -> tuple[Sequence[Any], dict[str, Any]]:
         if arguments.is_plain(found, self.taken):
@@ -135,24 +135,24 @@ class Model:
 
     async def _collected(self, exchange: Exchange, wanted: Collection[str], name: str) -> list[Tensor]:
         await _must_succeed(exchange)
-        if self.is_stream:
-            self._must_know(wanted, name)
-            return [answers.joined([self._part(chunk) async for chunk in exchange.chunks()], self.given.fields[0])]
-        body = await exchange.body()
-        value = answers.parsed(body, exchange.kind)
+        if not self.is_stream:
+            return self._of_body(await exchange.body(), exchange.kind, wanted, name)
+        kind = self._chunk_kind
+        parts = [self._of_body(chunk, kind, wanted, name) async for chunk in exchange.chunks()]
+        return answers.joined(parts, self.given)
+
+    @property
+    def _chunk_kind(self) -> str:
+        """What is in a chunk of a stream: texts and bytes are as they are, all else is JSON."""
+        field = self.given.fields[0] if self.given.whole else None
+        is_text = field is not None and field.kind in (Kind.SCALAR, Kind.BINARY) and field.datatype == BYTES
+        return "" if is_text else JSON
+
+    def _of_body(self, body: bytes, kind: str, wanted: Collection[str], name: str) -> list[Tensor]:
+        value = answers.parsed(body, kind)
         if not self.given.whole and isinstance(value, dict):
             value = SimpleNamespace(**value)
         return answers.tensors(value, self.given, wanted, name, lambda _: body)
-
-    def _part(self, chunk: bytes) -> Tensor:
-        field = self.given.fields[0]
-        is_text = field.kind in (Kind.SCALAR, Kind.BINARY) and field.datatype == BYTES
-        return answers.tensor(OUTPUT, chunk if is_text else answers.parsed(chunk, "application/json"), field)
-
-    def _must_know(self, wanted: Collection[str], name: str) -> None:
-        for one in wanted:
-            if one != OUTPUT:
-                raise InferenceError(f"unexpected inference output '{one}' for model '{name}'")
 
     def _body(self, found: Any) -> tuple[bytes, str]:
         files = [field.name for field in self.taken.fields if field.kind is Kind.FILE]
@@ -160,7 +160,7 @@ class Model:
             return found, "application/octet-stream"
         if files:
             return multipart.form(found, files)
-        return arguments.as_json(found), "application/json"
+        return arguments.as_json(found), JSON
 
 
 async def _must_succeed(exchange: Exchange) -> None:

@@ -15,6 +15,7 @@ from boxplat.serving.inference.exchange import Headers
 from boxplat.serving.inference.failures import InferenceError, refused
 from boxplat.serving.inference.model import Model
 from boxplat.serving.inference.repository import Repository
+from boxplat.serving.inference.statistics import statistics
 from boxplat.serving.inference.tensors import Tensor
 from boxplat.serving.inference.wire import Asked
 from boxplat.serving.log import annotation
@@ -86,6 +87,16 @@ class Predictions:
     def __init__(self, direct: Any) -> None:
         self.repository = Repository(direct)
         self._direct = direct
+
+    def statistics(self, name: str = "", version: str = "") -> list[dict[str, Any]]:
+        """How often a model was asked; no name: all models.
+
+        Raises:
+            InferenceError: there is none of this name.
+        """
+        if name:
+            self.repository.model(name, version)
+        return statistics(self._direct, self.repository, [name] if name else self.repository.names)
 
     @contextmanager
     def begun(self, call: Call) -> Iterator[Prediction]:

@@ -7,7 +7,7 @@ from typing import Any
 from boxplat.serving.inference.failures import InferenceError
 from boxplat.serving.inference.model import Model
 
-EXTENSIONS = ("binary_tensor_data", "generate", "model_configuration", "model_repository")
+EXTENSIONS = ("binary_tensor_data", "generate", "model_configuration", "model_repository", "statistics")
 
 
 class Repository:
@@ -34,6 +34,11 @@ class Repository:
             self._apis[name] = Model(method, path, direct.endpoints.get(path), direct, self._factory.timeout)
         only = {self.name: next(iter(self._apis.values()))} if len(self._apis) == 1 else {}
         self.models = only | self._apis
+
+    @property
+    def names(self) -> list[str]:
+        """Of the APIs."""
+        return list(self._apis)
 
     def model(self, name: str, version: str = "") -> Model:
         """A model.

@@ -74,7 +74,7 @@ class Rest:
 
     async def _answered(self, request: Request) -> Response:
         parts = request.parts
-        if parts[:1] == ("models",) and len(parts) > 1:
+        if parts[:1] == ("models",) and len(parts) > 1 and parts != ("models", "stats"):
             return await self._of_model(request)
         if parts == ("repository", "index"):
             _must_be(request, "POST")
@@ -83,6 +83,8 @@ class Rest:
         if parts[:2] == ("repository", "models") and len(parts) == 4 and parts[3] in ("load", "unload"):
             raise InferenceError("explicit model load / unload is not allowed: models are released by `box deploy`")
         _must_be(request, "GET")
+        if parts == ("models", "stats"):
+            return _json({"model_stats": self._predictions.statistics()})
         if parts == ("health", "live"):
             return _json({"live": True})
         if parts == ("health", "ready"):
@@ -106,6 +108,8 @@ class Rest:
         if verb == ("ready",):
             ready = await repository.is_ready()
             return _json({"name": name, "ready": ready}, 200 if ready else 503)
+        if verb == ("stats",):
+            return _json({"model_stats": self._predictions.statistics(name, version)})
         if verb == ("config",):
             return _json(configuration(name, model))
         if not verb:

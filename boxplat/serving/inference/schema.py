@@ -82,13 +82,13 @@ def taken(method: Any) -> Signature:
 
 
 def given(method: Any) -> Signature:
-    """What an API gives; one that streams gives one element for each part."""
+    """What an API gives; of one that streams, each part."""
     spec = method.output_spec
     if _is_model(spec):
         return Signature(tuple(_properties(spec.model_json_schema(by_alias=False))), whole=False)
     schema = spec.model_json_schema()
     found = field(OUTPUT, schema, schema)
-    keyed = found.kind is Kind.JSON and schema.get("type") == "object" and not method.is_stream
+    keyed = found.kind is Kind.JSON and schema.get("type") == "object"
     return Signature((found,), whole=True, keyed=keyed)
 
 

@@ -179,3 +179,16 @@ def test_a_stream_is_one_element_for_each_part(http: Any, grpc: Any, way: Way) -
     words = way(http, grpc, "words", {"text": text("w"), "n": np.array([2])})["output"]
     assert [one if isinstance(one, str) else one.decode() for one in words] == ["w 0\n", "w 1\n"]
     assert way(http, grpc, "numbers", {})["output"].tolist() == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_a_stream_of_objects_has_their_tensors(http: Any, grpc: Any, way: Way) -> None:
+    found = way(http, grpc, "repeated", {})
+    assert {name: _value(values) for name, values in found.items()} == {"index": [0, 1], "text": ["0", "1"]}
+    found = way(http, grpc, "delays", {"n": np.array([1])})
+    assert {name: _value(values) for name, values in found.items()} == {
+        "probability": [0.0],
+        "reasons": ["x"],
+        "detail": {},
+    }
+    assert way(http, grpc, "delays", {"n": np.array([0])})["probability"].shape == (0,)

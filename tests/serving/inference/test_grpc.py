@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import urllib.error
 from collections.abc import Iterator
 from typing import Any
 
@@ -212,6 +213,35 @@ def test_a_stream_of_parts(stream: Stream) -> None:
     assert [_is_final(one) for one in parts] == [False, False, True]
     assert {one.get_response().id for one in parts} == {"q"}
     assert not parts[2].get_response().outputs
+
+
+def test_a_stream_of_objects(stream: Stream) -> None:
+    wanted = [tritonclient.grpc.InferRequestedOutput("text")]
+    stream.ask("repeated", {}, outputs=wanted)
+    found = [stream.next() for _ in range(2)]
+    assert [one.as_numpy("text").tolist() for one in found] == [[b"0"], [b"1"]]
+    assert [[one.name for one in answer.get_response().outputs] for answer in found] == [["text"], ["text"]]
+
+
+def test_statistics(served: Served, grpc: Any, http: Any) -> None:
+    """Those of all ways to ask, the plain one among them."""
+
+    def counts() -> tuple[int, int]:
+        one = http.get_inference_statistics("fail")["model_stats"][0]
+        same = grpc.get_inference_statistics("fail").model_stats[0]
+        stats = one["inference_stats"]
+        assert same.inference_stats.fail.count == stats["fail"]["count"] and stats["success"]["count"] == 0
+        return stats["fail"]["count"], stats["fail"]["ns"]
+
+    before = counts()
+    for client, library in ((http, tritonclient.http), (grpc, tritonclient.grpc)):
+        with pytest.raises(InferenceServerException):
+            client.infer("fail", tensors(library, {"how": text("argument")}))
+    with pytest.raises(urllib.error.HTTPError):
+        served.plain("/fail", {"how": "argument"})
+    after = counts()
+    assert after[0] == before[0] + 3 and after[1] > before[1]
+    assert len(grpc.get_inference_statistics().model_stats) == len(http.get_model_repository_index())
 
 
 def test_a_stream_of_requests(stream: Stream) -> None:

@@ -154,6 +154,16 @@ class Everything:
             yield index / 2
 
     @bentoml.api
+    async def repeated(self, n: int = 2) -> AsyncGenerator[dict, None]:
+        for index in range(n):
+            yield {"index": index, "text": str(index)}
+
+    @bentoml.api
+    async def delays(self, n: int = 2) -> AsyncGenerator[Delay, None]:
+        for index in range(n):
+            yield Delay(probability=index, reasons=["x"], detail={})
+
+    @bentoml.api
     async def endless(self) -> AsyncGenerator[str, None]:
         type(self).ended = False
         try:

@@ -1,0 +1,54 @@
+"""How often a model was asked, as Triton's clients want it told: from the same counters as `/metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from boxplat.serving.inference.repository import Repository
+
+_NANO = 10**9
+
+
+def statistics(direct: Any, repository: Repository, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The requests that models have had, on all paths and by all workers.
+
+    Args:
+        direct: the service's application (`boxplat.serving.direct.Direct`).
+        names: of the models.
+    """
+    counts = _series(direct)
+    return [_of(name, repository, counts) for name in names]
+
+
+def _of(name: str, repository: Repository, counts: dict[tuple[str, bool], list[float]]) -> dict[str, Any]:
+    path = repository.model(name).path
+    good, bad = counts.get((path, True), [0, 0.0]), counts.get((path, False), [0, 0.0])
+    return {
+        "name": name,
+        "version": repository.version,
+        "inference_count": int(good[0]),
+        "inference_stats": {
+            "success": {"count": int(good[0]), "ns": int(good[1] * _NANO)},
+            "fail": {"count": int(bad[0]), "ns": int(bad[1] * _NANO)},
+        },
+    }
+
+
+def _series(direct: Any) -> dict[tuple[str, bool], list[float]]:
+    """By path, and whether they were answered well: requests, and the seconds that they took."""
+    from bentoml._internal.configuration.containers import BentoMLContainer
+    from prometheus_client.parser import text_string_to_metric_families
+
+    direct.counters.flush()
+    found: dict[tuple[str, bool], list[float]] = {}
+    metrics: Any = BentoMLContainer.metrics_client.get()
+    for family in text_string_to_metric_families(metrics.generate_latest().decode()):
+        for sample in family.samples:
+            place = {"request_duration_seconds_count": 0, "request_duration_seconds_sum": 1}.get(
+                sample.name.removeprefix("bentoml_service_")
+            )
+            if place is not None and "http_response_code" in sample.labels:
+                key = sample.labels["endpoint"], sample.labels["http_response_code"] < "400"
+                found.setdefault(key, [0, 0.0])[place] += sample.value
+    return found
