@@ -59,10 +59,18 @@ def _facts(target: str, folder: Path) -> dict[str, Any]:
     return {
         "own_server": not service.has_custom_command() and all(in_process(one) for one in others),
         "workers": service.config.get("workers") or 1,
+        "prepares": any(_prepares(one) for one in [service, *others]),
         "gpu": resources.get("gpu") or 0,
         "batches": max((method.max_batch_size for method in everything if method.batchable), default=None),
         "health": "/" + "/".join(part for part in (prefix.strip("/"), "readyz") if part),
     }
+
+
+def _prepares(service: Any) -> bool:
+    """Whether there is something to do once before the workers of a service start."""
+    members = (getattr(service.inner, name) for name in dir(service.inner))
+    hooks = any(callable(one) and getattr(one, "__bentoml_deployment_hook__", False) for one in members)
+    return bool(hooks or service.models or service.needs_task_db())
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from boxplat.serving.settings import Settings, add_flags, from_flags
 DRAIN_SECONDS = 5
 # For a worker, with what it waits for requests on their way; below what the supervisor gives the whole.
 _STOP_SECONDS = DRAIN_SECONDS + 2.5
+_PREPARE = "--prepare-only"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -35,8 +36,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("bento", help="the folder of a built Bento or of a service, or module:Class")
     parser.add_argument("--fd", type=int, required=True, help="descriptor of the listening socket")
     parser.add_argument("--member", type=Member.of, default=None, help=argparse.SUPPRESS)
+    parser.add_argument(_PREPARE, action="store_true", help=argparse.SUPPRESS)
     add_flags(parser)
     args = parser.parse_args(argv)
+    if args.prepare_only:
+        prepare(args.bento)
+        return
     member: Member | None = args.member
     noted = facts(args.bento)
     settings = with_workers(from_flags(args), noted)
@@ -46,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         empty_metrics(metrics)
         assign_devices(noted)
         if settings.workers > 1:
+            if noted.get("prepares", True):
+                _prepare_once(argv)
             _become_parent(argv, settings.workers, args.fd, metrics)
     else:
         member.die_with_parent()
@@ -73,6 +80,15 @@ def facts(bento: str) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
+def _prepare_once(argv: Sequence[str]) -> None:
+    """In a process of its own: this one stays small, and a worker that is started anew must not do it again."""
+    import subprocess
+
+    status = subprocess.call([sys.executable, "-m", "boxplat.serving.worker", *argv, _PREPARE])
+    if status:
+        raise SystemExit(status)
+
+
 def _become_parent(argv: Sequence[str], count: int, listening: int, metrics: Path) -> None:
     """Run the workers, then end as they were told to."""
     from boxplat.serving.workers import Workers
@@ -90,7 +106,10 @@ def _become_parent(argv: Sequence[str], count: int, listening: int, metrics: Pat
 
 def serve(bento: str, listening: int, settings: Settings, member: Member | None) -> None:
     """Be a worker."""
-    prepare(bento)
+    if member is None:
+        prepare(bento)
+    else:
+        declare_environment(bento)
 
     import uvicorn
     from _bentoml_impl.worker.service import main as worker  # type: ignore[import-untyped]
@@ -117,6 +136,8 @@ def answer_directly(settings: Settings) -> None:
     from boxplat.serving.direct import Direct
 
     def to_asgi(service: Any, is_main: bool = True) -> Direct:
+        # BentoML divides `max_concurrency` by them.
+        service.config["workers"] = settings.workers
         service.inject_config()
         factory = ServiceAppFactory(service, is_main=is_main)
         if service.dependencies:
@@ -139,12 +160,19 @@ def prepare(target: str) -> None:
     """What `bentoml serve` does once before its workers start."""
     from _bentoml_impl.loader import load  # type: ignore[import-untyped]
     from _bentoml_impl.server.serving import server_on_deployment  # type: ignore[import-untyped]
+
+    # Before the service is imported: its module may read them.
+    declare_environment(target)
+    for service in load(target).all_services(exclude_urls=True).values():
+        server_on_deployment(service)
+
+
+def declare_environment(target: str) -> None:
+    """Set the variables that a Bento declares and nobody has set."""
     from bentoml._internal.bento.bento import Bento
 
     if (Path(target) / "bento.yaml").is_file():
-        # Before the service is imported: its module may read them.
         apply_environment(Bento.from_path(target).info.envs)
-    server_on_deployment(load(target))
 
 
 def apply_environment(declared: Sequence[Any]) -> None:

@@ -42,6 +42,8 @@ class Team:
         self.port = int(self._socket.getsockname()[1])
         self._environment = clean_environment(scratch / "team")
         self.log = scratch / "log"
+        self.crowd = scratch / "crowd"
+        self.crowd.mkdir()
         self._parents: list[subprocess.Popen[bytes]] = []
 
     def start(self, workers: int, **more: str) -> subprocess.Popen[bytes]:
@@ -90,16 +92,15 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 
 
 @pytest.fixture(scope="module")
-def parent(team: Team, tmp_path_factory: pytest.TempPathFactory) -> subprocess.Popen[bytes]:
+def parent(team: Team) -> subprocess.Popen[bytes]:
     """Two workers; on the way there nothing was answered before both had started."""
-    crowd = tmp_path_factory.mktemp("crowd")
-    found = team.start(2, CROWD=str(crowd))
-    until("both have come", lambda: len(list(crowd.glob("came-*"))) == 2)
-    (crowd / "go-1").touch()
+    found = team.start(2, CROWD=str(team.crowd))
+    until("both have come", lambda: len(list(team.crowd.glob("came-*"))) == 2)
+    (team.crowd / "go-1").touch()
     until("the first has started", lambda: b"team:1] Service team initialized" in team.log.read_bytes())
     with pytest.raises(TimeoutError):
         team.ask(timeout=0.5)
-    (crowd / "go-2").touch()
+    (team.crowd / "go-2").touch()
     assert json.loads(team.ask())["worker"] in (1, 2)
     return found
 
@@ -138,6 +139,7 @@ def test_only_what_was_in_flight_dies_with_a_worker(team: Team, parent: subproce
     assert number_of(new) == number
     assert counted(team, "/tally") == before, "what the dead worker counted is lost"
     assert f"(pid {victim.pid}) ended with status -9" in team.log.read_text()
+    assert (team.crowd / "prepared").read_text() == "once.", "what is done once is not done again by a new worker"
 
 
 def number_of(worker: psutil.Process) -> str:

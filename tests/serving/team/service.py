@@ -12,6 +12,13 @@ import bentoml
 
 @bentoml.service(name="team", workers=2)
 class Team:
+    @bentoml.on_deployment
+    @staticmethod
+    def prepare() -> None:
+        if "CROWD" in os.environ:
+            with Path(os.environ["CROWD"], "prepared").open("a") as file:
+                file.write("once.")
+
     def __init__(self) -> None:
         number = bentoml.server_context.worker_index
         if "CROWD" in os.environ:
