@@ -18,14 +18,17 @@ def read_before_closing(server: Any) -> None:
 
     By itself it closes every connection that has no request under way at that very moment, also one whose request is
     still on its way, and the client sees a reset. Here each connection first gets the chance to send one more request,
-    whose answer tells it to close. Connections that nobody has accepted yet wait at the supervisor's socket for the
-    next worker.
+    whose answer tells it to close; the application's `part`, where it has one, does the same elsewhere. Connections
+    that nobody has accepted yet wait at the supervisor's socket for the next worker.
     """
     shutdown = server.shutdown
 
     async def patient(self: Any, sockets: Any = None) -> None:
         for listener in self.servers:
             listener.close()
+        part = getattr(self.config.app, "part", None)
+        if part is not None:
+            part()
         headers = [*self.server_state.default_headers, CLOSE]
         self.server_state.default_headers = headers
         for connection in self.server_state.connections:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-# By then connections over HTTP have had their time.
-_GRACE_SECONDS = 1.0
+# As requests over HTTP have, at the same time.
+_GRACE_SECONDS = 5.0
 
 
 class Door:
@@ -19,6 +20,7 @@ class Door:
         self._direct = direct
         self._rest: Any = None
         self._grpc: Any = None
+        self._stopped: asyncio.Task[None] | None = None
 
     def answers(self, scope: Any) -> bool:
         """Whether an ASGI request is the protocol's."""
@@ -41,7 +43,13 @@ class Door:
 
             self._grpc = await grpc.start(self._direct, self._direct.settings.grpc_port)
 
+    def part(self) -> None:
+        """Begin to stop it; requests under way have five seconds, while the service still runs."""
+        if self._grpc is not None and self._stopped is None:
+            self._stopped = asyncio.get_running_loop().create_task(self._grpc.stop(_GRACE_SECONDS))
+
     async def stop(self) -> None:
-        """Stop it; requests under way have a second, and the service must still run."""
-        if self._grpc is not None:
-            await self._grpc.stop(_GRACE_SECONDS)
+        """Stop it."""
+        self.part()
+        if self._stopped is not None:
+            await self._stopped

@@ -46,7 +46,7 @@ class Served:
         return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -55,7 +55,7 @@ def _free_port() -> int:
 @pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = Path(__file__).with_name("everything")
-    port = _free_port()
+    port = free_port()
     flags = ["--grpc-port", port, "--waiting", WAITING, "--body-mib", BODY_MIB]
     with worker(folder, "service:Everything", tmp_path_factory.mktemp("everything") / "own", *map(str, flags)) as (
         url,

@@ -1,0 +1,143 @@
+"""A service with one API, in two processes; readiness, the end of a process, and services with routes of their own."""
+
+from __future__ import annotations
+
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc as grpcio
+import numpy as np
+import psutil
+import pytest
+import tritonclient.grpc
+import tritonclient.http
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+
+from boxplat.serving.inference.rest import Rest
+from tests.serving.conftest import worker
+from tests.serving.inference.asking import tensors
+from tests.serving.inference.conftest import Served, free_port
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[tuple[Served, psutil.Process]]:
+    port = free_port()
+    folder = Path(__file__).with_name("alone")
+    flags = ["--grpc-port", str(port), "--workers", "2"]
+    with worker(folder, "service:Alone", tmp_path / "alone", *flags) as (url, process):
+        yield Served(url, port), process
+
+
+def _ask(served: Served, x: float, seconds: float = 0.0) -> dict[str, Any]:
+    """On a connection of its own."""
+    inputs = {"x": np.array([x]), "seconds": np.array([seconds])}
+    with tritonclient.grpc.InferenceServerClient(
+        served.channel, channel_args=[("grpc.use_local_subchannel_pool", 1)]
+    ) as client:
+        answer = client.infer("scorer", tensors(tritonclient.grpc, inputs), client_timeout=30)
+        return {name: answer.as_numpy(name)[0] for name in ("sum", "process")}
+
+
+@pytest.mark.integration
+def test_one_api_in_two_processes(alone: tuple[Served, psutil.Process]) -> None:
+    served, process = alone
+    with tritonclient.http.InferenceServerClient(served.address) as http:
+        # The service's name is another name of its only API.
+        for name in ("scorer", "predict"):
+            assert http.get_model_metadata(name)["name"] == name
+            answer = http.infer(name, tensors(tritonclient.http, {"x": np.array([1.5, 2])}))
+            assert answer.get_response()["model_name"] == name
+            assert answer.as_numpy("sum").tolist() == [3.5]
+        assert [one["name"] for one in http.get_model_repository_index()] == ["predict"]
+
+    # The kernel gives each process a share of the connections to the one gRPC port.
+    seen = {_ask(served, n)["process"] for n in range(24)}
+    assert len(seen) == 2
+
+    _readiness(served)
+
+    # What is under way when the service is told to end is answered.
+    found: list[dict[str, Any]] = []
+    calls = [threading.Thread(target=lambda: found.append(_ask(served, 1, seconds=3))) for _ in range(4)]
+    for call in calls:
+        call.start()
+    until = threading.Event()
+    while _under_way(served) < len(calls):
+        until.wait(0.05)
+    process.terminate()
+    for call in calls:
+        call.join()
+    assert [one["sum"] for one in found] == [1.0] * len(calls)
+    process.wait(30)
+    with pytest.raises(tritonclient.grpc.InferenceServerException, match="UNAVAILABLE"):
+        _ask(served, 1)
+
+
+def _readiness(served: Served) -> None:
+    """The service says of itself that it is not ready: each process for itself."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with (
+        tritonclient.grpc.InferenceServerClient(served.channel, channel_args=options) as client,
+        tritonclient.http.InferenceServerClient(served.address) as http,
+    ):
+        inputs = {"x": np.array([-1.0])}
+        client.infer("scorer", tensors(tritonclient.grpc, inputs))
+        http.infer("scorer", tensors(tritonclient.http, inputs))
+        for one in (client, http):
+            assert not one.is_server_ready() and not one.is_model_ready("scorer")
+            assert one.is_server_live()
+        assert http.get_model_repository_index()[0]["state"] == "UNAVAILABLE"
+        assert not client.get_model_repository_index().models[0].state == "READY"
+        with grpcio.insecure_channel(served.channel, options) as channel:
+            check = health_pb2_grpc.HealthStub(channel).Check
+            found = {check(health_pb2.HealthCheckRequest()).status for _ in range(4)}
+        assert found <= {health_pb2.HealthCheckResponse.NOT_SERVING, health_pb2.HealthCheckResponse.SERVING}
+        client.infer("scorer", tensors(tritonclient.grpc, {"x": np.array([1.0])}))
+        assert client.is_server_ready()
+
+
+def _under_way(served: Served) -> float:
+    with urllib.request.urlopen(f"{served.url}/api/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    wanted = 'bentoml_service_request_in_progress{endpoint="/api/score"'
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
+
+
+def _nothing(request: Any) -> Any:
+    raise AssertionError("not asked")
+
+
+async def _opaque(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError("not asked")
+
+
+@pytest.mark.parametrize(
+    ("route", "is_ours"),
+    [
+        (Route("/predict", _nothing), True),
+        (Route("/", _nothing), True),
+        (Route("/v22", _nothing), True),
+        (Mount("/mounted", _opaque), True),
+        (Mount("/", Starlette(routes=[Route("/hello", _nothing)])), True),
+        (Route("/v2", _nothing), False),
+        (Route("/v2/models", _nothing), False),
+        (Route("/{path:path}", _nothing), False),
+        (Mount("/v2", _opaque), False),
+        (Mount("/", _opaque), False),
+        (Mount("/", Starlette(routes=[Route("/v2/hello", _nothing)])), False),
+    ],
+)
+def test_a_service_keeps_its_own_routes(route: Any, is_ours: bool) -> None:
+    class Direct:
+        app = Starlette(routes=[Route("/readyz", _nothing), route])
+
+    rest = Rest(Direct())
+    for path in ("/v2", "/v2/", "/v2/models/x/infer"):
+        assert rest.answers({"type": "http", "path": path}) is is_ours
+    for path in ("/", "/v1", "/v22", "/predict"):
+        assert not rest.answers({"type": "http", "path": path})
