@@ -16,7 +16,7 @@ from boxplat.serving.backends.compare import difference
 from boxplat.serving.backends.loading import BATCHES, CPU, CUDA, REDUCED, reference
 from boxplat.serving.backends.quality import METRICS, fitting, scores
 from boxplat.serving.backends.runner import Array
-from boxplat.serving.backends.source import PROBE, Source
+from boxplat.serving.backends.source import CONVERTED, PROBE, Source
 from boxplat.serving.backends.table import Table, save
 
 REPEATS = 5
@@ -96,11 +96,14 @@ def calibrate(folder: Path, table: Table, plan: Plan, env: Mapping[str, str], to
         )
     with tempfile.TemporaryDirectory(prefix="boxplat-trials-") as place, contextlib.ExitStack() as open_trials:
         scratch = Path(place)
-        told("making the ONNX files")
-        missing = trial.convert(folder, scratch / "convert.log", env)
+        names = _candidates(source, plan.cuda)
+        missing = {}
+        if CONVERTED.keys() & set(names):
+            told("making the ONNX files")
+            missing = trial.convert(folder, scratch / "convert.log", env)
         save(scratch / "rows.npz", {f"input{i}": array for i, array in enumerate(table.inputs)})
         trials, failures = [], []
-        for name in _candidates(source, plan.cuda):
+        for name in names:
             told(f"loading {name}")
             try:
                 if name in missing:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils._pytree import tree_leaves
 
 from boxplat.core.errors import BoxError, ExitCode
@@ -86,12 +85,14 @@ def specs(program: torch.export.ExportedProgram) -> tuple[Spec, ...]:
 
 def arrays_of(outputs: Any) -> list[Array]:
     """The tensors of an answer, however nested, as arrays in the order of the fields."""
-    return [_array(tensor) for tensor in tree_leaves(outputs)]
+    return [array_of(tensor) for tensor in tree_leaves(outputs)]
 
 
-def _array(tensor: torch.Tensor) -> NDArray[Any]:
+def array_of(tensor: torch.Tensor) -> Array:
+    """A tensor as an array."""
     # NumPy has no bfloat16, and float32 holds all of its values.
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(force=True)
+    array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(force=True)
+    return array
 
 
 def _numpy(dtype: torch.dtype) -> np.dtype[Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from boxplat.core.errors import BoxError, ExitCode, nearest
 from boxplat.serving.backends.choice import Choice, machine
 from boxplat.serving.backends.model import Model
-from boxplat.serving.backends.runner import Array, Runner
+from boxplat.serving.backends.runner import Array, Runner, UnusableError
 from boxplat.serving.backends.source import CONVERTED, PROBE, Source, opened
 
 if TYPE_CHECKING:
@@ -25,10 +25,6 @@ REDUCED = ("onnxruntime-int8", "cuda-bfloat16", "cuda-float16")
 BATCHES = (1, 8, 32)
 
 _log = logging.getLogger(__name__)
-
-
-class UnusableError(Exception):
-    """A back end that this machine or this installation cannot run."""
 
 
 def load(
@@ -63,7 +59,7 @@ def load(
     wanted = asked or (source.choice.backend if source.choice else reference(source))
     sizes = batches or (source.choice.batches if source.choice else BATCHES)
     if wanted == reference(source):
-        return _warm(Model(runner(source, wanted, threads, architecture), wanted, source.version), source, sizes)
+        return _warm(Model(runner(source, wanted, threads, sizes, architecture), wanted, source.version), source, sizes)
     try:
         return _chosen(source, wanted, threads, sizes, architecture, None if asked else source.choice)
     except Exception as error:
@@ -73,7 +69,9 @@ def load(
             raise _unusable(asked, reason) from error
         basis = reference(source)
         _log.warning("version %s runs on %s, not on %s as chosen: %s", source.version, basis, wanted, reason)
-        return _warm(Model(runner(source, basis, threads, architecture), basis, source.version, reason), source, sizes)
+        return _warm(
+            Model(runner(source, basis, threads, sizes, architecture), basis, source.version, reason), source, sizes
+        )
 
 
 def reference(source: Source) -> str:
@@ -81,8 +79,13 @@ def reference(source: Source) -> str:
     return "onnxruntime" if source.program is None and source.onnx is not None else "eager"
 
 
-def runner(source: Source, name: str, threads: int, architecture: Architecture | None = None) -> Runner:
+def runner(
+    source: Source, name: str, threads: int, sizes: tuple[int, ...], architecture: Architecture | None = None
+) -> Runner:
     """A model on one back end, not yet warm.
+
+    Args:
+        sizes: rows of the batches that it will see.
 
     Raises:
         BoxError: there is no such back end.
@@ -103,7 +106,7 @@ def runner(source: Source, name: str, threads: int, architecture: Architecture |
     if name in CUDA:
         from boxplat.serving.backends import cuda
 
-        return cuda.make(source, name, architecture)
+        return cuda.make(source, name, architecture, max(sizes))
     known = (*CPU, *CUDA)
     raise BoxError(
         f"no back end {name!r}{nearest(name, known)}",
@@ -145,7 +148,7 @@ def _chosen(
     if choice is not None:
         _same_files(source, choice)
         _same_arithmetic(name, choice)
-    model = _warm(Model(runner(source, name, threads, architecture), name, source.version), source, sizes)
+    model = _warm(Model(runner(source, name, threads, sizes, architecture), name, source.version), source, sizes)
     recorded = probe(source)
     if recorded is not None and choice is not None:
         _same_answers(model, *recorded, choice.tolerance)

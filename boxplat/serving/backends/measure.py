@@ -43,7 +43,7 @@ def _serve(reply: Callable[..., None], folder: str, name: str, threads: int, tab
     with np.load(table, allow_pickle=False) as found:
         rows = [found[key] for key in found.files]
     began = time.perf_counter()
-    model = Model(runner(Source(Path(folder)), name, threads), name, "")
+    model = Model(runner(Source(Path(folder)), name, threads, tuple(sizes)), name, "")
     loaded = time.perf_counter()
     model.warm(dict.fromkeys((1, 2, *sizes)), rows)
     reply(load_seconds=loaded - began, first_seconds=time.perf_counter() - loaded)

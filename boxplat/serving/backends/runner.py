@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
+class UnusableError(Exception):
+    """A back end that this machine, this installation or this model cannot run on."""
+
+
 @dataclass(frozen=True)
 class Spec:
     """One input: its name, its type and its shape, None where any size goes."""

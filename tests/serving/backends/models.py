@@ -42,6 +42,31 @@ class Pair(nn.Module):
         return {"both": both, "sum": both.sum(1)}
 
 
+class Wide(nn.Module):
+    """Rows [N, 6] to a probability [N] that does not depend on the first number, which is larger by far.
+
+    One scale for all numbers of a row, in 8 bits, leaves nothing of the others.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 2)
+        with torch.no_grad():
+            self.layer.weight[:] = torch.tensor([[0.0, 2.0, -1.0, 3.0, -2.0, 1.0], [0.0, -2.0, 1.0, -3.0, 2.0, -1.0]])
+            self.layer.bias[:] = 0
+        self.eval()
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return torch.softmax(self.layer(rows), dim=1)[:, 0]
+
+
+class Unexportable(nn.Module):
+    """Rows [N, 6] to one number each, by an operator that ONNX has no equal of."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return torch.special.airy_ai(rows).sum(1)
+
+
 def example(module: nn.Module, rows: int = ROWS) -> tuple[Tensor, ...]:
     """Inputs of a model."""
     if isinstance(module, Pair):
