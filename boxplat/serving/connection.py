@@ -19,13 +19,18 @@ from boxplat.serving.refusal import Reply
 from boxplat.serving.short import Short
 
 _MOST_HEAD, _MOST_BODY, _MOST_HEADS = 4096, 2**18, 1024
+# The head of a request on the long way.
+_MOST_LONG_HEAD = 2**16
 # What a client may send ahead of an answer before it is no longer read.
 _MOST_HELD = 2**16
+# How long what waits is kept for a client that will send no more: it has gone, or has only half closed.
+_FAREWELL_SECONDS = 0.01
 _END = b"\r\n\r\n"
+_TARGET = re.compile(rb"/[\w./-]*")
 _JSON = b"application/json"
 # Headers with another value in each request; what they say does not change how it is answered.
 _VARYING = re.compile(
-    rb"\r\n(?:x-request-id|traceparent|tracestate|x-b3-\w+|x-envoy-[\w-]+)[ \t]*:[^\r\n]*(?=\r\n[^ \t])", re.IGNORECASE
+    rb"\r\n(?:x-request-id|traceparent|tracestate|x-b3-\w+|x-envoy-[\w-]+):[\t\x20-\x7e]*(?=\r\n[^ \t])", re.IGNORECASE
 )
 
 
@@ -35,6 +40,8 @@ class Head(NamedTuple):
     path: str
     length: int
     client: str
+    # Of a body of the inference protocol: how much of it is JSON.
+    inference: int | None
 
 
 class Connection(HttpToolsProtocol):
@@ -54,6 +61,8 @@ class Connection(HttpToolsProtocol):
         self._held = b""
         self._short: Short | None = None
         self._last = False
+        self._in_head = False
+        self._requests = 0
         self.answered = 0.0
         self.since = 0.0
         self.received = 0
@@ -73,20 +82,27 @@ class Connection(HttpToolsProtocol):
             self._long_way(data)
 
     def _long_way(self, data: bytes) -> None:
+        before = self._requests
         super().data_received(data)
         if self._last and self.cycle is not None:
             self.cycle.keep_alive = False
-        if self._between_requests:
-            self._arrived()
-        else:
+        if not self._between_requests or self._requests == before:
             self._arriving(len(data))
+            if self._in_head and self.received > _MOST_LONG_HEAD:
+                self._refuse(431)
 
     def on_message_begin(self) -> None:
-        self._between_requests = False
+        self._between_requests, self._in_head = False, True
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._between_requests = True
+        self._requests += 1
+        self._arrived()
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
@@ -95,14 +111,19 @@ class Connection(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """A client that has sent all and waits for its answer gets it."""
+        """A client that sends no more gets the answer to what is being computed."""
         waits = self._between_requests and self.cycle is not None and not self.cycle.response_complete
         if self._short is None and not waits:
             return False
         self._last = True
         if self.cycle is not None:
             self.cycle.keep_alive = False
+        self.loop.call_later(_FAREWELL_SECONDS, self._part)
         return True
+
+    def _part(self) -> None:
+        if self._short is not None and self._short.waits:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._held = b""
@@ -134,37 +155,52 @@ class Connection(HttpToolsProtocol):
 
     def too_slow(self) -> None:
         """The client does not send, or not fast enough: it is told so where nothing was answered yet."""
-        if self.flow.read_paused or self.transport.is_closing():
-            return
+        if not self.flow.read_paused and not self.transport.is_closing():
+            self._refuse(408)
+
+    def _refuse(self, status: int) -> None:
         begun = self.cycle is not None and not self.cycle.response_complete and self.cycle.response_started
         if self.received and not begun:
-            self.transport.write(STATUS_LINE[408] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
+        self._arrived()
         self.transport.close()
 
-    def answer(self, reply: Reply, number: int) -> None:
+    def answer(self, body: bytes, kind: str, number: int) -> None:
         """Send the answer to the request on the short way, and go on with what came meanwhile."""
-        self._short = None
-        if self.transport.is_closing():
+        head, closes = self._direct.heads.of(self.server_state.default_headers, kind)
+        if self._last and not closes:
+            self.refuse(Reply(200, body, kind), number)
             return
+        self._sent(head % (len(body), number) + body, closes)
+
+    def refuse(self, reply: Reply, number: int) -> None:
+        """The same with any status and headers."""
         headers = [*self.server_state.default_headers, *reply.headers()]
         if reply.named:
             headers += self._direct.named(number)
-        last = CLOSE in headers
-        if self._last and not self._held and not last:
+        closes = CLOSE in headers
+        if self._last and not self._held and not closes:
             headers.append(CLOSE)
-            last = True
+            closes = True
         lines = [STATUS_LINE[reply.status], *(b"%b: %b\r\n" % line for line in headers), b"\r\n", reply.body]
-        self.transport.write(b"".join(lines))
+        self._sent(b"".join(lines), closes)
+
+    def _sent(self, data: bytes, closes: bool) -> None:
+        self._short = None
+        if self.transport.is_closing():
+            return
+        self.transport.write(data)
         self.server_state.total_requests += 1
         self.answered = self.loop.time()
-        if last:
+        if closes:
             self.transport.close()
             return
         if self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self._held:
             self.loop.call_soon(self._go_on)
 
@@ -207,7 +243,7 @@ class Connection(HttpToolsProtocol):
         if not self._between_requests or busy or self.flow.write_paused or end < len(_END):
             return False
         raw = data[:end]
-        head = _head(_VARYING.sub(b"", raw) if b"-" in raw else raw)
+        head = _KNOWN.get(raw) or _head(_VARYING.sub(b"", raw))
         endpoint = self._direct.endpoints.get(head.path) if head is not None else None
         if head is None or endpoint is None or not endpoint.short:
             return False
@@ -223,6 +259,7 @@ class Connection(HttpToolsProtocol):
         return True
 
     def _begin(self, endpoint: Endpoint, body: bytes, head: Head) -> None:
+        endpoint = endpoint.opened(head)
         self._short = short = Short(self, self._direct, endpoint, body, random.getrandbits(64), time.perf_counter())
         short.begin(head.client or (self.client[0] if self.client else ""))
 
@@ -237,33 +274,42 @@ class Connection(HttpToolsProtocol):
         self._direct.patience.requests.pop(self, None)
 
 
+# The heads of clients that say the same in each request.
+_KNOWN: dict[bytes, Head] = {}
+
+
 @lru_cache(maxsize=_MOST_HEADS)
 def _head(raw: bytes) -> Head | None:
-    """The head of a plain JSON request; None for everything else. A client's heads are the same again and again."""
+    """The head of a plain JSON request; None for everything else."""
     lines = _Lines()
     parser = httptools.HttpRequestParser(lines)
     try:
         parser.feed_data(raw)
     except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
-    names = [name for name, _ in lines.headers]
     headers = dict(lines.headers)
     length = headers.get(b"content-length", b"")
+    inference = headers.get(b"inference-header-content-length")
+    kind = headers.get(b"content-type", _JSON).split(b";")[0].strip()
     plain = (
         parser.get_method() == b"POST"
-        and re.fullmatch(rb"/[\w./-]*", lines.target)
+        and _TARGET.fullmatch(lines.target)
         and parser.get_http_version() == "1.1"
-        and parser.should_keep_alive()
-        and not parser.should_upgrade()
-        and names.count(b"content-length") == 1
-        and names.count(b"content-type") <= 1
-        and headers.get(b"content-type", _JSON).split(b";")[0].strip() == _JSON
-        and not {b"expect", b"transfer-encoding", b"content-encoding", b"upgrade"} & set(names)
+        # The parser's own word on the connection is no longer there when the body is empty.
+        and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+        and len(headers) == len(lines.headers)
+        and (kind == _JSON or (inference is not None and kind == b"application/octet-stream"))
+        and not headers.keys() & {b"expect", b"transfer-encoding", b"content-encoding", b"upgrade"}
         and length.isdigit()
+        and (inference is None or inference.isdigit())
     )
     if not plain or int(length) > _MOST_BODY:
         return None
-    return Head(lines.target.decode("ascii"), int(length), headers.get(b"x-client-id", b"").decode("latin-1"))
+    client = headers.get(b"x-client-id", b"").decode("latin-1")
+    head = Head(lines.target.decode("ascii"), int(length), client, None if inference is None else int(inference))
+    if len(_KNOWN) < _MOST_HEADS:
+        _KNOWN[raw] = head
+    return head
 
 
 class _Lines:

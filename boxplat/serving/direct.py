@@ -18,6 +18,7 @@ from boxplat.serving.asking import Asked, asked
 from boxplat.serving.calling import CLIENT
 from boxplat.serving.counting import Counters
 from boxplat.serving.endpoint import Endpoint, plain
+from boxplat.serving.heads import Heads
 from boxplat.serving.inference.door import Door
 from boxplat.serving.patience import Patience
 from boxplat.serving.refusal import Reply, timed_out
@@ -39,6 +40,7 @@ class Direct:
         asked: those that take any request to an API, likewise.
         timeout: seconds that an answer may take; None: any time.
         patience: with answers that take too long and clients that send too slowly.
+        heads: of answers.
     """
 
     def __init__(self, factory: Any, app: Any, settings: Settings) -> None:
@@ -59,6 +61,7 @@ class Direct:
         trim(factory, app, self._threads)
         self._server = f"BentoML Service/{factory.service.name}".encode()
         self._format = BentoMLContainer.logging_formatting.get()["span_id"]
+        self.heads = Heads(self._server, self._format)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -89,6 +92,10 @@ class Direct:
     def tell_request(self, number: int) -> None:
         """Let what runs from here on, the log's lines among it, know the request's number."""
         self._trace.request_id = number
+
+    def part(self) -> None:
+        """Begin to end: what is asked over gRPC from now on is refused, what is under way is answered."""
+        self._inference.part()
 
     async def _live(self, scope: Message, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:

@@ -51,6 +51,14 @@ class Endpoint:
         """
         return await calling.call(self.caller.begin, *args, **kwargs)
 
+    def opened(self, head: object) -> Endpoint:
+        """What answers a request with this head."""
+        return self
+
+    def refused(self, error: BaseException) -> Reply:
+        """The answer to a request that cannot be read, and where the function fails."""
+        return refusal(error, self.path)
+
     async def reply(self, body: bytes) -> Reply | Response:
         """The answer; also to a request that cannot be read, and where the function fails."""
         try:
@@ -62,7 +70,7 @@ class Endpoint:
                 return await self.respond(value)
             content, kind = self.write(value)
         except Exception as error:
-            return refusal(error, self.path)
+            return self.refused(error)
         return Reply(200, content, kind)
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from boxplat.serving.calling import Begun
 from boxplat.serving.endpoint import Endpoint, is_no_value
-from boxplat.serving.refusal import Reply, refusal, timed_out
+from boxplat.serving.refusal import Reply, timed_out
 from boxplat.serving.waitlist import Waiting
 
 if TYPE_CHECKING:
@@ -54,11 +54,16 @@ class Short:
         except Exception as error:
             self._done(None, error)
 
+    @property
+    def waits(self) -> bool:
+        """Nothing was computed for it yet."""
+        return isinstance(self._begun, Waiting) and not self._begun.batch
+
     def expire(self) -> None:
         """The answer took too long."""
         if self._begun is not None:
             self._begun.cancel()
-        self._answer(timed_out(self._direct.timeout))
+        self._refuse(timed_out(self._direct.timeout))
 
     def lose(self) -> None:
         """The client has gone: what nobody waits for is not begun, what runs may end."""
@@ -67,24 +72,28 @@ class Short:
         self._end(_GONE)
 
     def _done(self, value: Any, error: BaseException | None) -> None:
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             return
-        try:
-            if error is not None:
-                raise error
-            if isinstance(value, Response) or is_no_value(value):
-                self._respond(value)
+        if error is None:
+            try:
+                if isinstance(value, Response) or is_no_value(value):
+                    self._respond(value)
+                    return
+                body, kind = self._endpoint.write(value)
+            except Exception as raised:
+                error = raised
+            else:
+                self._end(200)
+                connection.answer(body, kind, self._number)
                 return
-            reply = Reply(200, *self._endpoint.write(value))
-        except BaseException as raised:
-            reply = refusal(raised, self._endpoint.path)
-        self._answer(reply)
+        self._refuse(self._endpoint.refused(error))
 
-    def _answer(self, reply: Reply) -> None:
+    def _refuse(self, reply: Reply) -> None:
         connection = self._connection
         if connection is not None:
             self._end(reply.status)
-            connection.answer(reply, self._number)
+            connection.refuse(reply, self._number)
 
     def _respond(self, value: Any) -> None:
         connection, self._connection = self._connection, None
@@ -96,7 +105,7 @@ class Short:
         try:
             answer = value if isinstance(value, Response) else await self._endpoint.respond(value)
         except Exception as error:
-            answer = refusal(error, self._endpoint.path).response()
+            answer = self._endpoint.refused(error).response()
         try:
             answer.headers.update({name.decode(): text.decode() for name, text in self._direct.named(self._number)})
             await answer(scope, receive, send)

@@ -12,7 +12,7 @@ from typing import Any
 
 from boxplat.serving.waitlist import Done, Waiting, Waitlist
 
-_Job = tuple[Callable[[], Any], Done]
+_Job = tuple[contextvars.Context, Callable[[], Any], Done]
 
 
 class Threads:
@@ -28,11 +28,11 @@ class Threads:
         self._running: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def run(self, function: Callable[[], Any], done: Done) -> None:
-        """Run a function in the caller's context; `done` is called on the event loop."""
+    def run(self, function: Callable[[], Any], done: Done, context: contextvars.Context | None = None) -> None:
+        """Run a function in a context, by default a copy of the caller's; `done` is called on the event loop in it."""
         if self._loop is None:
             self._start()
-        self._jobs.put((partial(contextvars.copy_context().run, function), done))
+        self._jobs.put((context or contextvars.copy_context(), function, done))
 
     async def call(self, function: Callable[[], Any]) -> Any:
         """Run a function and wait for what it gives."""
@@ -67,17 +67,17 @@ class Threads:
     def _work(self) -> None:
         assert self._loop is not None
         while (job := self._jobs.get()) is not None:
-            function, done = job
+            context, function, done = job
             try:
-                value, error = function(), None
+                value, error = context.run(function), None
             except BaseException as raised:
                 value, error = None, raised
             try:
-                self._loop.call_soon_threadsafe(done, value, error)
+                self._loop.call_soon_threadsafe(done, value, error, context=context)
             except RuntimeError:
                 # The loop is closed: nobody waits.
                 return
-            del job, function, done, value, error
+            del job, context, function, done, value, error
 
 
 class Threaded:
@@ -96,6 +96,8 @@ class Threaded:
             BentoMLException: too many calls wait (429).
         """
         one = self._waiting.add(tuple(args), kwargs, 1, None, client, done)
+        # Here and not when its turn comes, which is in the context of whoever was before it.
+        one.context = contextvars.copy_context()
         self._next()
         return one
 
@@ -104,8 +106,9 @@ class Threaded:
         while self._waiting and self._under_way <= self._threads.count:
             for one in self._waiting.take(1):
                 self._under_way += 1
+                one.batch = 1
                 function = partial(self._timed, one)
-                self._threads.run(function, partial(self._ended, one))
+                self._threads.run(function, partial(self._ended, one), one.context)
 
     def _timed(self, one: Waiting) -> tuple[Any, float]:
         began = time.perf_counter()

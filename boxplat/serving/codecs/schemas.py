@@ -50,5 +50,5 @@ def _is_bare(spec: Any) -> bool:
         bare, base, above = ensure_io_descriptor(int), IORootModel, 2
     else:
         bare, base, above = create_model("Input", __base__=IODescriptor, x=(int, ...)), IODescriptor, 1
-    own = {"__root_input__", "media_type", "__annotations__"}
+    own = {"__root_input__", "media_type", "mime_type", "__annotations__"}
     return spec.__mro__[above] is base and vars(spec).keys() <= vars(bare).keys() | own
