@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +28,7 @@ class Waiting:
         done: called once, with the answer or an error.
         gone: nobody waits for it any more.
         batch: rows that it was computed together with, its own among them; 0 before.
+        context: of the request, where its function runs in a thread.
     """
 
     args: tuple[Any, ...]
@@ -38,6 +40,7 @@ class Waiting:
     done: Done
     gone: bool = False
     batch: int = 0
+    context: Context | None = None
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more; where it is not under way it never will be."""
