@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import importlib.abc
 import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -107,20 +109,13 @@ def _written(file: int, target: Path) -> bool:
     return True
 
 
-@contextmanager
-def _private(path: Path) -> Iterator[int]:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        yield file
-    finally:
-        os.close(file)
+def _private(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
 
 
-def _writer(sink: int) -> pq.ParquetWriter:
+def _writer(sink: BinaryIO) -> pq.ParquetWriter:
     # Fast rather than small: one core compresses several hundred MB/s at this level.
-    return pq.ParquetWriter(
-        os.fdopen(os.dup(sink), "wb"), records.SCHEMA, compression="zstd", compression_level=1, use_dictionary=_FEW
-    )
+    return pq.ParquetWriter(sink, records.SCHEMA, compression="zstd", compression_level=1, use_dictionary=_FEW)
 
 
 def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -144,6 +139,14 @@ def _synced(path: Path) -> None:
         os.close(file)
 
 
+class _WithoutPandas(importlib.abc.MetaPathFinder):
+    """Arrow imports pandas at its first array, which takes longer than all the rest, and has no use for it here."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Compact until nothing is left to do."""
     parser = argparse.ArgumentParser(prog="python -m boxplat.serving.log.compact", description=__doc__)
@@ -152,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--mib", type=int, default=0)
     args = parser.parse_args(argv)
     os.nice(19)
+    sys.meta_path.insert(0, _WithoutPandas())
     pa.set_cpu_count(1)
     try:
         while compact(args.folder, args.days, args.mib):

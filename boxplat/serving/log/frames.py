@@ -7,6 +7,7 @@ nothing but nulls has length 0. Made without Arrow, which a server that only ser
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import zlib
@@ -18,7 +19,8 @@ from typing import BinaryIO
 NUMBERS = ("number", "began", "latency", "status", "batch", "input_bytes", "output_bytes")
 TEXTS = ("given", "api", "input", "output", "input_sha256", "output_sha256", "said")
 MAGIC = b"BXP1"
-_HEAD = struct.Struct("<4sIQI")
+_HEAD = struct.Struct("<4sIQ")
+_CRC = struct.Struct("<I")
 _SIZE = struct.Struct("<Q")
 
 
@@ -59,20 +61,27 @@ def encode(rows: int, columns: Sequence[list[bytes]]) -> list[bytes]:
     for column in columns:
         payload.append(_SIZE.pack(sum(map(len, column))))
         payload += column
-    crc = 0
+    head = _HEAD.pack(MAGIC, rows, sum(map(len, payload)))
+    crc = zlib.crc32(head)
     for part in payload:
         crc = zlib.crc32(part, crc)
-    return [_HEAD.pack(MAGIC, rows, sum(map(len, payload)), crc), *payload]
+    return [head, _CRC.pack(crc), *payload]
 
 
 def decode(file: BinaryIO) -> Iterator[Frame]:
     """The frames of a spool from where it stands, up to the first that is cut off or damaged."""
-    while len(head := file.read(_HEAD.size)) == _HEAD.size:
-        magic, rows, size, crc = _HEAD.unpack(head)
-        if magic != MAGIC:
+    here = file.tell()
+    left = file.seek(0, os.SEEK_END) - here
+    file.seek(here)
+    while (left := left - _HEAD.size - _CRC.size) >= 0:
+        head = file.read(_HEAD.size)
+        magic, rows, size = _HEAD.unpack(head)
+        (crc,) = _CRC.unpack(file.read(_CRC.size))
+        left -= size
+        if magic != MAGIC or left < 0:
             return
         payload = file.read(size)
-        if len(payload) < size or zlib.crc32(payload) != crc:
+        if zlib.crc32(payload, zlib.crc32(head)) != crc:
             return
         yield Frame(rows, _columns(memoryview(payload)))
 

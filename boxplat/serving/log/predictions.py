@@ -64,7 +64,8 @@ def _add(one: Mapping[str, Any], rows: int, found: dict[str, list[Any] | None]) 
         elif name == "prediction":
             found[name] = [value] * rows if plain else value
         elif name != "rows":
-            found[name] = [value] * rows
+            # Half a surrogate pair is no text for Parquet.
+            found[name] = [value.encode(errors="replace").decode()] * rows
 
 
 def _texts(values: list[Any] | None) -> list[str] | None:

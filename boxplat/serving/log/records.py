@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from boxplat.serving.log.frames import NUMBERS, TEXTS, Frame, decode
-from boxplat.serving.log.predictions import Predictions, of
+from boxplat.serving.log.predictions import of
 
 _TIME = pa.timestamp("us", tz="UTC")
 # What a request has one of; the bodies and their sizes are on its first row only.
@@ -70,53 +70,48 @@ def load(path: Path) -> pa.Table | None:
 def _table(frame: Frame, facts: Mapping[str, str]) -> pa.Table:
     numbers = {name: np.frombuffer(frame.columns[name], dtype="<i8") for name in NUMBERS[1:]}
     texts = {name: _bytes(frame.columns[name], frame.rows) for name in TEXTS}
-    said = [of(one, facts) for one in texts["said"].to_pylist()]
     made: dict[str, Any] = {
         "time": pa.array(numbers["began"] // 1000).cast(_TIME),
-        "api": texts["api"].cast(pa.string()),
+        "api": texts["api"],
         "status": numbers["status"],
         "seconds": numbers["latency"] / 1e9,
         "batch": numbers["batch"],
         "endpoint": pa.repeat(pa.scalar(facts.get("endpoint"), pa.string()), frame.rows),
         "release": pa.repeat(pa.scalar(_number(facts.get("release")), pa.int32()), frame.rows),
         "id": pa.array(_ids(frame, texts["given"])),
-        "rows": pa.array([one.rows for one in said], pa.int32()),
         **_bodies("input", numbers, texts),
         **_bodies("output", numbers, texts),
     }
     requests = pa.table({name: pa.array(column).cast(SCHEMA.field(name).type) for name, column in made.items()})
-    return _by_prediction(requests, said)
+    said = texts["said"]
+    return _alone(requests, facts) if said.null_count == len(said) else _by_prediction(requests, said, facts)
 
 
-def _by_prediction(requests: pa.Table, said: list[Predictions]) -> pa.Table:
-    counts = [one.rows for one in said]
-    total = sum(counts)
-    made: dict[str, Any] = {name: [] for name in _PREDICTION}
-    for one in said:
-        for name, values in one.columns.items():
-            made[name] += values if values is not None else [None] * one.rows
-    if total == len(counts):
-        owner = first = None
-    else:
-        owner = np.repeat(np.arange(len(counts)), counts)
-        first = np.cumsum(counts) - counts
-    columns = {name: pa.array(values, SCHEMA.field(name).type) for name, values in made.items()}
-    columns["row"] = _row_numbers(owner, first, total)
-    for name in requests.column_names:
-        whole = requests.column(name).combine_chunks()
-        columns[name] = _spread(whole, owner, columns["row"], name in _BODIES)
+def _alone(requests: pa.Table, facts: Mapping[str, str]) -> pa.Table:
+    """Requests of which nothing was said: one prediction each."""
+    count = requests.num_rows
+    columns = {name: pa.repeat(pa.scalar(facts.get(name), kind), count) for name, kind in _PREDICTION.items()}
+    columns |= {"row": pa.array(np.zeros(count, np.int32)), "rows": pa.array(np.ones(count, np.int32))}
+    columns |= {name: requests.column(name) for name in requests.column_names}
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
-def _row_numbers(owner: Any, first: Any, total: int) -> pa.Array:
-    return pa.array(np.zeros(total) if owner is None else np.arange(total) - first[owner]).cast(pa.int32())
-
-
-def _spread(column: pa.Array, owner: Any, rows: pa.Array, first_only: bool) -> pa.Array:
-    """A request's value on each of its rows, or on the first of them."""
-    if owner is None:
-        return column
-    return column.take(pa.array(owner, mask=rows.to_numpy() > 0) if first_only else pa.array(owner))
+def _by_prediction(requests: pa.Table, said: pa.Array, facts: Mapping[str, str]) -> pa.Table:
+    found = [of(one, facts) for one in said.to_pylist()]
+    counts = np.array([one.rows for one in found], np.int32)
+    made: dict[str, list[Any]] = {name: [] for name in _PREDICTION}
+    for one in found:
+        for name, values in one.columns.items():
+            made[name] += values if values is not None else [None] * one.rows
+    columns = {name: pa.array(values, SCHEMA.field(name).type) for name, values in made.items()}
+    owner = np.repeat(np.arange(len(counts)), counts)
+    row = (np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner]).astype(np.int32)
+    columns |= {"row": pa.array(row), "rows": pa.array(counts[owner])}
+    for name in requests.column_names:
+        # A request's value is on each of its rows, its bodies on the first of them.
+        picked = pa.array(owner, mask=row > 0) if name in _BODIES else pa.array(owner)
+        columns[name] = requests.column(name).take(picked)
+    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
 def _bytes(column: memoryview, rows: int) -> pa.Array:

@@ -26,7 +26,9 @@ _TELL_SECONDS = 60.0
 
 def say(kind: str, data: dict[str, Any]) -> None:
     """Tell it on standard error, which is the endpoint's log."""
-    print(f"{kind} {data}", file=sys.stderr, flush=True)
+    # In one piece: other threads write there too.
+    sys.stderr.write(f"{kind} {data}\n")
+    sys.stderr.flush()
 
 
 class Writer:
