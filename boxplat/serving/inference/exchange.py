@@ -20,25 +20,26 @@ class Exchange:
         self._messages: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue(1)
         self._unread: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": body}]
         self._task = asyncio.create_task(self._run(app, _scope(path, headers)))
+        self._error: Exception | None = None
         self.status = 0
-        self.kind = ""
+        self.headers: dict[bytes, bytes] = {}
+
+    @property
+    def kind(self) -> str:
+        """The content type."""
+        return self.headers.get(b"content-type", b"").decode("latin-1")
 
     async def start(self) -> None:
-        """Wait for the status and the content type."""
-        message = await self._messages.get()
-        if message["type"] != "http.response.start":
-            raise self._failure()
+        """Wait for the status and the headers."""
+        message = await self._next("http.response.start")
         self.status = message["status"]
-        found = {bytes(name).lower(): bytes(value) for name, value in message.get("headers", ())}
-        self.kind = found.get(b"content-type", b"").decode("latin-1")
+        self.headers = {bytes(name).lower(): bytes(value) for name, value in message.get("headers", ())}
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, as the application sends it; empty chunks are left out."""
         more = True
         while more:
-            message = await self._messages.get()
-            if message["type"] != "http.response.body":
-                raise self._failure()
+            message = await self._next("http.response.body")
             more = message.get("more_body", False)
             if message.get("body"):
                 yield bytes(message["body"])
@@ -55,20 +56,22 @@ class Exchange:
     async def _run(self, app: App, scope: dict[str, Any]) -> None:
         try:
             await app(scope, self._receive, self._messages.put)
-        finally:
-            # After the last part of a whole answer nobody reads this.
-            if not self._messages.full():
-                self._messages.put_nowait({"type": "ended"})
+        except Exception as error:
+            self._error = error
+        # After a whole answer nobody reads this, until `close`.
+        await self._messages.put({"type": "ended"})
+
+    async def _next(self, kind: str) -> MutableMapping[str, Any]:
+        message = await self._messages.get()
+        if message["type"] != kind:
+            raise self._error or RuntimeError("the application ended without an answer")
+        return message
 
     async def _receive(self) -> MutableMapping[str, Any]:
         if self._unread:
             return self._unread.pop()
         await asyncio.get_running_loop().create_future()
         raise AssertionError("unreachable")
-
-    def _failure(self) -> BaseException:
-        error = None if self._task.cancelled() or not self._task.done() else self._task.exception()
-        return error or RuntimeError("the application ended without an answer")
 
 
 @asynccontextmanager

@@ -173,4 +173,6 @@ async def _must_succeed(exchange: Exchange) -> None:
         found = None
     found = found[0] if isinstance(found, list) and found else found
     told = found.get("error") if isinstance(found, dict) else None
-    raise InferenceError(str(told or body.decode("utf-8", "replace")), exchange.status)
+    after = exchange.headers.get(b"retry-after", b"")
+    seconds = int(after) if after.isdigit() else None
+    raise InferenceError(str(told or body.decode("utf-8", "replace")), exchange.status, seconds)

@@ -20,6 +20,9 @@ from boxplat.serving.inference.tensors import Tensor
 from boxplat.serving.inference.wire import Asked
 from boxplat.serving.log import annotation
 
+# As nginx counts a request whose client went away before it was answered.
+_GONE = 499
+
 
 @dataclass(frozen=True)
 class Call:
@@ -119,6 +122,7 @@ class Predictions:
         slip = annotation.opened() if journal is not None else None
         began, since = time.time_ns(), time.perf_counter_ns()
         with self._direct.counters.request(one.model.path) as counted:
+            counted.status = _GONE
             try:
                 with _told(one.call.model):
                     yield

@@ -66,8 +66,10 @@ class Rest:
         """Answer a request."""
         most = self._direct.settings.body_bytes
         try:
-            request = _request(scope, await _body(scope, receive, most), most)
-            response = await self._answered(request)
+            body = await _body(receive, most)
+            if body is None:
+                return
+            response = await self._answered(_request(scope, body, most))
         except InferenceError as error:
             response = _refusal(error)
         await response(scope, receive, send)
@@ -183,8 +185,8 @@ def _request(scope: Message, body: bytes, most: int | None) -> Request:
     return Request(scope["method"], parts, headers, opened, call)
 
 
-async def _body(scope: Message, receive: Receive, most: int | None) -> bytes:
-    """A request's body; of a client that has gone, what it has sent.
+async def _body(receive: Receive, most: int | None) -> bytes | None:
+    """A request's body; None where the client has gone.
 
     Raises:
         InferenceError: status 413.
@@ -193,6 +195,8 @@ async def _body(scope: Message, receive: Receive, most: int | None) -> bytes:
     size = 0
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         part = message.get("body", b"")
         size += len(part)
         if most is not None and size > most:
