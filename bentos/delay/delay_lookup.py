@@ -15,6 +15,7 @@ from delay_schema import Flight
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from boxplat.features import reader
+from boxplat.serving import annotate
 
 REPO = "feature_repo"
 # Views with a single key, to say which part of an unknown flight is the unknown one.
@@ -75,7 +76,8 @@ class OnlineFeatures:
         moments = [as_of or flight.sched_dep - self.lead for flight in flights]
         # A value older than its view's life time at that moment comes back as missing.
         found = self.reader.read(self.service, keys, now_us=np.array([int(m.timestamp() * 1e6) for m in moments]))
-        ages = {name: _ages(found.age_seconds(view["columns"][0])) for name, view in self.views.items()}
+        seconds = {name: found.age_seconds(view["columns"][0]) for name, view in self.views.items()}
+        ages = {name: _ages(column) for name, column in seconds.items()}
         _refuse_unknown(flights, ages)
         values = {
             column: [
@@ -85,6 +87,9 @@ class OnlineFeatures:
             for name, view in self.views.items()
             for column in view["columns"]
         }
+        annotate(
+            rows=len(flights), keys=keys, features=values, ages=seconds, as_of=moments, feature_service=self.service
+        )
         return Looked(values, ages, moments)
 
 

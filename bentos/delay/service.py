@@ -16,6 +16,8 @@ from delay_model import Array, DelayModel, load
 from delay_schema import Answer, Contribution, Explanation, Flight, Flights, Prediction
 from pydantic import AwareDatetime
 
+from boxplat.serving import annotate
+
 TOP = 8
 
 
@@ -36,6 +38,7 @@ class Delay:
         keys = {name: [getattr(flight, name) for flight in flights] for name in self.model.spec["categorical"]}
         rows = self.model.matrix(looked.values, keys, [int(moment.timestamp()) // 60 for moment in looked.as_of])
         probabilities = self.model.probabilities(rows)
+        annotate(rows=len(flights), predictions=probabilities, model_version=self.model.version)
         explanations = _explain(self.model, rows, keys) if explain else [None] * len(flights)
         spec = self.model.spec
         return Answer(
