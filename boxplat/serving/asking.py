@@ -10,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import logging
 import random
 from collections.abc import AsyncGenerator, Callable
+from contextvars import copy_context
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -25,7 +28,7 @@ from boxplat.serving.codecs import writer
 from boxplat.serving.codecs.requests import reading
 from boxplat.serving.endpoint import is_apart, is_no_value, path_of
 from boxplat.serving.refusal import refusal, timed_out
-from boxplat.serving.threads import Threads
+from boxplat.serving.threads import Job, Threads
 
 if TYPE_CHECKING:
     from boxplat.serving.direct import Direct, Message, Receive, Send
@@ -51,6 +54,9 @@ class Asked:
 
     Args:
         function: the user's, bound to the service object.
+
+    Attributes:
+        call: gives the value of a call with these arguments, or its stream.
     """
 
     def __init__(self, direct: Direct, path: str, method: Any, function: Callable[..., Any], threads: Threads) -> None:
@@ -64,7 +70,7 @@ class Asked:
         self._read = reading(method.input_spec)
         self._write = writer(method.output_spec)
         self._respond = partial(method.output_spec.to_http_response, serde=JSONSerde())
-        self._call = _call(direct, path, method, function, threads)
+        self.call = _call(direct, path, method, function, threads)
         self._guarded = ServerErrorMiddleware(ExceptionMiddleware(self._answer))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -101,7 +107,7 @@ class Asked:
             args, kwargs = await self._read(request)
             if self._param is not None:
                 kwargs = {self._param: self._context, **kwargs}
-            value = await self._call(*args, **kwargs)
+            value = await self.call(*args, **kwargs)
             if inspect.isasyncgen(value):
                 streams.push_async_callback(value.aclose)
             response = await self._made(value)
@@ -164,15 +170,29 @@ def _call(direct: Direct, path: str, method: Any, function: Callable[..., Any], 
 
 
 async def in_threads(generator: Any, threads: Threads) -> AsyncGenerator[Any, None]:
-    """What a plain generator gives, each step of it in one of the service's threads."""
-    step = partial(next, generator, _ENDED)
-    while True:
-        try:
-            value = await threads.call(step)
-        except RuntimeError as error:
-            if "StopIteration" in str(error):
-                return
+    """What a plain generator gives, each step of it in one of the service's threads; closed when no more is wanted."""
+    turn = Lock()
+
+    def step() -> Any:
+        with turn:
+            return next(generator, _ENDED)
+
+    def close() -> None:
+        with turn:
+            generator.close()
+
+    try:
+        while (value := await threads.call(step)) is not _ENDED:
+            yield value
+    except RuntimeError as error:
+        if "StopIteration" not in str(error):
             raise
-        if value is _ENDED:
-            return
-        yield value
+    finally:
+        if inspect.getgeneratorstate(generator) != inspect.GEN_CLOSED:
+            # A step may still run, so the end of it is not waited for here.
+            threads.run([Job(copy_context(), close, _closed)])
+
+
+def _closed(_: None, error: BaseException | None) -> None:
+    if error is not None:
+        logging.getLogger("bentoml.serve").error("Exception while closing a stream", exc_info=error)

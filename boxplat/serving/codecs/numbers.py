@@ -9,9 +9,10 @@ from typing import Any, Literal
 from pydantic_core import to_json
 
 # What pydantic_core writes in other words than Python: 0.00001 for 1e-05, and 1e-7 for 1e-07.
-_SMALL = re.compile(rb"(?<![\d.])(?:0\.0000\d+|\d+(?:\.\d+)?e-\d\b)")
-# As many of them are mended; with more it is faster to let Python write everything.
-_FEW = 12
+_SMALL = re.compile(rb"0\.0000\d+")
+_SMALLER = re.compile(rb"e-(?=\d(?:[,\]}]|$))")
+# One number in so many may have to be written by Python; with more of them it is faster to have it write all.
+_SHARE = 4
 
 # The types of numbers that have the same meaning in NumPy, pandas, torch and JSON.
 PLAIN_KINDS = frozenset(
@@ -32,14 +33,18 @@ def numbers(value: Any, not_finite: NotFinite) -> bytes:
     Args:
         not_finite: what is written for NaN and the infinities: their names in Python, or null.
     """
-    written = to_json(value, inf_nan_mode=not_finite).replace(b",", b", ").replace(b":", b": ")
-    few = written.count(b"e-") + written.count(b"0.0000")
-    if not few:
-        return written
-    if few <= _FEW:
-        return _SMALL.sub(_as_python, written)
-    return json.dumps(value, allow_nan=not_finite == "constants").encode()
+    written = to_json(value, inf_nan_mode=not_finite)
+    if b"e-" in written:
+        written = _SMALLER.sub(b"e-0", written)
+    small = written.count(b"0.0000")
+    if small > 1 and small * _SHARE > written.count(b","):
+        return json.dumps(value, allow_nan=not_finite == "constants").encode()
+    if small:
+        written = _SMALL.sub(_as_python, written)
+    return written.replace(b",", b", ").replace(b":", b": ")
 
 
 def _as_python(found: re.Match[bytes]) -> bytes:
-    return repr(float(found[0])).encode()
+    whole, at = found.string, found.start()
+    # The end of a larger number, such as 10.00001, is left as it is.
+    return found[0] if at and whole[at - 1 : at].isdigit() else repr(float(found[0])).encode()

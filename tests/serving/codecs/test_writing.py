@@ -153,7 +153,7 @@ _NAMES = st.lists(
 def _frames(draw: st.DrawFn) -> pd.DataFrame:
     names = draw(_NAMES)
     rows = draw(st.integers(0, 3))
-    kinds = [draw(_DTYPES | st.sampled_from([np.dtype("O"), np.dtype("M8[ns]")])) for _ in names]
+    kinds = [draw(_DTYPES | st.just(np.dtype("M8[ns]"))) for _ in names]
     columns = [pd.Series(draw(hnp.arrays(kind.newbyteorder("="), rows))) for kind in kinds if kind.char != "g"]
     frame = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(rows))
     frame.columns = pd.Index(names[: len(columns)], dtype=object)
@@ -165,14 +165,14 @@ def _frames(draw: st.DrawFn) -> pd.DataFrame:
 @given(frame=_frames())
 @example(pd.DataFrame({"a": [1e-5, 1e-7, np.nan], "e5": [1, 2, 3], "b": [True, False, True]}))
 @example(pd.DataFrame({"a": [1e-5, np.nan] * 20}))
-@example(pd.DataFrame({"a": [1, 2], "b": ["x", None]}, index=["i", "j"]))
+@example(pd.DataFrame({"a": [1, 2], "b": ["x", None], "c": [1, 2.5]}, dtype=object, index=["i", "j"]))
 @example(pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": pd.Categorical(["x", "y"])}))
 def test_a_frame_is_written_as_by_the_models(name: str, frame: pd.DataFrame) -> None:
     fast, slow = _WAYS[name]
     assert outcome(fast, frame) == outcome(slow, frame)
 
 
-@settings(deadline=None, max_examples=2000)
+@settings(deadline=None, max_examples=1500)
 @given(bits=st.integers(0, 2**64 - 1) | st.integers(0, 2**32 - 1))
 def test_a_float_of_any_bits_is_written_as_by_python(bits: int) -> None:
     (value,) = struct.unpack("<d", struct.pack("<Q", bits))

@@ -1,6 +1,10 @@
 """The request's context: status, headers, cookies."""
 
+import asyncio
+
 import bentoml
+import numpy as np
+from bentoml.exceptions import InvalidArgument
 from starlette.responses import PlainTextResponse
 
 
@@ -20,3 +24,41 @@ class Contexts:
     @bentoml.api
     def raw(self, status: int = 202):
         return PlainTextResponse("raw", status_code=status, headers={"x-raw": "1"})
+
+    @bentoml.api
+    async def asked_async(self, ctx: bentoml.Context, n: int = 1) -> dict:
+        await asyncio.sleep(0)
+        return {"agent": ctx.request.headers.get("x-agent", "none"), "n": n, "query": str(ctx.request.url.query)}
+
+    @bentoml.api
+    def root(self, x: np.ndarray, /, ctx: bentoml.Context) -> np.ndarray:
+        ctx.response.headers["x-rows"] = str(len(x))
+        return x
+
+    @bentoml.api
+    def failed(self, ctx: bentoml.Context, how: str = "value") -> str:
+        ctx.response.status_code = 202
+        ctx.response.headers["x-thing"] = "lost"
+        raise InvalidArgument("no") if how == "argument" else ValueError("no")
+
+    @bentoml.api
+    def overruled(self, ctx: bentoml.Context):
+        ctx.response.headers["x-thing"] = "kept"
+        return PlainTextResponse("raw", status_code=404, headers={"x-raw": "1", "server": "mine"})
+
+    @bentoml.api
+    async def named(self, ctx: bentoml.Context, **named: str) -> dict:
+        return {"ctx": type(ctx).__name__, **named}
+
+    @bentoml.api
+    async def kept(self, ctx: bentoml.Context, value: int | None = None) -> list:
+        before = ctx.state.get("value"), getattr(ctx.request.state, "value", None), ctx.temp_dir != ""
+        ctx.state["value"] = ctx.request.state.value = value
+        ctx.response.background.add_task(ctx.state.update, {"value": None if value is None else value + 1})
+        return list(before)
+
+    @bentoml.api
+    async def empty(self, ctx: bentoml.Context, status: int = 204) -> None:
+        ctx.response.status_code = status
+        ctx.response.set_cookie("a", "b", max_age=5, httponly=True)
+        ctx.response.set_cookie("c", "d")

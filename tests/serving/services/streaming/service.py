@@ -1,5 +1,6 @@
 """Generators."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 
 import bentoml
@@ -7,6 +8,8 @@ import bentoml
 
 @bentoml.service
 class Streaming:
+    closed = 0
+
     @bentoml.api
     async def words(self, n: int = 3) -> AsyncGenerator[str, None]:
         for index in range(n):
@@ -21,3 +24,24 @@ class Streaming:
     async def broken(self) -> AsyncGenerator[str, None]:
         raise ValueError("before the first")
         yield ""
+
+    @bentoml.api
+    async def ticking(self) -> AsyncGenerator[str, None]:
+        try:
+            while True:
+                yield "tick"
+                await asyncio.sleep(0.01)
+        finally:
+            self.closed += 1
+
+    @bentoml.api
+    def ticking_in_thread(self) -> Generator[str, None, None]:
+        try:
+            while True:
+                yield "tick"
+        finally:
+            self.closed += 1
+
+    @bentoml.api
+    async def closings(self) -> int:
+        return self.closed

@@ -1,0 +1,64 @@
+"""What the answers given without BentoML's application must not get wrong, and that they are given."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.serving.cases import JSON, Case, posted
+from tests.serving.conftest import SERVICES, ask, worker
+from tests.serving.test_workers import until
+
+pytestmark = pytest.mark.integration
+
+# A server in which BentoML's models refuse to work.
+_WITHOUT_MODELS = """
+from boxplat.serving.codecs import reading, writing
+def fail(given): raise AssertionError("by the models")
+reading.reads = writing.writes = lambda spec: fail
+from boxplat.serving.worker import main
+main()
+"""
+
+
+def test_a_started_server_takes_the_fast_ways(tmp_path_factory: pytest.TempPathFactory) -> None:
+    scratch = tmp_path_factory.mktemp("fast")
+    with worker(SERVICES / "arrays", "service:Arrays", scratch / "ours", begin=["-c", _WITHOUT_MODELS]) as (url, _):
+        fitting = [*posted("/scale", {"x": [[1, 2]]}, {"x": [1], "by": 3}), *posted("/whole", [[1.5], [2]])]
+        fitting += [*posted("/scalar", {"x": [1.5]}), *posted("/described", {"x": [1]})]
+        assert [ask(url, case).status for case in fitting] == [200] * len(fitting)
+        assert ask(url, Case("/scale", b'{"x": ["a", 1]}')).status == 500
+
+
+@pytest.fixture(scope="module")
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    scratch = tmp_path_factory.mktemp("contexts")
+    with worker(SERVICES / "contexts", "service:Contexts", scratch / "ours") as (url, _):
+        yield url
+
+
+@pytest.mark.parametrize("path", ["/asked", "/asked_async"])
+def test_each_call_sees_its_own_request(contexts: str, path: str) -> None:
+    def agent(number: int) -> str:
+        answer = ask(contexts, Case(path, b"{}", {"content-type": JSON, "x-agent": str(number)}))
+        found: str = json.loads(answer.body)["agent"]
+        return found
+
+    with ThreadPoolExecutor(12) as clients:
+        assert list(clients.map(agent, range(120))) == [str(number) for number in range(120)]
+
+
+@pytest.mark.parametrize("path", ["/ticking", "/ticking_in_thread"])
+def test_a_stream_is_closed_when_its_client_goes(tmp_path_factory: pytest.TempPathFactory, path: str) -> None:
+    scratch = tmp_path_factory.mktemp("streaming")
+    with worker(SERVICES / "streaming", "service:Streaming", scratch / "ours") as (url, _):
+        with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
+            connection.request("POST", path, b"{}", {"content-type": JSON})
+            assert connection.getresponse().read(4) == b"tick"
+        until("the stream is closed", lambda: ask(url, Case("/closings")).body == b"1")
