@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from boxplat.serving.log import annotation
 from boxplat.serving.waitlist import Done, Waiting, Waitlist
 
 # Of a batch's time: how long the next one waits for the clients of the last.
@@ -51,6 +52,7 @@ class Batcher:
             raise TypeError("Batch inference function only accept one argument")
         rows, kind = _shape(values[0], self._dims[0])
         one = self._waiting.add(values, {}, rows, kind, client, done)
+        one.slip = annotation.current()
         if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._work())
         return one
@@ -81,6 +83,7 @@ class Batcher:
 
     async def _together(self, batch: Sequence[Waiting]) -> None:
         """Answer a batch; one that fails is halved until only the culprits fail."""
+        said = annotation.opened()
         try:
             found = await self._computed([one.args[0] for one in batch])
         except Exception as error:
@@ -91,6 +94,7 @@ class Batcher:
             await self._together(batch[:middle])
             await self._together(batch[middle:])
             return
+        annotation.share(said, [(one.slip, one.rows) for one in batch])
         for one, value in zip(batch, found, strict=True):
             one.done(value, None)
 

@@ -32,6 +32,7 @@ _JSON = b"application/json"
 _VARYING = re.compile(
     rb"\r\n(?:x-request-id|traceparent|tracestate|x-b3-\w+|x-envoy-[\w-]+):[\t\x20-\x7e]*(?=\r\n[^ \t])", re.IGNORECASE
 )
+_REQUEST_ID = re.compile(rb"\r\nx-request-id:[\t ]*([\x21-\x7e]{1,128})[\t ]*\r\n", re.IGNORECASE)
 
 
 class Head(NamedTuple):
@@ -169,11 +170,11 @@ class Connection(HttpToolsProtocol):
         """Send the answer to the request on the short way, and go on with what came meanwhile."""
         head, closes = self._direct.heads.of(self.server_state.default_headers, kind)
         if self._last and not closes:
-            self.refuse(Reply(200, body, kind), number)
+            self.reply(Reply(200, body, kind), number)
             return
         self._sent(head % (len(body), number) + body, closes)
 
-    def refuse(self, reply: Reply, number: int) -> None:
+    def reply(self, reply: Reply, number: int) -> None:
         """The same with any status and headers."""
         headers = [*self.server_state.default_headers, *reply.headers()]
         if reply.named:
@@ -243,7 +244,9 @@ class Connection(HttpToolsProtocol):
         if not self._between_requests or busy or self.flow.write_paused or end < len(_END):
             return False
         raw = data[:end]
-        head = _KNOWN.get(raw) or _head(_VARYING.sub(b"", raw))
+        head, given = _KNOWN.get(raw), ""
+        if head is None:
+            head, given = _head(_VARYING.sub(b"", raw)), _given(raw)
         endpoint = self._direct.endpoints.get(head.path) if head is not None else None
         if head is None or endpoint is None or not endpoint.short:
             return False
@@ -255,12 +258,13 @@ class Connection(HttpToolsProtocol):
             return True
         self._held = data[whole:]
         self._arrived()
-        self._begin(endpoint, data[end:whole], head)
+        self._begin(endpoint, data[end:whole], head, given)
         return True
 
-    def _begin(self, endpoint: Endpoint, body: bytes, head: Head) -> None:
+    def _begin(self, endpoint: Endpoint, body: bytes, head: Head, given: str) -> None:
         endpoint = endpoint.opened(head)
-        self._short = short = Short(self, self._direct, endpoint, body, random.getrandbits(64), time.perf_counter())
+        number, began = random.getrandbits(64), time.perf_counter()
+        self._short = short = Short(self, self._direct, endpoint, body, number, given, began)
         short.begin(head.client or (self.client[0] if self.client else ""))
 
     def _arriving(self, received: int) -> None:
@@ -310,6 +314,12 @@ def _head(raw: bytes) -> Head | None:
     if len(_KNOWN) < _MOST_HEADS:
         _KNOWN[raw] = head
     return head
+
+
+def _given(raw: bytes) -> str:
+    """The number that the client gave the request."""
+    found = _REQUEST_ID.search(raw)
+    return found[1].decode("latin-1") if found else ""
 
 
 class _Lines:

@@ -8,6 +8,7 @@ same service object. `Connection` asks it too, as the bytes of a request arrive.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -17,9 +18,13 @@ from starlette.responses import Response
 from boxplat.serving.asking import Asked, asked
 from boxplat.serving.calling import CLIENT
 from boxplat.serving.counting import Counters
-from boxplat.serving.endpoint import Endpoint, plain
+from boxplat.serving.endpoint import Endpoint, path_of, plain
+from boxplat.serving.guard import App, guarded
 from boxplat.serving.heads import Heads
 from boxplat.serving.inference.door import Door
+from boxplat.serving.log import journal
+from boxplat.serving.log.journal import Journal
+from boxplat.serving.log.observed import Observed
 from boxplat.serving.patience import Patience
 from boxplat.serving.refusal import Reply, timed_out
 from boxplat.serving.settings import Settings
@@ -41,6 +46,7 @@ class Direct:
         timeout: seconds that an answer may take; None: any time.
         patience: with answers that take too long and clients that send too slowly.
         heads: of answers.
+        journal: the prediction log; None: there is none.
     """
 
     def __init__(self, factory: Any, app: Any, settings: Settings) -> None:
@@ -53,6 +59,7 @@ class Direct:
         self.endpoints: dict[str, Endpoint] = {}
         self.asked: dict[str, Asked] = {}
         self.counters: Counters | None = None
+        self.journal = journal.of(settings, os.environ)
         self.timeout: float | None = factory.timeout
         self.patience = Patience(factory.timeout)
         self._trace = trace_context
@@ -62,28 +69,35 @@ class Direct:
         self._server = f"BentoML Service/{factory.service.name}".encode()
         self._format = BentoMLContainer.logging_formatting.get()["span_id"]
         self.heads = Heads(self._server, self._format)
+        self._guarded = guarded(self._route, settings.body_bytes)
+        self._observed: App = self._call
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
-            return
+        else:
+            await self._guarded(scope, receive, send)
+
+    async def _route(self, scope: Message, receive: Receive, send: Send) -> None:
         if self._inference.answers(scope):
             await self._inference(scope, receive, send)
             return
+        await self._observed(scope, receive, send)
+
+    async def _call(self, scope: Message, receive: Receive, send: Send) -> None:
         is_call = scope["type"] == "http" and scope["method"] == "POST"
         endpoint = self.endpoints.get(scope["path"]) if is_call and _is_json(scope) else None
-        if endpoint is None and is_call and scope["path"] in self.asked:
+        if endpoint is not None:
+            body = await _body(receive)
+            if body is not None:
+                await self._answer(endpoint, body, scope, receive, send)
+        elif is_call and scope["path"] in self.asked:
             CLIENT.set(_client(scope))
             await self.asked[scope["path"]](scope, receive, send)
-            return
-        if endpoint is None:
+        else:
             if self.counters is not None and scope["path"] == "/metrics":
                 self.counters.flush()
             await self.app(scope, receive, send)
-            return
-        body = await _body(receive)
-        if body is not None:
-            await self._answer(endpoint, body, scope, receive, send)
 
     def named(self, number: int) -> list[tuple[bytes, bytes]]:
         """The headers that name the service and the request."""
@@ -120,13 +134,25 @@ class Direct:
         self.counters = Counters.of(self.app)
         self.endpoints = plain(self.factory, self._threads, self.settings.waiting)
         self.asked = asked(self, self._threads)
+        if self.journal is not None:
+            self.journal.start()
+            self._observed = self._logged(self.journal)
         self.patience.start()
+
+    def _logged(self, log: Journal) -> App:
+        """What is not answered on the short way, with its predictions in the log."""
+        paths = {path_of(self.factory, method): method for method in self.factory.service.apis.values()}
+        ours = {*self.endpoints, *self.asked}
+        together = [path for path, method in paths.items() if method.batchable and path not in ours]
+        return Observed(self._call, log, {path: method.name for path, method in paths.items()}, together)
 
     async def _stop(self) -> None:
         self.patience.stop()
         if self.counters is not None:
             self.counters.stop()
         await self._threads.stop()
+        if self.journal is not None:
+            self.journal.stop()
 
     async def _answer(self, endpoint: Endpoint, body: bytes, scope: Message, receive: Receive, send: Send) -> None:
         number = random.getrandbits(64)

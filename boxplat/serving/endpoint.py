@@ -42,6 +42,8 @@ class Endpoint:
     respond: Callable[[Any], Awaitable[Response]]
     # Answered by the connection as the bytes arrive; False: only by the application.
     short: bool = True
+    # Makes the whole answer, where it has headers of its own.
+    replied: Callable[[Any], Reply] | None = None
 
     async def call(self, *args: Any, **kwargs: Any) -> Any:
         """What the user's function gives.

@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from boxplat.serving.calling import Begun
 from boxplat.serving.endpoint import Endpoint, is_no_value
+from boxplat.serving.log import annotation
+from boxplat.serving.log.annotation import Slip
 from boxplat.serving.refusal import Reply, timed_out
 from boxplat.serving.waitlist import Waiting
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # As nginx counts a request whose client went away before it was answered.
 _GONE = 499
+# Nothing was predicted for these.
+_REFUSED = 429
 
 
 class Short:
@@ -28,16 +32,25 @@ class Short:
         began: moment of `time.perf_counter`.
     """
 
-    __slots__ = ("_begun", "_body", "_connection", "_direct", "_endpoint", "_number", "began")
+    __slots__ = ("_begun", "_body", "_connection", "_direct", "_endpoint", "_given", "_number", "_slip", "began")
 
     def __init__(
-        self, connection: Connection, direct: Direct, endpoint: Endpoint, body: bytes, number: int, began: float
+        self,
+        connection: Connection,
+        direct: Direct,
+        endpoint: Endpoint,
+        body: bytes,
+        number: int,
+        given: str,
+        began: float,
     ) -> None:
         self._connection: Connection | None = connection
         self._direct = direct
         self._endpoint = endpoint
         self._body = body
         self._number = number
+        self._given = given
+        self._slip: Slip | None = None
         self._begun: Begun | None = None
         self.began = began
 
@@ -48,6 +61,8 @@ class Short:
         direct.counters.began(endpoint.path)
         direct.patience.answers[self] = None
         direct.tell_request(self._number)
+        if direct.journal is not None:
+            self._slip = annotation.opened()
         try:
             args, kwargs = endpoint.read(self._body)
             self._begun = endpoint.caller.begin(args, kwargs, client, self._done)
@@ -63,7 +78,7 @@ class Short:
         """The answer took too long."""
         if self._begun is not None:
             self._begun.cancel()
-        self._refuse(timed_out(self._direct.timeout))
+        self._reply(timed_out(self._direct.timeout))
 
     def lose(self) -> None:
         """The client has gone: what nobody waits for is not begun, what runs may end."""
@@ -80,20 +95,23 @@ class Short:
                 if isinstance(value, Response) or is_no_value(value):
                     self._respond(value)
                     return
+                if self._endpoint.replied is not None:
+                    self._reply(self._endpoint.replied(value))
+                    return
                 body, kind = self._endpoint.write(value)
             except Exception as raised:
                 error = raised
             else:
-                self._end(200)
+                self._end(200, body)
                 connection.answer(body, kind, self._number)
                 return
-        self._refuse(self._endpoint.refused(error))
+        self._reply(self._endpoint.refused(error))
 
-    def _refuse(self, reply: Reply) -> None:
+    def _reply(self, reply: Reply) -> None:
         connection = self._connection
         if connection is not None:
-            self._end(reply.status)
-            connection.refuse(reply, self._number)
+            self._end(reply.status, reply.body)
+            connection.reply(reply, self._number)
 
     def _respond(self, value: Any) -> None:
         connection, self._connection = self._connection, None
@@ -112,8 +130,15 @@ class Short:
         finally:
             self._end(answer.status_code)
 
-    def _end(self, status: int) -> None:
+    def _end(self, status: int, answer: bytes = b"") -> None:
+        direct, endpoint = self._direct, self._endpoint
         self._connection = None
-        self._direct.patience.answers.pop(self, None)
-        assert self._direct.counters is not None
-        self._direct.counters.ended(self._endpoint.path, status, time.perf_counter() - self.began)
+        direct.patience.answers.pop(self, None)
+        seconds = time.perf_counter() - self.began
+        assert direct.counters is not None
+        direct.counters.ended(endpoint.path, status, seconds)
+        if direct.journal is not None and status not in (_GONE, _REFUSED):
+            latency, batch = int(seconds * 1e9), getattr(self._begun, "batch", 1)
+            began = time.time_ns() - latency
+            known = self._given or self._number
+            direct.journal.note(known, began, latency, endpoint.name, status, batch, self._body, answer, self._slip)

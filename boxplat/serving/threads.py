@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 from boxplat.serving.waitlist import Done, Waiting, Waitlist
 
-_Job = tuple[contextvars.Context, Callable[[], Any], Done]
+# Calls that take so long together are run by one thread before any is answered: to change threads takes longer.
+_TOGETHER_SECONDS = 0.001
+_MOST_TOGETHER = 16
+
+
+class Job(NamedTuple):
+    """A function that runs in a thread, in the context of who asked."""
+
+    context: contextvars.Context
+    function: Callable[[], Any]
+    done: Done
+
+    def outcome(self) -> tuple[Job, Any, BaseException | None]:
+        """What it gives, or raises."""
+        try:
+            return self, self.context.run(self.function), None
+        except BaseException as raised:
+            return self, None, raised
 
 
 class Threads:
@@ -24,20 +42,20 @@ class Threads:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Sequence[Job] | None] = SimpleQueue()
         self._running: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def run(self, function: Callable[[], Any], done: Done, context: contextvars.Context | None = None) -> None:
-        """Run a function in a context, by default a copy of the caller's; `done` is called on the event loop in it."""
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Run functions in one thread, one after the other; each `done` is called on the event loop."""
         if self._loop is None:
             self._start()
-        self._jobs.put((context or contextvars.copy_context(), function, done))
+        self._jobs.put(jobs)
 
     async def call(self, function: Callable[[], Any]) -> Any:
         """Run a function and wait for what it gives."""
         answer = asyncio.get_running_loop().create_future()
-        self.run(function, partial(settle, answer))
+        self.run([Job(contextvars.copy_context(), function, partial(settle, answer))])
         return await answer
 
     async def stop(self) -> None:
@@ -65,19 +83,22 @@ class Threads:
             self._jobs.put(None)
 
     def _work(self) -> None:
+        while (jobs := self._jobs.get()) is not None:
+            told = time.perf_counter()
+            ended: list[tuple[Job, Any, BaseException | None]] = []
+            for job in jobs:
+                ended.append(job.outcome())
+                if time.perf_counter() - told > _TOGETHER_SECONDS:
+                    self._tell(ended)
+                    told, ended = time.perf_counter(), []
+            self._tell(ended)
+            del jobs, job, ended
+
+    def _tell(self, ended: list[tuple[Job, Any, BaseException | None]]) -> None:
         assert self._loop is not None
-        while (job := self._jobs.get()) is not None:
-            context, function, done = job
-            try:
-                value, error = context.run(function), None
-            except BaseException as raised:
-                value, error = None, raised
-            try:
-                self._loop.call_soon_threadsafe(done, value, error, context=context)
-            except RuntimeError:
-                # The loop is closed: nobody waits.
-                return
-            del job, context, function, done, value, error
+        # Where the loop is closed nobody waits.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_done, ended)
 
 
 class Threaded:
@@ -104,23 +125,37 @@ class Threaded:
     def _next(self) -> None:
         # One more than there are threads, so that none is idle while the event loop is busy.
         while self._waiting and self._under_way <= self._threads.count:
-            for one in self._waiting.take(1):
+            taken = self._waiting.take(self._together())
+            if taken:
                 self._under_way += 1
-                one.batch = 1
-                function = partial(self._timed, one)
-                self._threads.run(function, partial(self._ended, one), one.context)
+                self._threads.run([self._job(one, last=one is taken[-1]) for one in taken])
+
+    def _together(self) -> int:
+        each = self._waiting.pace.seconds * self._threads.count
+        return max(1, min(_MOST_TOGETHER, int(_TOGETHER_SECONDS / each))) if each else 1
+
+    def _job(self, one: Waiting, last: bool) -> Job:
+        assert one.context is not None
+        one.batch = 1
+        return Job(one.context, partial(self._timed, one), partial(self._ended, one, last))
 
     def _timed(self, one: Waiting) -> tuple[Any, float]:
         began = time.perf_counter()
         return self._function(*one.args, **one.kwargs), time.perf_counter() - began
 
-    def _ended(self, one: Waiting, value: Any, error: BaseException | None) -> None:
-        self._under_way -= 1
+    def _ended(self, one: Waiting, last: bool, value: Any, error: BaseException | None) -> None:
         if error is None:
             value, seconds = value
             self._waiting.pace.took(self._threads.count, seconds)
         one.done(value, error)
-        self._next()
+        if last:
+            self._under_way -= 1
+            self._next()
+
+
+def _done(ended: Sequence[tuple[Job, Any, BaseException | None]]) -> None:
+    for job, value, error in ended:
+        job.context.run(job.done, value, error)
 
 
 def settle(answer: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

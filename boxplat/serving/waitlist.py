@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from boxplat.serving.log.annotation import Slip
+
 Done = Callable[[Any, BaseException | None], None]
 # Of the time that a call may wait: what is expected to take longer is refused at once.
 _SAFE = 0.8
@@ -28,6 +30,7 @@ class Waiting:
         done: called once, with the answer or an error.
         gone: nobody waits for it any more.
         batch: rows that it was computed together with, its own among them; 0 before.
+        slip: what the service says about it is put there.
         context: of the request, where its function runs in a thread.
     """
 
@@ -41,6 +44,7 @@ class Waiting:
     gone: bool = False
     batch: int = 0
     context: Context | None = None
+    slip: Slip | None = None
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more; where it is not under way it never will be."""
