@@ -9,6 +9,7 @@ import numpy as np
 from _bentoml_sdk.io_models import ARGS, KWARGS, IORootModel  # type: ignore[import-untyped]
 from pydantic_core import from_json, to_json
 
+from boxplat.serving.codecs import Read
 from boxplat.serving.inference.failures import InferenceError
 from boxplat.serving.inference.schema import Field, Kind, Signature
 from boxplat.serving.inference.tensors import BF16, BYTES, Tensor
@@ -80,16 +81,22 @@ def _listed(value: Any) -> Any:
     return value.tolist()
 
 
-def split(spec: Any, found: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+def made(found: Any, taken: Signature, spec: Any, read: Read) -> tuple[Sequence[Any], dict[str, Any]]:
     """The arguments of a call: what the API's model makes of a document.
+
+    Args:
+        read: how the plain way makes them of a JSON body.
 
     Raises:
         pydantic.ValidationError: the model refuses it.
     """
-    made = spec.model_validate(found)
+    if is_plain(found, taken):
+        args, kwargs = read(as_json(found))
+        return args, kwargs
+    model = spec.model_validate(found)
     if getattr(spec, "__root_input__", False):
-        return (made.root if issubclass(spec, IORootModel) else made,), {}
-    kwargs = {name: getattr(made, name) for name in spec.model_fields}
+        return (model.root if issubclass(spec, IORootModel) else model,), {}
+    kwargs = {name: getattr(model, name) for name in spec.model_fields}
     args = (kwargs.pop(ARGS),) if ARGS in kwargs else ()
     kwargs.update(kwargs.pop(KWARGS, {}))
     return args, kwargs

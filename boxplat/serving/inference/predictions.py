@@ -17,6 +17,7 @@ from boxplat.serving.inference.model import Model
 from boxplat.serving.inference.repository import Repository
 from boxplat.serving.inference.statistics import statistics
 from boxplat.serving.inference.tensors import Tensor
+from boxplat.serving.inference.ways import Question
 from boxplat.serving.inference.wire import Asked
 from boxplat.serving.log import annotation
 
@@ -62,7 +63,7 @@ class Prediction:
         Raises:
             InferenceError, or what `refused` makes one of.
         """
-        found, self.batch = await self.model.infer(self.call.model, asked.tensors, asked.outputs, self.call.headers)
+        found, self.batch = await self.model.infer(asked.tensors, self._question(asked))
         return found
 
     async def parts(self, asked: Asked) -> AsyncGenerator[list[Tensor], None]:
@@ -74,10 +75,12 @@ class Prediction:
         if not self.model.is_stream:
             yield await self.tensors(asked)
             return
-        parts = self.model.parts(self.call.model, asked.tensors, asked.outputs, self.call.headers)
-        async with aclosing(parts):
+        async with aclosing(self.model.parts(asked.tensors, self._question(asked))) as parts:
             async for part in parts:
                 yield part
+
+    def _question(self, asked: Asked) -> Question:
+        return Question(self.call.model, asked.outputs, self.call.headers)
 
 
 class Predictions:
@@ -113,7 +116,7 @@ class Predictions:
         CLIENT.set(call.client)
         self._direct.tell_request(one.number)
         # What BentoML's application answers is counted and logged on its way there.
-        with _told(call.model) if model.goes_through_app else self._counted(one):
+        with _told(call.model) if model.counts_itself else self._counted(one):
             yield one
 
     @contextmanager

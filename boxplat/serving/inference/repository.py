@@ -31,7 +31,7 @@ class Repository:
         self._apis: dict[str, Model] = {}
         for name, method in service.apis.items():
             path = join_paths(service.path_prefix, method.route)
-            self._apis[name] = Model(method, path, direct.endpoints.get(path), direct, self._factory.timeout)
+            self._apis[name] = Model(direct, method, path)
         only = {self.name: next(iter(self._apis.values()))} if len(self._apis) == 1 else {}
         self.models = only | self._apis
 

@@ -223,6 +223,24 @@ def test_a_stream_of_objects(stream: Stream) -> None:
     assert [[one.name for one in answer.get_response().outputs] for answer in found] == [["text"], ["text"]]
 
 
+def test_a_stream_of_arrays(stream: Stream) -> None:
+    values = np.arange(6, dtype="float16").reshape(2, 3)
+    stream.ask("rows", {"x": values})
+    for row in values:
+        found = stream.next().as_numpy("output")
+        assert found.dtype == np.float16 and found.tolist() == row.tolist()
+
+
+def test_an_error_within_a_stream_is_told(stream: Stream, grpc: Any) -> None:
+    """It must not look like the end."""
+    stream.ask("torn", {})
+    assert stream.next().as_numpy("output").tolist() == [b"first"]
+    result, error = stream.answers.get(timeout=30)
+    assert result is None and "torn" in error.message()
+    with pytest.raises(InferenceServerException, match="torn"):
+        grpc.infer("torn", [])
+
+
 def test_statistics(served: Served, grpc: Any, http: Any) -> None:
     """Those of all ways to ask, the plain one among them."""
 

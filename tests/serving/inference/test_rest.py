@@ -175,6 +175,8 @@ def test_generate_stream(served: Served) -> None:
     assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     events = [json.loads(part.removeprefix(b"data: ")) for part in answer.split(b"\n\n") if part]
     assert [one["text_output"] for one in events] == ["w 0\n", "w 1\n"]
+    status, _, answer = ask(served, "/models/torn/generate_stream", {})
+    assert [json.loads(part[6:]).get("error") for part in answer.split(b"\n\n") if part] == [None, "torn"]
     assert refused(served, "/models/broken/generate_stream", {})[0] == 500
     assert refused(served, "/models/words/generate_stream", {"text_input": "w", "no": 1})[0] == 400
 

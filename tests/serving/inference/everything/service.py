@@ -164,6 +164,16 @@ class Everything:
             yield Delay(probability=index, reasons=["x"], detail={})
 
     @bentoml.api
+    async def rows(self, x: np.ndarray) -> AsyncGenerator[np.ndarray, None]:
+        for row in x:
+            yield row
+
+    @bentoml.api
+    async def torn(self) -> AsyncGenerator[str, None]:
+        yield "first"
+        raise bentoml.exceptions.InvalidArgument("torn")
+
+    @bentoml.api
     async def endless(self) -> AsyncGenerator[str, None]:
         type(self).ended = False
         try:
