@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from tests.serving.cases import Case
 
 SERVICES = Path(__file__).with_name("services")
 _START_SECONDS = 120
+_WORKER = ("-m", "boxplat.serving.worker")
 _OWN = {"date", "x-bentoml-request-id", "etag", "last-modified"}
 
 
@@ -121,14 +122,14 @@ def compared(folder: Path, target: str, scratch: Path, **environment: str) -> It
 
 @contextlib.contextmanager
 def worker(
-    folder: Path, target: str, scratch: Path, *flags: str, **environment: str
+    folder: Path, target: str, scratch: Path, *flags: str, begin: Sequence[str] = _WORKER, **environment: str
 ) -> Iterator[tuple[str, psutil.Process]]:
-    """A service under boxplat's server alone: its URL and its process."""
+    """A service under boxplat's server alone: its URL and its process. `begin` is what Python is told to run."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(256)
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        argv = ["-m", "boxplat.serving.worker", target, "--fd", str(listening.fileno()), *flags]
+        argv = [*begin, target, "--fd", str(listening.fileno()), *flags]
         with _running(argv, folder, scratch, environment, listening.fileno()) as own:
             _until_ready(own, url)
             yield url, psutil.Process(own.pid)

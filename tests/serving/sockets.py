@@ -19,16 +19,34 @@ def connected(url: str, timeout: float = 30) -> socket.socket:
 
 
 def exchange(url: str, *pieces: bytes, timeout: float = 30, half_closed: bool = False) -> bytes:
-    """Send the pieces and read to the end; how the connection ended, or that it did not, is the answer's last word."""
+    """Send the pieces and read to the end; how the connection ended, or that it did not, is the answer's last word.
+
+    The server has read each piece before the next one is sent: it has answered another connection in between.
+    """
     with connected(url, timeout) as made:
         try:
-            for piece in pieces:
-                made.sendall(piece)
+            made.sendall(pieces[0])
+            if len(pieces) > 1:
+                with connected(url, timeout) as other:
+                    for piece in pieces[1:]:
+                        alive(other)
+                        made.sendall(piece)
             if half_closed:
                 made.shutdown(socket.SHUT_WR)
         except OSError:
             return rest(made)
         return rest(made)
+
+
+def alive(made: socket.socket) -> None:
+    """Ask a probe on a connection that is kept, and wait for its answer."""
+    made.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+    found = b""
+    while not found.endswith(b"\r\n\r\n\n"):
+        part = made.recv(65536)
+        assert part, "the server has closed a healthy connection"
+        found += part
+    assert found.startswith(b"HTTP/1.1 200"), found
 
 
 def rest(made: socket.socket) -> bytes:

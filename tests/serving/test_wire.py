@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.serving.conftest import Pair
-from tests.serving.sockets import chunked, exchange, request
+from tests.serving.sockets import chunked, exchange, request, statuses
 from tests.serving.wires import ONE, WIRES
 
 # Of each request anew.
@@ -51,3 +51,11 @@ def test_a_request_cut_at_any_byte(pair: tuple[str, Pair], kind: str) -> None:
         wrong = [at for at, found in enumerate(pool.map(cut, range(1, len(whole))), 1) if found != expected]
     assert not wrong, f"cut at {wrong}"
     assert _answer(pair[1].ours, *(bytes([byte]) for byte in whole)) == expected
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("pair", ["scalars"], indirect=True, scope="module")
+def test_whole_requests_before_what_is_no_http_are_answered(pair: tuple[str, Pair]) -> None:
+    """`bentoml serve` forgets them when both come in one packet."""
+    whole = request("/add", ONE, close=False) * 2 + b"\x00\x01\x02garbage\r\n\r\n"
+    assert statuses(exchange(pair[1].ours, whole)) == [200, 200, 400]

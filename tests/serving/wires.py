@@ -153,7 +153,6 @@ _TURNS = {
             request("/add", ONE),
         ]
     ),
-    "and then no HTTP": _ASK * 2 + b"\x00\x01\x02garbage\r\n\r\n",
     "and then after the last": request("/add", ONE) + _ASK,
     "with empty lines between": _ASK + b"\r\n\r\n" + request("/add", ONE),
 }
