@@ -22,7 +22,8 @@ HOMES = {
     "docker": ("boxplat/adapters/containers",),
     "pynvml": ("boxplat/adapters/gpu",),
     "feast": ("boxplat/features/",),
-    "duckdb": ("boxplat/features/",),
+    # The log is read with the features' connection; only its errors are DuckDB's own.
+    "duckdb": ("boxplat/features/", "boxplat/serving/log/reading"),
     "cramjam": ("boxplat/features/join/",),
     "torch": ("boxplat/serving/",),
     "onnxruntime": ("boxplat/serving/",),

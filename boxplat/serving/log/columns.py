@@ -23,7 +23,7 @@ class Cut(bytes):
         if len(body) <= most:
             return body
         made = cls(body[:most])
-        made.size = len(body)
+        made.size = body.size if isinstance(body, Cut) else len(body)
         return made
 
 
@@ -58,7 +58,7 @@ def _bodies(bodies: Sequence[bytes], most: int) -> tuple[Sequence[bytes], list[i
     kept = list(bodies)
     for i, body in enumerate(bodies):
         if isinstance(body, Cut):
-            sizes[i] = body.size
+            sizes[i], kept[i] = body.size, body[:most]
         elif sizes[i] > most:
             kept[i] = body[:most]
             digests[i] = hashlib.sha256(body).hexdigest().encode()

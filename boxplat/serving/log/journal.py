@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from boxplat.serving.log.annotation import Slip
 from boxplat.serving.log.columns import FIELDS, Cut
 from boxplat.serving.log.limits import Limits
+from boxplat.serving.log.measuring import Measure, prometheus
 from boxplat.serving.log.telling import teller
 from boxplat.serving.log.writer import Tell, Writer, say
 
@@ -50,7 +51,8 @@ def of(settings: Settings, environ: Mapping[str, str]) -> Journal | None:
         "feature_service": environ.get("BOXPLAT_FEATURE_SERVICE", ""),
     }
     limits = Limits(sample=settings.log_sample, days=settings.log_days, mib=settings.log_mib)
-    return Journal(settings.log, {name: fact for name, fact in facts.items() if fact}, limits, teller(environ))
+    known = {name: fact for name, fact in facts.items() if fact}
+    return Journal(settings.log, known, limits, teller(environ), prometheus())
 
 
 @dataclass
@@ -62,6 +64,8 @@ class Journal:
         facts: what holds for every record: `endpoint`, `release`, `model_version`, `feature_service`.
         tell: hears, on the log's thread, what happens to it: `log.stopped`, `log.resumed`, `log.dropped`, `log.lost`.
 
+        measure: is given the log's figures, on the log's thread.
+
     Attributes:
         dropped: records for which there was no room in memory.
         largest: bytes of a body beyond which it is cut at once, before its digest is made.
@@ -71,6 +75,7 @@ class Journal:
     facts: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     tell: Tell = say
+    measure: Measure | None = None
     dropped: int = field(default=0, init=False)
     largest: int = field(init=False)
 
@@ -79,7 +84,7 @@ class Journal:
         # Each is written by one thread only, so that neither needs a lock.
         self._noted = 0
         self._freed = 0
-        self.largest = self.limits.memory // 8
+        self.largest = max(self.limits.memory // 8, self.limits.body)
         self._share = None if self.limits.sample >= 1 else int(max(0.0, self.limits.sample) * (1 << 64))
         self._wake = threading.Event()
         self._ending = threading.Event()
@@ -157,6 +162,8 @@ class Journal:
             self._wake.clear()
             self.flush()
             self._writer.tend(self.dropped)
+            if self.measure is not None:
+                self.measure(self._writer.records, self.dropped, self._writer.pause > 0)
         self.flush()
         self._writer.end(lost=len(self._notes) // FIELDS, dropped=self.dropped)
 
