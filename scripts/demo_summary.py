@@ -30,6 +30,7 @@ def main(seconds: int) -> None:
     for command, why in (
         ("box tui", "the dashboard"),
         ("box predict delay @.box/data/example_request.json", "ask again"),
+        ("box models calibrate delay", "let it answer faster: docs/backends.md"),
         ("box run flows/train.py --param seed=1 --wait", "train another version"),
         ("box runs", "what has run"),
         ("box export kubernetes -o k8s", "the same project for a cluster"),

@@ -250,6 +250,7 @@ def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.labels, [0, 1])
 
 
+@pytest.mark.integration
 def test_files_lie_where_their_digests_say(found: dict[str, Any], tracked: str, tmp_path: Path) -> None:
     api = TrackingApi(tracked)
     for path, digest in found["choice"]["files"].items():
