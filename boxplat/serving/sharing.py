@@ -21,10 +21,10 @@ _COURTESY, _MOST_COURTESY = 0.002, 0.02
 
 
 class Counts:
-    """How many connections each worker has: a table in memory that all of them share."""
+    """How many connections each of the workers has: a table in memory that all of them share."""
 
-    def __init__(self, descriptor: int, worker: int) -> None:
-        self._table = memoryview(mmap.mmap(descriptor, MOST * 4)).cast("I")
+    def __init__(self, descriptor: int, worker: int, workers: int) -> None:
+        self._table = memoryview(mmap.mmap(descriptor, MOST * 4)).cast("I")[:workers]
         self._own = worker - 1
 
     def publish(self, connections: int) -> None:
@@ -35,37 +35,54 @@ class Counts:
         """Tell the others not to count on this one."""
         self._table[self._own] = ABSENT
 
-    def ahead(self) -> int:
-        """How many connections this one has more than the worker with the fewest."""
-        return self._table[self._own] - min(self._table)
+    def excess(self) -> int:
+        """How many connections this one has more than it should: a quarter above the worker with the fewest is fair."""
+        fewest = min(self._table)
+        return max(0, self._table[self._own] - fewest - fewest // 4)
 
 
 class _Connections(set[Any]):
-    """uvicorn's set of open connections, whose size the other workers see."""
+    """uvicorn's set of open connections, whose size the other workers see.
+
+    Attributes:
+        coming: accepted, and not in the set yet.
+    """
 
     def __init__(self, counts: Counts) -> None:
         super().__init__()
+        self.coming = 0
         self._counts = counts
-        counts.publish(0)
+        self.publish()
 
     def add(self, connection: Any) -> None:
         super().add(connection)
-        self._counts.publish(len(self))
+        self.publish()
 
     def discard(self, connection: Any) -> None:
         super().discard(connection)
-        self._counts.publish(len(self))
+        self.publish()
+
+    def publish(self) -> None:
+        """Tell the others."""
+        self._counts.publish(len(self) + self.coming)
 
 
 class Shared:
     """What `loop.create_server` would give, for a socket on which others listen too."""
 
-    def __init__(self, listening: socket.socket, protocol: Callable[[], asyncio.Protocol], counts: Counts) -> None:
+    def __init__(
+        self,
+        listening: socket.socket,
+        protocol: Callable[[], asyncio.Protocol],
+        counts: Counts,
+        connections: _Connections,
+    ) -> None:
         self._listening = listening
         self._protocol = protocol
         self._counts = counts
+        self._connections = connections
         self._loop = asyncio.get_running_loop()
-        self._accepting: asyncio.Task[None] | None = None
+        self._opening: set[asyncio.Task[None]] = set()
         self._open = True
         listening.setblocking(False)
         self._watch()
@@ -81,30 +98,45 @@ class Shared:
         """Nothing to wait for: connections are the server's."""
 
     def _watch(self) -> None:
-        self._loop.add_reader(self._listening, self._readable)
+        if self._open:
+            self._loop.add_reader(self._listening, self._readable)
 
     def _readable(self) -> None:
+        excess = self._counts.excess()
+        if not excess:
+            self._accept()
+            return
+        # Others are told of the same connection; whoever is free takes it meanwhile.
         self._loop.remove_reader(self._listening)
-        self._accepting = self._loop.create_task(self._accept())
+        self._loop.call_later(min(excess * _COURTESY, _MOST_COURTESY), self._after_courtesy)
 
-    async def _accept(self) -> None:
+    def _after_courtesy(self) -> None:
+        if self._open:
+            self._accept()
+            self._watch()
+
+    def _accept(self) -> None:
         try:
-            while self._open:
-                ahead = self._counts.ahead()
-                if ahead > 0:
-                    await asyncio.sleep(min(ahead * _COURTESY, _MOST_COURTESY))
-                accepted, _ = self._listening.accept()
-                accepted.setblocking(False)
-                await self._loop.connect_accepted_socket(self._protocol, accepted)
+            accepted, _ = self._listening.accept()
         except (BlockingIOError, ConnectionError):
             # Somebody else was faster, or the client has gone.
-            pass
+            return
+        accepted.setblocking(False)
+        self._connections.coming += 1
+        self._connections.publish()
+        task = self._loop.create_task(self._opened(accepted))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _opened(self, accepted: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, accepted)
         finally:
-            if self._open:
-                self._watch()
+            self._connections.coming -= 1
+            self._connections.publish()
 
 
-def share_connections(server: Any, member: Member) -> None:
+def share_connections(server: Any, member: Member, workers: int) -> None:
     """Make a uvicorn server class accept on its socket as one of several workers, once all of them have started.
 
     Requests that arrive before that wait at the socket.
@@ -113,8 +145,8 @@ def share_connections(server: Any, member: Member) -> None:
 
     async def shared(self: Any, sockets: Any) -> None:
         await startup(self, sockets=[])
-        counts = Counts(member.counts, member.worker)
-        self.server_state.connections = _Connections(counts)
+        counts = Counts(member.counts, member.worker, workers)
+        self.server_state.connections = connections = _Connections(counts)
         member.has_started()
         while not (member.all_have_started() or self.should_exit):
             await asyncio.sleep(_TURN)
@@ -123,6 +155,6 @@ def share_connections(server: Any, member: Member) -> None:
             kind = self.config.http_protocol_class
             return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
-        self.servers = [Shared(listening, protocol, counts) for listening in sockets]
+        self.servers = [Shared(listening, protocol, counts, connections) for listening in sockets]
 
     server.startup = shared

@@ -119,7 +119,7 @@ def serve(bento: str, listening: int, settings: Settings, member: Member | None)
 
     read_before_closing(uvicorn.Server)
     if member is not None:
-        share_connections(uvicorn.Server, member)
+        share_connections(uvicorn.Server, member, settings.workers)
     answer_directly(settings)
     options = ["--fd", str(listening), "--worker-id", str(settings.worker)]
     options += ["--timeout-graceful-shutdown", str(DRAIN_SECONDS)]
@@ -146,7 +146,7 @@ def answer_directly(settings: Settings) -> None:
 
     Service.to_asgi = to_asgi
     # BentoML's worker does not say which protocol class uvicorn takes.
-    HTTP_PROTOCOLS["auto"] = "boxplat.serving.connection:Connection"
+    HTTP_PROTOCOLS["auto"] = "boxplat.serving.shortcut:Shortcut"
 
 
 def empty_metrics(folder: Path) -> None:
