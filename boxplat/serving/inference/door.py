@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from boxplat.serving.endpoint import Endpoint
+from boxplat.serving.inference import opening
+
+if TYPE_CHECKING:
+    from boxplat.serving.inference.rest import Rest
+    from boxplat.serving.inference.turn import Turn
 
 # As requests over HTTP have, at the same time.
 _GRACE_SECONDS = 5.0
@@ -18,30 +26,55 @@ class Door:
 
     def __init__(self, direct: Any) -> None:
         self._direct = direct
-        self._rest: Any = None
         self._grpc: Any = None
         self._stopped: asyncio.Task[None] | None = None
 
     def answers(self, scope: Any) -> bool:
-        """Whether an ASGI request is the protocol's."""
+        """Whether an ASGI request is the protocol's: its path begins with /v2, which no route of the service's does."""
         if scope["type"] != "http" or not scope["path"].startswith("/v2"):
             return False
-        if self._rest is None:
-            from boxplat.serving.inference.rest import Rest
-
-            self._rest = Rest(self._direct)
-        return bool(self._rest.answers(scope))
+        return scope["path"][3:4] in ("", "/") and self._is_free
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request that is the protocol's."""
         await self._rest(scope, receive, send)
 
     async def start(self) -> None:
-        """Start the gRPC server where the endpoint has a port for it; the service has started."""
+        """Take requests on the short way, and over gRPC where there is a port for it; the service has started."""
+        if self._is_free:
+            for endpoint in list(self._direct.endpoints.values()):
+                if endpoint.short:
+                    self._open(endpoint)
         if self._direct.settings.grpc_port:
             from boxplat.serving.inference import grpc
 
             self._grpc = await grpc.start(self._direct, self._direct.settings.grpc_port)
+
+    def _open(self, endpoint: Endpoint) -> None:
+        service = self._direct.factory.service
+        names = {endpoint.name, service.name} if len(service.apis) == 1 else {endpoint.name}
+        for name in names:
+            path = f"/v2/models/{name}/infer"
+            self._direct.endpoints[path] = opening.of(endpoint, partial(self._turn, name))
+
+    def _turn(self, name: str, header: int | None) -> Turn:
+        from boxplat.serving.inference.turn import Turn
+        from boxplat.serving.inference.ways import Called
+
+        repository = self._rest.predictions.repository
+        model = repository.model(name)
+        assert isinstance(model.way, Called)
+        return Turn(model, model.way, name, repository.version, header)
+
+    @cached_property
+    def _rest(self) -> Rest:
+        from boxplat.serving.inference.rest import Rest
+
+        return Rest(self._direct)
+
+    @cached_property
+    def _is_free(self) -> bool:
+        return not any(_takes(route) for route in self._direct.app.routes)
 
     def part(self) -> None:
         """Begin to stop it; requests under way have five seconds, while the service still runs."""
@@ -53,3 +86,12 @@ class Door:
         self.part()
         if self._stopped is not None:
             await self._stopped
+
+
+def _takes(route: Any) -> bool:
+    """Whether a route of the service's own may answer something under /v2."""
+    path = getattr(route, "path", "")
+    inner = getattr(route, "routes", None)
+    if path.rstrip("/") == "" and hasattr(route, "app") and not hasattr(route, "endpoint"):
+        return any(_takes(one) for one in inner) if inner else True
+    return path == "/v2" or path.startswith(("/v2/", "/{"))

@@ -24,6 +24,7 @@ class Model:
 
     Attributes:
         name: of the API.
+        way: to its answers.
         counts_itself: its requests become plain ones, which the service's application counts and logs.
     """
 
@@ -33,8 +34,8 @@ class Model:
         self.is_stream: bool = method.is_stream
         self.taken = taken(method)
         self.given = given(method)
-        self._way = self._chosen(direct, Api(method, path, self.taken, self.given, direct.factory.timeout))
-        self.counts_itself = isinstance(self._way, Through)
+        self.way = self._chosen(direct, Api(method, path, self.taken, self.given, direct.factory.timeout))
+        self.counts_itself = isinstance(self.way, Through)
 
     def metadata(self, name: str, version: str) -> dict[str, Any]:
         """As the protocol describes a model."""
@@ -58,7 +59,7 @@ class Model:
             InferenceError: the request is not what the API takes, or its answer is an error.
             TimeoutError: it took longer than the service's timeout.
         """
-        return await self._way.whole(arguments.document(tensors, self.taken, question.model), question)
+        return await self.way.whole(arguments.document(tensors, self.taken, question.model), question)
 
     async def parts(self, tensors: Sequence[Tensor], question: Question) -> AsyncGenerator[list[Tensor], None]:
         """The tensors of each part of what an API streams, as it comes.
@@ -67,7 +68,7 @@ class Model:
             InferenceError, TimeoutError: as from `infer`.
         """
         found = arguments.document(tensors, self.taken, question.model)
-        async with aclosing(self._way.parts(found, question)) as parts:
+        async with aclosing(self.way.parts(found, question)) as parts:
             async for part in parts:
                 yield part
 

@@ -23,6 +23,8 @@ from boxplat.serving.log import annotation
 
 # As nginx counts a request whose client went away before it was answered.
 _GONE = 499
+# Nothing was predicted for these.
+_UNLOGGED = (_GONE, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Predictions:
 
     @contextmanager
     def _counted(self, one: Prediction) -> Iterator[None]:
-        journal = getattr(self._direct, "journal", None)
+        journal = self._direct.journal
         slip = annotation.opened() if journal is not None else None
         began, since = time.time_ns(), time.perf_counter_ns()
         with self._direct.counters.request(one.model.path) as counted:
@@ -134,12 +136,16 @@ class Predictions:
                 counted.status = error.status
                 raise
             finally:
-                if journal is not None:
+                if journal is not None and counted.status not in _UNLOGGED:
+                    number = _given(one.call.headers) or one.number
                     latency = time.perf_counter_ns() - since
-                    bodies = one.call.body, one.answer
-                    journal.note(
-                        one.number, began, latency, one.model.name, int(counted.status), one.batch, *bodies, slip
-                    )
+                    told = int(counted.status), one.batch, one.call.body, one.answer, slip
+                    journal.note(number, began, latency, one.model.name, *told)
+
+
+def _given(headers: Headers) -> str:
+    """The name that the client gave its request."""
+    return next((value[:128].decode("latin-1") for name, value in headers if name == b"x-request-id"), "")
 
 
 @contextmanager

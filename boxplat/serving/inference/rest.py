@@ -15,13 +15,12 @@ from boxplat.serving.inference import compression, generate, wire
 from boxplat.serving.inference.config import configuration
 from boxplat.serving.inference.failures import InferenceError
 from boxplat.serving.inference.predictions import Call, Predictions
+from boxplat.serving.inference.turn import BINARY, LENGTH
+from boxplat.serving.inference.ways import JSON
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-_JSON = "application/json"
-_BINARY = "application/octet-stream"
-_HEADER = "inference-header-content-length"
 
 
 @dataclass(frozen=True)
@@ -50,26 +49,17 @@ class Rest:
         self._direct = direct
 
     @cached_property
-    def _predictions(self) -> Predictions:
+    def predictions(self) -> Predictions:
+        """What the models answer."""
         return Predictions(self._direct)
-
-    @cached_property
-    def _is_free(self) -> bool:
-        return not any(_takes(route) for route in self._direct.app.routes)
-
-    def answers(self, scope: Message) -> bool:
-        """Whether a request is for the protocol: its path begins with /v2, and no route of the service's own does."""
-        path = scope["path"]
-        return bool(path.startswith("/v2") and path[3:4] in ("", "/") and self._is_free)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        most = self._direct.settings.body_bytes
+        body = await _body(receive)
+        if body is None:
+            return
         try:
-            body = await _body(receive, most)
-            if body is None:
-                return
-            response = await self._answered(_request(scope, body, most))
+            response = await self._answered(_request(scope, body, self._direct.settings.body_bytes))
         except InferenceError as error:
             response = _refusal(error)
         await response(scope, receive, send)
@@ -81,23 +71,23 @@ class Rest:
         if parts == ("repository", "index"):
             _must_be(request, "POST")
             options = wire.parsed(request.body) if request.body.strip() else {}
-            return _json(await self._predictions.repository.index(bool(options.get("ready"))))
+            return _json(await self.predictions.repository.index(bool(options.get("ready"))))
         if parts[:2] == ("repository", "models") and len(parts) == 4 and parts[3] in ("load", "unload"):
             raise InferenceError("explicit model load / unload is not allowed: models are released by `box deploy`")
         _must_be(request, "GET")
         if parts == ("models", "stats"):
-            return _json({"model_stats": self._predictions.statistics()})
+            return _json({"model_stats": self.predictions.statistics()})
         if parts == ("health", "live"):
             return _json({"live": True})
         if parts == ("health", "ready"):
-            ready = await self._predictions.repository.is_ready()
+            ready = await self.predictions.repository.is_ready()
             return _json({"ready": ready}, 200 if ready else 503)
         if not parts:
-            return _json(self._predictions.repository.metadata())
+            return _json(self.predictions.repository.metadata())
         raise InferenceError("Not Found", 404)
 
     async def _of_model(self, request: Request) -> Response:
-        repository = self._predictions.repository
+        repository = self.predictions.repository
         name, version = request.call.model, request.call.version
         verb = request.parts[4:] if request.parts[2:3] == ("versions",) else request.parts[2:]
         if verb in (("infer",), ("generate",), ("generate_stream",)):
@@ -111,7 +101,7 @@ class Rest:
             ready = await repository.is_ready()
             return _json({"name": name, "ready": ready}, 200 if ready else 503)
         if verb == ("stats",):
-            return _json({"model_stats": self._predictions.statistics(name, version)})
+            return _json({"model_stats": self.predictions.statistics(name, version)})
         if verb == ("config",):
             return _json(configuration(name, model))
         if not verb:
@@ -119,22 +109,24 @@ class Rest:
         raise InferenceError("Not Found", 404)
 
     async def _infer(self, request: Request) -> Response:
-        with self._predictions.begun(request.call) as one:
-            asked = wire.read(request.body, _length(request.headers.get(_HEADER)))
+        with self.predictions.begun(request.call) as one:
+            asked = wire.read(request.body, _length(request.headers.get(LENGTH)))
             tensors = await one.tensors(asked)
-            body, head = wire.write(request.call.model, self._predictions.repository.version, asked, tensors)
+            body, head = wire.write(request.call.model, self.predictions.repository.version, asked, tensors)
             one.answer = body
         body, encoding = compression.packed(body, request.headers.get("accept-encoding", ""))
-        headers = {"content-encoding": encoding} if encoding else {}
+        headers = {name.decode(): text.decode() for name, text in self._direct.named(one.number)}
+        if encoding:
+            headers["content-encoding"] = encoding
         if head is not None:
-            headers["Inference-Header-Content-Length"] = str(head)
-        return Response(body, 200, headers, _JSON if head is None else _BINARY)
+            headers[LENGTH] = str(head)
+        return Response(body, 200, headers, JSON if head is None else BINARY)
 
     async def _generate(self, request: Request) -> Response:
-        with self._predictions.begun(request.call) as one:
-            said = generate.Said.of(request.body, one.model, request.call.model, self._predictions.repository.version)
+        with self.predictions.begun(request.call) as one:
+            said = generate.Said.of(request.body, one.model, request.call.model, self.predictions.repository.version)
             one.answer = to_json(said.message(await one.tensors(said.asked)), inf_nan_mode="constants")
-            return Response(one.answer, media_type=_JSON)
+            return Response(one.answer, media_type=JSON)
 
     async def _stream(self, request: Request) -> Response:
         events = self._events(request)
@@ -153,21 +145,12 @@ class Rest:
         return StreamingResponse(all_events(), 200, {"cache-control": "no-cache"}, "text/event-stream")
 
     async def _events(self, request: Request) -> AsyncGenerator[bytes, None]:
-        with self._predictions.begun(request.call) as one:
-            said = generate.Said.of(request.body, one.model, request.call.model, self._predictions.repository.version)
+        with self.predictions.begun(request.call) as one:
+            said = generate.Said.of(request.body, one.model, request.call.model, self.predictions.repository.version)
             async with aclosing(one.parts(said.asked)) as parts:
                 async for part in parts:
                     one.answer = generate.event(said.message(part))
                     yield one.answer
-
-
-def _takes(route: Any) -> bool:
-    """Whether a route of the service's own may answer something under /v2."""
-    path = getattr(route, "path", "")
-    inner = getattr(route, "routes", None)
-    if path.rstrip("/") == "" and hasattr(route, "app") and not hasattr(route, "endpoint"):
-        return any(_takes(one) for one in inner) if inner else True
-    return path == "/v2" or path.startswith(("/v2/", "/{"))
 
 
 def _request(scope: Message, body: bytes, most: int | None) -> Request:
@@ -185,23 +168,14 @@ def _request(scope: Message, body: bytes, most: int | None) -> Request:
     return Request(scope["method"], parts, headers, opened, call)
 
 
-async def _body(receive: Receive, most: int | None) -> bytes | None:
-    """A request's body; None where the client has gone.
-
-    Raises:
-        InferenceError: status 413.
-    """
+async def _body(receive: Receive) -> bytes | None:
+    """A request's body; None where the client has gone."""
     parts: list[bytes] = []
-    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        part = message.get("body", b"")
-        size += len(part)
-        if most is not None and size > most:
-            raise InferenceError(f"the body has more than {most} bytes", 413)
-        parts.append(part)
+        parts.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(parts)
 
@@ -220,7 +194,7 @@ def _length(text: str | None) -> int | None:
 
 
 def _json(value: Any, status: int = 200) -> Response:
-    return Response(to_json(value, inf_nan_mode="constants"), status, media_type=_JSON)
+    return Response(to_json(value, inf_nan_mode="constants"), status, media_type=JSON)
 
 
 def _refusal(error: InferenceError) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -91,18 +91,28 @@ class Called:
 
     async def whole(self, found: Any, question: Question) -> tuple[list[Tensor], int]:
         """As `Way.whole`."""
-        api, endpoint = self._api, self._endpoint
-        async with asyncio.timeout(api.timeout):
-            args, kwargs = arguments.made(found, api.taken, api.method.input_spec, endpoint.read)
-            value, batch = await calling.called(endpoint.caller.begin, *args, **kwargs)
-            if not isinstance(value, Response) and not is_no_value(value):
-                made = answers.checked(value, api.method.output_spec)
-                named = question.outputs, question.model
-                return answers.tensors(made, api.given, *named, lambda one: endpoint.write(one)[0]), batch
-            # The function made its answer itself: a response, a stream, a file.
-            response = value if isinstance(value, Response) else await endpoint.respond(value)
-            async with asked(response, api.path, [], b"", "") as exchange:
-                return await _whole(api, exchange, question), batch
+        async with asyncio.timeout(self._api.timeout):
+            args, kwargs = self.arguments(found)
+            value, batch = await calling.called(self._endpoint.caller.begin, *args, **kwargs)
+            if isinstance(value, Response) or is_no_value(value):
+                return await self.responded(value, question), batch
+            return self.tensors(value, question), batch
+
+    def arguments(self, found: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+        """The arguments of the call that a document stands for."""
+        return arguments.made(found, self._api.taken, self._api.method.input_spec, self._endpoint.read)
+
+    def tensors(self, value: Any, question: Question) -> list[Tensor]:
+        """The tensors of what the call gave."""
+        made = answers.checked(value, self._api.method.output_spec)
+        write = self._endpoint.write
+        return answers.tensors(made, self._api.given, question.outputs, question.model, lambda one: write(one)[0])
+
+    async def responded(self, value: Any, question: Question) -> list[Tensor]:
+        """The tensors of an answer that the function made itself: a response, a stream, a file."""
+        response = value if isinstance(value, Response) else await self._endpoint.respond(value)
+        async with asked(response, self._api.path, [], b"", "") as exchange:
+            return await _whole(self._api, exchange, question)
 
     def parts(self, found: Any, question: Question) -> AsyncGenerator[list[Tensor], None]:
         """An API that streams is not called like this."""

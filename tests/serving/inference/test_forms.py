@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from boxplat.serving.inference.rest import Rest
+from boxplat.serving.inference.door import Door
 from tests.serving.conftest import worker
 from tests.serving.inference.asking import tensors
 from tests.serving.inference.conftest import Served, free_port
@@ -78,27 +78,31 @@ def test_one_api_in_two_processes(alone: tuple[Served, psutil.Process]) -> None:
         _ask(served, 1)
 
 
+def _tell(served: Served, x: float) -> None:
+    """Ask both processes."""
+    seen: set[int] = set()
+    while len(seen) < 2:
+        seen.add(_ask(served, x)["process"])
+
+
 def _readiness(served: Served) -> None:
-    """The service says of itself that it is not ready: each process for itself."""
-    options = [("grpc.use_local_subchannel_pool", 1)]
+    """What the service says of itself is what all forms of the protocol say."""
+    _tell(served, -1)
     with (
-        tritonclient.grpc.InferenceServerClient(served.channel, channel_args=options) as client,
+        tritonclient.grpc.InferenceServerClient(served.channel) as client,
         tritonclient.http.InferenceServerClient(served.address) as http,
+        grpcio.insecure_channel(served.channel) as channel,
     ):
-        inputs = {"x": np.array([-1.0])}
-        client.infer("scorer", tensors(tritonclient.grpc, inputs))
-        http.infer("scorer", tensors(tritonclient.http, inputs))
+        check = health_pb2_grpc.HealthStub(channel).Check
         for one in (client, http):
-            assert not one.is_server_ready() and not one.is_model_ready("scorer")
             assert one.is_server_live()
+            assert not one.is_server_ready() and not one.is_model_ready("scorer")
         assert http.get_model_repository_index()[0]["state"] == "UNAVAILABLE"
-        assert not client.get_model_repository_index().models[0].state == "READY"
-        with grpcio.insecure_channel(served.channel, options) as channel:
-            check = health_pb2_grpc.HealthStub(channel).Check
-            found = {check(health_pb2.HealthCheckRequest()).status for _ in range(4)}
-        assert found <= {health_pb2.HealthCheckResponse.NOT_SERVING, health_pb2.HealthCheckResponse.SERVING}
-        client.infer("scorer", tensors(tritonclient.grpc, {"x": np.array([1.0])}))
-        assert client.is_server_ready()
+        assert client.get_model_repository_index().models[0].state == "UNAVAILABLE"
+        assert check(health_pb2.HealthCheckRequest()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        _tell(served, 1)
+        assert client.is_server_ready() and http.is_server_ready()
+        assert check(health_pb2.HealthCheckRequest()).status == health_pb2.HealthCheckResponse.SERVING
 
 
 def _under_way(served: Served) -> float:
@@ -136,8 +140,8 @@ def test_a_service_keeps_its_own_routes(route: Any, is_ours: bool) -> None:
     class Direct:
         app = Starlette(routes=[Route("/readyz", _nothing), route])
 
-    rest = Rest(Direct())
+    door = Door(Direct())
     for path in ("/v2", "/v2/", "/v2/models/x/infer"):
-        assert rest.answers({"type": "http", "path": path}) is is_ours
+        assert door.answers({"type": "http", "path": path}) is is_ours
     for path in ("/", "/v1", "/v22", "/predict"):
-        assert not rest.answers({"type": "http", "path": path})
+        assert not door.answers({"type": "http", "path": path})
