@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from boxplat.serving import calling
 from boxplat.serving.codecs import writer
@@ -71,6 +71,7 @@ class Asked:
         self._write = writer(method.output_spec)
         self._respond = partial(method.output_spec.to_http_response, serde=JSONSerde())
         self.call = _call(direct, path, method, function, threads)
+        self._slots = _slots(direct.app)
         self._guarded = ServerErrorMiddleware(ExceptionMiddleware(self._answer))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -85,8 +86,12 @@ class Asked:
                     counted.status = message["status"]
                 await send(message)
 
-            with self._context.in_request(Request(scope, receive, sending)):
-                await self._guarded(scope, receive, sending)
+            if self._slots is not None and self._slots.locked():
+                await JSONResponse({"error": "Too many requests"}, 429)(scope, receive, sending)
+                return
+            async with self._slots or contextlib.nullcontext():
+                with self._context.in_request(Request(scope, receive, sending)):
+                    await self._guarded(scope, receive, sending)
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
@@ -148,6 +153,16 @@ class Asked:
 def _route(app: Any, path: str) -> Any:
     routes = (one for one in app.router.routes if getattr(one, "path", None) == path)
     return next(route for route in routes if "POST" in (route.methods or ()))
+
+
+def _slots(app: Any) -> asyncio.Semaphore | None:
+    """What BentoML's application counts concurrent requests with, where the service limits them."""
+    from bentoml._internal.server.http.traffic import MaxConcurrencyMiddleware
+
+    layer = app.middleware_stack
+    while layer is not None and not isinstance(layer, MaxConcurrencyMiddleware):
+        layer = getattr(layer, "app", None)
+    return None if layer is None else layer._semaphore
 
 
 def _call(direct: Direct, path: str, method: Any, function: Callable[..., Any], threads: Threads) -> Callable[..., Any]:

@@ -85,7 +85,7 @@ def plain(factory: Any, threads: Threads, waiting: int) -> dict[str, Endpoint]:
     from _bentoml_impl.serde import JSONSerde  # type: ignore[import-untyped]
 
     found: dict[str, Endpoint] = {}
-    if not is_apart(factory):
+    if not is_apart(factory) or factory.max_concurrency:
         return found
     for name, method in factory.service.apis.items():
         path = path_of(factory, method)
@@ -108,10 +108,9 @@ def path_of(factory: Any, method: Any) -> str:
 
 
 def is_apart(factory: Any) -> bool:
-    """Whether a service's APIs can be answered without the middleware of BentoML's application."""
+    """Whether a service's APIs can be answered without the middleware of BentoML's application: nobody added to it."""
     service = factory.service
-    limits = service.middlewares or factory.max_concurrency or factory.enable_access_control
-    return not (limits or service.has_custom_command() or is_traced())
+    return not (service.middlewares or factory.enable_access_control or service.has_custom_command() or is_traced())
 
 
 def is_traced() -> bool:

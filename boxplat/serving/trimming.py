@@ -16,18 +16,22 @@ _LAYERS = ("OpenTelemetryMiddleware", "AccessLogMiddleware")
 
 
 class Numbered:
-    """Gives each request the number that tracing would give it; an ASGI middleware."""
+    """Gives each request the number that tracing would give it; an ASGI middleware.
+
+    Attributes:
+        app: the next one, named as in all of Starlette's, for who looks for one of the layers below.
+    """
 
     def __init__(self, app: Any) -> None:
         from bentoml._internal.context import trace_context
 
-        self._app = app
+        self.app = app
         self._trace = trace_context
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             self._trace.request_id = random.getrandbits(64)
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
 
 
 def trim(factory: Any, app: Any, threads: Threads) -> None:

@@ -243,5 +243,6 @@ CASES: dict[str, list[Case]] = {
         Case("/mounted/hello", None, {}, "GET"),
         *everywhere("/v1/custom/path"),
     ],
+    "crowded": [*posted("/double", {"x": TWO}, {"x": ["a"]}, {}), *posted("/late", {}), *everywhere("/double")],
     "limited": [*posted("/sleep", {"seconds": 0}, {"seconds": 3}, {"seconds": "x"}), *posted("/begun", {})],
 }

@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.serving.cases import JSON, Case, posted
-from tests.serving.conftest import SERVICES, ask, worker
+from tests.serving.conftest import SERVICES, Answered, ask, worker
 from tests.serving.test_workers import until
 
 pytestmark = pytest.mark.integration
@@ -62,3 +63,18 @@ def test_a_stream_is_closed_when_its_client_goes(tmp_path_factory: pytest.TempPa
             connection.request("POST", path, b"{}", {"content-type": JSON})
             assert connection.getresponse().read(4) == b"tick"
         until("the stream is closed", lambda: ask(url, Case("/closings")).body == b"1")
+
+
+def test_more_requests_than_a_service_allows_are_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
+    scratch = tmp_path_factory.mktemp("crowded")
+    with (
+        worker(SERVICES / "crowded", "service:Crowded", scratch / "ours") as (url, _),
+        ThreadPoolExecutor(2) as clients,
+    ):
+        held = [clients.submit(ask, url, Case("/wait")) for _ in range(2)]
+        refused = Answered(429, JSON, b'{"error":"Too many requests"}', ())
+        until("both are held", lambda: (found := ask(url, Case("/double", b'{"x": 1}'))).status == 429 and found)
+        assert replace(ask(url, Case("/double", b'{"x": 1}')), heads=()) == refused
+        assert ask(url, Case("/readyz", None, {}, "GET")).status == 200
+        assert [one.result().status for one in held] == [504, 504]
+        assert ask(url, Case("/double", b'{"x": 1}')).body == b"2"
