@@ -6,7 +6,7 @@ usage: python scripts/bench/serving [compare] [--models small,heavy] [--contende
 
 Needs `wrk` and `pip install -e .[bench]`. Compares answers before it counts. Servers run in turns, the others stopped
 meanwhile (SIGSTOP); each has one worker and may use every core, as wrk may; --pin keeps wrk on the last core and the
-servers off it.
+servers off it. With the defaults the comparison takes 35 minutes, the others 2 to 5.
 """
 
 from __future__ import annotations
