@@ -47,6 +47,8 @@ def of(said: bytes | None, facts: Mapping[str, str]) -> Predictions:
 
 def _add(one: Mapping[str, Any], rows: int, found: dict[str, list[Any] | None]) -> None:
     """One call of `annotate`. What it says without rows holds for all of them."""
+    if one["rows"] == 0:
+        one = {"rows": None, **{name: one[name] for name in FACTS if name in one}}
     if one["rows"] not in (None, rows):
         found["problem"] = [f"annotations of {one['rows']} and of {rows} rows"] * rows
         return
