@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -19,16 +20,18 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
 from boxplat.serving.inference.door import Door
+from boxplat.serving.log import reading
 from tests.serving.conftest import worker
 from tests.serving.inference.asking import tensors
 from tests.serving.inference.conftest import Served, free_port
+from tests.serving.log.logs import compacted
 
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[tuple[Served, psutil.Process]]:
     port = free_port()
     folder = Path(__file__).with_name("alone")
-    flags = ["--grpc-port", str(port), "--workers", "2"]
+    flags = ["--grpc-port", str(port), "--workers", "2", "--log", str(tmp_path / "predictions")]
     with worker(folder, "service:Alone", tmp_path / "alone", *flags) as (url, process):
         yield Served(url, port), process
 
@@ -44,7 +47,7 @@ def _ask(served: Served, x: float, seconds: float = 0.0) -> dict[str, Any]:
 
 
 @pytest.mark.integration
-def test_one_api_in_two_processes(alone: tuple[Served, psutil.Process]) -> None:
+def test_one_api_in_two_processes(alone: tuple[Served, psutil.Process], tmp_path: Path) -> None:
     served, process = alone
     with tritonclient.http.InferenceServerClient(served.address) as http:
         # The service's name is another name of its only API.
@@ -54,6 +57,7 @@ def test_one_api_in_two_processes(alone: tuple[Served, psutil.Process]) -> None:
             assert answer.get_response()["model_name"] == name
             assert answer.as_numpy("sum").tolist() == [3.5]
         assert [one["name"] for one in http.get_model_repository_index()] == ["predict"]
+    _ask_by_name(served)
 
     # The kernel gives each process a share of the connections to the one gRPC port.
     seen = {_ask(served, n)["process"] for n in range(24)}
@@ -76,6 +80,34 @@ def test_one_api_in_two_processes(alone: tuple[Served, psutil.Process]) -> None:
     process.wait(30)
     with pytest.raises(tritonclient.grpc.InferenceServerException, match="UNAVAILABLE"):
         _ask(served, 1)
+
+    _logged(tmp_path / "predictions")
+
+
+def _ask_by_name(served: Served) -> None:
+    """In four forms, each with a name for the log."""
+    name = {"x-request-id": "mine"}
+    arrays = {"x": np.array([1.5, 2])}
+    with tritonclient.grpc.InferenceServerClient(served.channel) as client:
+        client.infer("scorer", tensors(tritonclient.grpc, arrays), headers=dict(name))
+    with tritonclient.http.InferenceServerClient(served.address) as http:
+        http.infer("scorer", tensors(tritonclient.http, arrays), headers=dict(name))
+        http.infer("scorer", tensors(tritonclient.http, arrays, binary_data=False), headers=dict(name))
+    body = json.dumps({"x": [1.5, 2]}).encode()
+    request = urllib.request.Request(f"{served.url}/v2/models/scorer/generate", body, name)
+    with urllib.request.urlopen(request) as answer:
+        assert json.load(answer)["sum"] == 3.5
+
+
+def _logged(folder: Path) -> None:
+    """Every form of a request is in the log."""
+    compacted(folder)
+    columns = "api, status, input, output, input_bytes, output_bytes"
+    found = reading.query(folder, f"select {columns} from requests where id = 'mine'").to_pylist()
+    assert [(row["api"], row["status"]) for row in found] == [("predict", 200)] * 4
+    assert all(row["input_bytes"] > 10 and row["output_bytes"] > 10 for row in found)
+    # Of the two that asked in JSON; what is no text is there as its digest.
+    assert sum("x" in (row["input"] or "") for row in found) >= 2
 
 
 def _tell(served: Served, x: float) -> None:
