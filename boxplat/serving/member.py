@@ -9,10 +9,6 @@ import select
 import signal
 from dataclasses import astuple, dataclass
 
-# As many as a byte counts: a worker writes its number when it has started.
-MOST = 255
-# In the table of connections: this worker accepts none.
-ABSENT = 2**32 - 1
 _PR_SET_PDEATHSIG = 1
 
 
@@ -25,14 +21,14 @@ class Member:
         parent: the parent's pid.
         started: descriptor where it writes its number when it has started.
         gate: descriptor that reads as closed once all workers have started.
-        counts: descriptor of the table of connections that all workers share.
+        table: descriptor of the `Table` that all workers share.
     """
 
     worker: int
     parent: int
     started: int
     gate: int
-    counts: int
+    table: int
 
     def flag(self) -> str:
         """As the value of `--member`."""

@@ -8,23 +8,23 @@ it a moment to be faster.
 from __future__ import annotations
 
 import asyncio
-import mmap
 import socket
 from collections.abc import Callable
 from typing import Any
 
-from boxplat.serving.member import ABSENT, MOST, Member
+from boxplat.serving.member import Member
+from boxplat.serving.table import ABSENT, Table
 
-_TURN = 0.02
+_TURN, _BEAT = 0.02, 1.0
 # Seconds per connection that this worker has more than another one, and at most: the other may be stuck.
 _COURTESY, _MOST_COURTESY = 0.002, 0.02
 
 
 class Counts:
-    """How many connections each of the workers has: a table in memory that all of them share."""
+    """How many connections each of the workers has."""
 
-    def __init__(self, descriptor: int, worker: int, workers: int) -> None:
-        self._table = memoryview(mmap.mmap(descriptor, MOST * 4)).cast("I")[:workers]
+    def __init__(self, table: Table, worker: int, workers: int) -> None:
+        self._table = table.connections[:workers]
         self._own = worker - 1
 
     def publish(self, connections: int) -> None:
@@ -136,6 +136,11 @@ class Shared:
             self._connections.publish()
 
 
+def _beat(loop: asyncio.AbstractEventLoop, table: Table, worker: int) -> None:
+    table.beat(worker)
+    loop.call_later(_BEAT, _beat, loop, table, worker)
+
+
 def share_connections(server: Any, member: Member, workers: int) -> None:
     """Make a uvicorn server class accept on its socket as one of several workers, once all of them have started.
 
@@ -145,7 +150,9 @@ def share_connections(server: Any, member: Member, workers: int) -> None:
 
     async def shared(self: Any, sockets: Any) -> None:
         await startup(self, sockets=[])
-        counts = Counts(member.counts, member.worker, workers)
+        table = Table(member.table)
+        counts = Counts(table, member.worker, workers)
+        _beat(asyncio.get_running_loop(), table, member.worker)
         self.server_state.connections = connections = _Connections(counts)
         member.has_started()
         while not (member.all_have_started() or self.should_exit):

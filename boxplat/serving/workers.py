@@ -9,16 +9,18 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from boxplat.core.backoff import Backoff
-from boxplat.serving.member import ABSENT, MOST, Member
+from boxplat.serving.member import Member
+from boxplat.serving.table import Table
 
 _POLL = 0.05
+LOOK_SECONDS = 5.0
+_MOST_STILL = 12
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 Command = Callable[[Member], Sequence[str]]
@@ -28,6 +30,8 @@ Command = Callable[[Member], Sequence[str]]
 class _Worker:
     number: int
     process: subprocess.Popen[bytes] | None = None
+    beat: int = 0
+    still: int = 0
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -50,12 +54,14 @@ class Workers:
         self._stop_seconds = stop_seconds
         self._started, self._tell_started = os.pipe()
         self._gate, self._keep_gate = os.pipe()
-        self._counts = os.memfd_create("connections")
-        for worker in range(1, MOST + 1):
-            self._withdraw(worker)
+        self._memory = Table.made()
+        self._table = Table(self._memory)
+        for worker in self._workers:
+            self._table.clear(worker.number)
         self._all_started = False
         self._unheard = {worker.number for worker in self._workers}
         self._asked_to_stop = False
+        self._next_look = 0.0
 
     def run(self) -> int:
         """Until SIGTERM, a failed start or a worker that keeps dying; the exit status."""
@@ -68,6 +74,7 @@ class Workers:
             while status is None and not self._asked_to_stop:
                 self._wait(waiting)
                 status = self._step()
+                self._kill_stuck()
             self._stop()
         return status or 0
 
@@ -84,10 +91,10 @@ class Workers:
         self._asked_to_stop = self._asked_to_stop or number != signal.SIGCHLD
 
     def _wait(self, waiting: selectors.DefaultSelector) -> None:
-        """Until something happens, or the next worker is due."""
+        """Until something happens, the next worker is due, or it is time to look after them."""
         due = [worker.backoff.retry_at for worker in self._workers if worker.process is None]
-        timeout = max(0.0, min(due) - time.monotonic()) if due else None
-        for key, _ in waiting.select(timeout):
+        until = min([self._next_look, *due])
+        for key, _ in waiting.select(max(0.0, until - time.monotonic())):
             told = os.read(key.fd, 4096)
             if key.fd == self._started:
                 self._heard(told)
@@ -118,7 +125,7 @@ class Workers:
         """Note that a worker is gone; whether it will be started again."""
         assert worker.process is not None
         self._forget(worker.process.pid)
-        self._withdraw(worker.number)
+        self._table.clear(worker.number)
         ended = f"worker {worker.number} (pid {worker.process.pid}) ended with status {status}"
         worker.process = None
         if not self._all_started:
@@ -132,13 +139,28 @@ class Workers:
         return True
 
     def _start(self, worker: _Worker) -> None:
-        member = Member(worker.number, os.getpid(), self._tell_started, self._gate, self._counts)
-        descriptors = (self._listening, self._tell_started, self._gate, self._counts)
+        member = Member(worker.number, os.getpid(), self._tell_started, self._gate, self._memory)
+        descriptors = (self._listening, self._tell_started, self._gate, self._memory)
+        worker.beat, worker.still = 0, 0
         worker.process = subprocess.Popen(self._command(member), pass_fds=descriptors)
 
-    def _withdraw(self, number: int) -> None:
-        """Let nobody leave connections to a worker that is not there."""
-        os.pwrite(self._counts, ABSENT.to_bytes(4, sys.byteorder), (number - 1) * 4)
+    def _kill_stuck(self) -> None:
+        """End workers whose event loop has not turned for long: the supervisor's checks reach only those that accept.
+
+        What counts is how often we looked, not the time: after a pause of the whole machine all beats are old.
+        """
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
+        for worker in self._workers:
+            beat = self._table.beats[worker.number - 1]
+            worker.still = worker.still + 1 if beat and beat == worker.beat else 0
+            worker.beat = beat
+            if worker.still >= _MOST_STILL and worker.process is not None:
+                _say(f"worker {worker.number} (pid {worker.process.pid}) answers nothing: killing it")
+                worker.still = 0
+                worker.process.kill()
 
     def _forget(self, pid: int) -> None:
         """Drop a dead worker's gauges of what is now; what it counted stays in the sums."""

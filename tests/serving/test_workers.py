@@ -183,30 +183,41 @@ RESTLESS = '''
 import os, sys
 from pathlib import Path
 import boxplat.core.backoff
+import boxplat.serving.workers
 from boxplat.serving.workers import Workers
 boxplat.core.backoff.FIRST_SECONDS = 0.001
+boxplat.serving.workers.LOOK_SECONDS = 0.01
 worker = """
 import os, sys
-started, number, gate = (int(word) for word in sys.argv[1:])
-os.write(started, bytes([number]))
-os.read(gate, 1)
-sys.exit(7)
+from boxplat.serving.member import Member
+from boxplat.serving.table import Table
+member = Member.of(sys.argv[1])
+member.has_started()
+os.read(member.gate, 1)
 """
-start = {start}
+ends = {ends!r}
 
 def command(member):
-    code = worker if start else "raise SystemExit(5)"
-    return [sys.executable, "-c", code, str(member.started), str(member.worker), str(member.gate)]
+    code = "raise SystemExit(5)" if ends == "at once" else worker
+    code += "sys.exit(7)" if ends == "later" else ""
+    code += "Table(member.table).beat(member.worker); os.read(os.pipe()[0], 1)" if ends == "stuck" else ""
+    return [sys.executable, "-c", code, member.flag()]
 
 sys.exit(Workers(command, 2, 0, Path(os.getcwd()), 5).run())
 '''
 
 
-@pytest.mark.parametrize(("start", "status", "deaths"), [(True, 7, range(6, 12)), (False, 5, range(1, 3))])
-def test_gives_up_when_workers_keep_dying(tmp_path: Path, start: bool, status: int, deaths: range) -> None:
-    """After six deaths in a row of one of the two, or at once when they never started: the supervisor must see it."""
-    code = RESTLESS.format(start=start)
+@pytest.mark.parametrize(
+    ("ends", "status", "deaths"), [("later", 7, range(6, 12)), ("at once", 5, range(1, 3)), ("stuck", 1, range(6, 12))]
+)
+def test_gives_up_when_workers_keep_dying(tmp_path: Path, ends: str, status: int, deaths: range) -> None:
+    """After six deaths in a row of one of the two, or at once when they never started: the supervisor must see it.
+
+    One whose event loop does not turn any more is killed.
+    """
+    code = RESTLESS.format(ends=ends)
     ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == status
+    assert ended.returncode == status, ended.stderr
     assert ended.stdout.count("ended with status") in deaths
-    assert ("giving up" in ended.stdout) == start
+    assert ("giving up" in ended.stdout) == (ends != "at once")
+    assert ("answers nothing: killing it" in ended.stdout) == (ends == "stuck")
