@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from boxplat.box import Box
@@ -22,8 +23,9 @@ from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.releases import predict, undeploy
 from boxplat.releases.environment import environment_digest
+from tests.serving.load import Load, kill_at_work, under_load
 
-from .conftest import ADDER, write_bento
+from .conftest import ADDER, until, write_bento
 
 SETTINGS = """
 [project]
@@ -182,6 +184,18 @@ def test_release_that_does_not_start_gives_way_to_the_one_before(box: Box) -> No
     with pytest.raises(BoxError) as caught:
         box.predict("fragile", {})
     assert caught.value.code is ExitCode.NO_BOX and caught.value.fix == "box deploy fragile"
+
+
+@pytest.mark.integration
+def test_a_killed_process_costs_only_the_requests_in_flight(adder: Box) -> None:
+    """It comes back by itself, and what arrives meanwhile waits at the supervisor's socket."""
+    status = next(row for row in adder.state.services.all() if row.name == "adder")
+    with under_load(Load(status.port, "/serving"), 4) as load:
+        until("answers", lambda: load.answered[status.pid] > 20)
+        in_flight = kill_at_work(psutil.Process(status.pid), status.port)
+        until("another process answers", lambda: len(load.answered) == 2)
+    assert in_flight and {failed.port for failed in load.failed} <= in_flight
+    assert len(load.failed) <= len(in_flight) and set(load.statuses) == {200}
 
 
 @pytest.mark.integration

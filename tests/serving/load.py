@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 
 @dataclass(frozen=True)
 class Failed:
@@ -91,3 +93,13 @@ def under_load(load: Load, clients: int) -> Iterator[Load]:
         load.stopped = True
         thread.join(60)
         assert not thread.is_alive(), "a request got no answer in 60 s"
+
+
+def kill_at_work(victim: psutil.Process, port: int) -> set[int]:
+    """Kill a server as it stands, and return its clients' ports: their requests were in flight."""
+    victim.suspend()
+    while victim.status() != psutil.STATUS_STOPPED:
+        pass
+    clients = {row.raddr.port for row in victim.net_connections() if row.raddr and row.laddr.port == port}
+    victim.kill()
+    return clients

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.serving.conftest import clean_environment
-from tests.serving.load import Load, under_load
+from tests.serving.load import Load, kill_at_work, under_load
 
 TEAM = Path(__file__).with_name("team")
 CLIENTS = 8
@@ -73,15 +73,6 @@ class Team:
 
 def workers_of(parent: subprocess.Popen[bytes]) -> list[psutil.Process]:
     return psutil.Process(parent.pid).children()
-
-
-def kill_at_work(victim: psutil.Process, port: int) -> set[int]:
-    """Kill a worker as it stands, and return its clients' ports: their requests were in flight."""
-    victim.suspend()
-    until("it stands", lambda: victim.status() == psutil.STATUS_STOPPED)
-    clients = {row.raddr.port for row in victim.net_connections() if row.raddr and row.laddr.port == port}
-    victim.kill()
-    return clients
 
 
 @pytest.fixture(scope="module")
