@@ -248,8 +248,11 @@ def _second(moment: str | None) -> str | None:
 
 def models(rows: Iterable[ModelVersion]) -> str:
     shown = list(rows)
-    lines = [(v.name, v.version, " ".join(v.aliases), ago(v.created), v.source_run_id) for v in shown]
-    text = table(("MODEL", "VERSION", "ALIASES", "CREATED", "MLFLOW RUN"), lines)
+    lines = [
+        (v.name, v.version, " ".join(v.aliases), v.tags.get("boxplat.backend"), ago(v.created), v.source_run_id)
+        for v in shown
+    ]
+    text = table(("MODEL", "VERSION", "ALIASES", "BACK END", "CREATED", "MLFLOW RUN"), lines)
     measured = [version for version in shown if version.metrics]
     names = sorted({name for version in measured for name in version.metrics})
     if not names:

@@ -144,7 +144,7 @@ def _choice(source: Source, winner: Measured, results: Sequence[Measured], plan:
         tolerance=plan.limits.of(winner.backend),
         batches=plan.batches,
         threads=plan.threads,
-        machine=machine(),
+        machine=machine() | {"gpus": [found.name for found in gpu.read()[0]]},
         versions=installed(),
         at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         rows=f"{len(rows)} ({rows.origin})",

@@ -135,17 +135,25 @@ def _candidates(source: Source, cuda: bool) -> tuple[str, ...]:
 def _judged(
     source: Source, trials: list[trial.Trial], failures: list[Measured], table: Table, plan: Plan, told: Told
 ) -> tuple[Measured, ...]:
-    basis = next((one for one in trials if one.name == reference(source)), None)
-    if basis is None:
-        return tuple(failures)
-    times = _timed(trials, plan.batches, told)
+    times = _timed(trials, plan.batches, failures, told)
     told(f"checking answers to {len(table)} rows ({table.origin})")
-    expected = basis.answers()
-    _keep_probe(source, table, expected, max(plan.batches))
-    measured = [_measured(one, times, expected, basis.name, table, plan) for one in trials]
-    winner = _winner(basis.name, {row.backend: row.ratio or 1.0 for row in measured if row.verdict == "accepted"})
+    answers = {one.name: found for one in trials if one.name in times and (found := _answers(one, failures))}
+    basis = reference(source)
+    if basis not in answers:
+        return tuple(failures)
+    _keep_probe(source, table, answers[basis], max(plan.batches))
+    measured = [_measured(one, times, answers, basis, table, plan) for one in trials if one.name in answers]
+    winner = _winner(basis, {row.backend: row.ratio or 1.0 for row in measured if row.verdict == "accepted"})
     rows = [replace(row, verdict="chosen") if row.backend == winner else row for row in measured]
     return (*rows, *failures)
+
+
+def _answers(one: trial.Trial, failures: list[Measured]) -> dict[str, Array] | None:
+    try:
+        return one.answers()
+    except trial.FailedError as error:
+        failures.append(Measured(one.name, "failed", str(error)))
+        return None
 
 
 def _winner(basis: str, ratios: Mapping[str, float]) -> str:
@@ -166,26 +174,33 @@ def _keep_probe(source: Source, table: Table, expected: dict[str, Array], size: 
     save(source.folder / PROBE, parts | {f"out{i}": array[:PROBE_ROWS] for i, array in enumerate(outputs)})
 
 
-def _timed(trials: list[trial.Trial], batches: tuple[int, ...], told: Told) -> dict[str, dict[int, float]]:
+def _timed(
+    trials: list[trial.Trial], batches: tuple[int, ...], failures: list[Measured], told: Told
+) -> dict[str, dict[int, float]]:
     """Median over turns that all take one after the other, so that a busy moment of the machine meets all of them."""
     turns: dict[str, dict[int, list[float]]] = {one.name: {size: [] for size in batches} for one in trials}
     for turn in range(REPEATS):
         told(f"measuring, turn {turn + 1} of {REPEATS}: {', '.join(turns)}")
         for size in batches:
-            for one in trials:
-                turns[one.name][size].append(one.seconds(size, TURN_SECONDS))
+            for one in [one for one in trials if one.name in turns]:
+                try:
+                    turns[one.name][size].append(one.seconds(size, TURN_SECONDS))
+                except trial.FailedError as error:
+                    failures.append(Measured(one.name, "failed", str(error)))
+                    del turns[one.name]
     return {name: {size: statistics.median(some) for size, some in sizes.items()} for name, sizes in turns.items()}
 
 
 def _measured(
     one: trial.Trial,
     times: dict[str, dict[int, float]],
-    expected: dict[str, Array],
+    answers: dict[str, dict[str, Array]],
     basis: str,
     table: Table,
     plan: Plan,
 ) -> Measured:
     own, against = times[one.name], times[basis]
+    reference_quality, quality = (_quality(answers[name], table, plan) for name in (basis, one.name))
     row = Measured(
         one.name,
         "accepted",
@@ -194,14 +209,9 @@ def _measured(
         microseconds={str(size): seconds * 1e6 for size, seconds in own.items()},
         ratio=statistics.fmean(own[size] / against[size] for size in plan.batches),
         memory_mib=one.memory_mib,
+        difference=difference(list(answers[one.name].values()), list(answers[basis].values())),
+        quality=quality,
     )
-    try:
-        answers = one.answers()
-    except trial.FailedError as error:
-        return replace(row, verdict="failed", reason=str(error))
-    apart = difference(list(answers.values()), list(expected.values()))
-    reference_quality, quality = (_quality(some, table, plan) for some in (expected, answers))
-    row = replace(row, difference=apart, quality=quality)
     objection = None if one.name == basis else _objection(row, reference_quality, plan)
     return replace(row, verdict="refused", reason=objection) if objection else row
 

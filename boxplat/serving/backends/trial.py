@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -82,7 +83,9 @@ class Trial:
         """End the process."""
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
-            stream.close()
+            # What was not sent to one that has ended is lost, and nobody waits for it.
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

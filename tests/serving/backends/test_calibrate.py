@@ -22,6 +22,7 @@ from boxplat.serving import backends
 from boxplat.serving.backends import calibration, table
 from boxplat.serving.backends.calibration import Limits, Measured, Plan
 from boxplat.serving.backends.choice import EVIDENCE, TAG, Choice
+from boxplat.serving.backends.trial import Trial
 from tests.conftest import run_box
 from tests.serving.backends import models
 from tests.serving.conftest import worker
@@ -214,6 +215,24 @@ def test_where_nothing_runs_nothing_is_chosen(tmp_path: Path, monkeypatch: pytes
     found = measured(folder)
     assert {row.verdict for row in found.values()} == {"failed"}
     assert "has shape" in found["eager"].reason and calibration.chosen(tuple(found.values())) is None
+
+
+def test_a_back_end_whose_process_dies_is_the_only_one_that_fails(
+    gated: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "CPU", STANDARD[:2])
+    rows = models.rows_of(np.random.default_rng(2).normal(size=(8, 5)), np.arange(8) % 4)
+    table.save(gated / table.NAME, {"rows": rows})
+    seconds = Trial.seconds
+
+    def kill_first(one: Trial, size: int, wanted: float) -> float:
+        if one.name == "onnxruntime":
+            one._process.kill()
+        return seconds(one, size, wanted)
+
+    monkeypatch.setattr(Trial, "seconds", kill_first)
+    found = measured(gated)
+    assert found["eager"].verdict == "chosen" and found["onnxruntime"].verdict == "failed"
 
 
 @pytest.mark.parametrize(
