@@ -41,15 +41,19 @@ class Counters:
     _timer: asyncio.TimerHandle | None = None
 
     @classmethod
-    def of(cls, app: Any) -> Counters:
-        """Those of a BentoML application that has started, on the running event loop."""
+    def of(cls, app: Any, service: str | None = None) -> Counters:
+        """Those of a BentoML application that has started, on the running event loop.
+
+        Args:
+            service: another one than the application's, in the same process: the same metrics under its name.
+        """
         from bentoml._internal.context import server_context
         from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 
         labels = {
             "service_name": server_context.bento_name,
             "service_version": server_context.bento_version,
-            "runner_name": str(server_context.service_name),
+            "runner_name": service or str(server_context.service_name),
         }
         layer = app.middleware_stack
         while layer is not None and not isinstance(layer, RunnerTrafficMetricsMiddleware):

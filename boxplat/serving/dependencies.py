@@ -12,15 +12,18 @@ import contextlib
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from boxplat.serving import calling
 from boxplat.serving.asking import in_threads
 from boxplat.serving.codecs.models import arguments
+from boxplat.serving.counting import Counted, Counters
 from boxplat.serving.endpoint import is_plain, path_of
 from boxplat.serving.refusal import Reply, refusal, timed_out
 from boxplat.serving.threads import Threads
 
+Counting = contextlib.AbstractContextManager[Counted]
 Way = Callable[..., Awaitable[Any]]
 
 
@@ -51,14 +54,21 @@ class Dependencies:
         self._all = [service, *everything.values()]
         self._waiting = waiting
         self._started = contextlib.AsyncExitStack()
+        self._counters: dict[str, Counters] = {}
 
     async def start(self) -> None:
         """Make their instances, those first that others of them use, and put them where their users look."""
         for name in reversed(self._services):
             await self._started.enter_async_context(self._running(name))
 
+    def count(self, app: Any) -> None:
+        """Count their calls among the metrics of the main service's application, which has started."""
+        self._counters.update({name: Counters.of(app, name) for name in self._services})
+
     async def stop(self) -> None:
         """End them, with their shutdown hooks."""
+        for counters in self._counters.values():
+            counters.stop()
         await self._started.aclose()
 
     @contextlib.asynccontextmanager
@@ -71,7 +81,7 @@ class Dependencies:
         app = factory()
         threads = Threads(service.config.get("threads", 1))
         async with app.router.lifespan_context(app):
-            proxy = _proxy(factory, _ways(factory, threads, self._waiting))
+            proxy = _proxy(factory, _ways(factory, threads, self._waiting, self._counted))
             places = [dependency for user in self._all for dependency in user.dependencies.values()]
             for place in places:
                 if place.on is service and not place.url:
@@ -82,6 +92,11 @@ class Dependencies:
             finally:
                 await threads.stop()
 
+    def _counted(self, name: str, path: str) -> Counting:
+        counters = self._counters.get(name)
+        # While the main service starts there are none.
+        return counters.request(path) if counters is not None else contextlib.nullcontext(Counted())
+
 
 def started_with_service(factory: Any, waiting: int) -> None:
     """Have the factory of a service's application start its dependencies before it, and stop them after it."""
@@ -91,6 +106,7 @@ def started_with_service(factory: Any, waiting: int) -> None:
     async def created(app: Any) -> None:
         await dependencies.start()
         await create(app)
+        dependencies.count(app)
 
     async def destroyed(app: Any) -> None:
         await destroy(app)
@@ -127,16 +143,17 @@ def _proxy(factory: Any, ways: dict[str, Way]) -> Any:
     return proxy
 
 
-def _ways(factory: Any, threads: Threads, waiting: int) -> dict[str, Way]:
+def _ways(factory: Any, threads: Threads, waiting: int, counted: Callable[[str, str], Counting]) -> dict[str, Way]:
     found: dict[str, Way] = {}
     for name, method in factory.service.apis.items():
         function = getattr(factory._service_instance, name).local
         path = path_of(factory, method)
+        counting = partial(counted, factory.service.name, path)
         if method.is_stream:
-            found[name] = Streamed(method, function, threads, path).call
+            found[name] = Streamed(method, function, threads, path, counting).call
         else:
             begin = calling.caller(factory, method, function, threads, waiting).begin
-            found[name] = Called(method, begin, path, factory.timeout).call
+            found[name] = Called(method, begin, path, counting, factory.timeout).call
     return found
 
 
@@ -147,6 +164,7 @@ class Called:
     method: Any
     begin: Callable[..., calling.Begun]
     path: str
+    counting: Callable[[], Counting]
     timeout: float | None
 
     async def call(self, *args: Any, **kwargs: Any) -> Any:
@@ -157,14 +175,18 @@ class Called:
             BentoMLException: whatever went wrong on its side, with its status and the text of its answer.
         """
         given = _received(self.method.input_spec, args, kwargs)
-        try:
-            async with asyncio.timeout(self.timeout):
-                value = await calling.call(self.begin, *given[0], **given[1])
-            return _sent(self.method.output_spec, value)
-        except TimeoutError:
-            raise _failure(timed_out(self.timeout)) from None
-        except Exception as error:
-            raise _failure(refusal(error, self.path)) from error
+        with self.counting() as counted:
+            limit = asyncio.timeout(self.timeout)
+            try:
+                async with limit:
+                    value = await calling.call(self.begin, *given[0], **given[1])
+                sent = _sent(self.method.output_spec, value)
+                counted.status = 200
+                return sent
+            except Exception as error:
+                reply = timed_out(self.timeout) if limit.expired() else refusal(error, self.path)
+                counted.status = reply.status
+                raise _failure(reply) from error
 
 
 @dataclass(frozen=True)
@@ -175,6 +197,7 @@ class Streamed:
     function: Callable[..., Any]
     threads: Threads
     path: str
+    counting: Callable[[], Counting]
 
     async def call(self, *args: Any, **kwargs: Any) -> AsyncGenerator[bytes, None]:
         """What the API yields, piece by piece; raises as `Called.call`."""
@@ -188,12 +211,13 @@ class Streamed:
             response = await self.method.output_spec.to_http_response(stream, PickleSerde())
         except Exception as error:
             raise _failure(refusal(error, self.path)) from error
-        return _bytes_of(response.body_iterator)
+        return self._bytes_of(response.body_iterator)
 
-
-async def _bytes_of(pieces: Any) -> AsyncGenerator[bytes, None]:
-    async for piece in pieces:
-        yield piece.encode() if isinstance(piece, str) else bytes(piece)
+    async def _bytes_of(self, pieces: Any) -> AsyncGenerator[bytes, None]:
+        with self.counting() as counted:
+            async for piece in pieces:
+                yield piece.encode() if isinstance(piece, str) else bytes(piece)
+            counted.status = 200
 
 
 def _received(spec: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
