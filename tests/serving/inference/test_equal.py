@@ -192,3 +192,8 @@ def test_a_stream_of_objects_has_their_tensors(http: Any, grpc: Any, way: Way) -
         "detail": {},
     }
     assert way(http, grpc, "delays", {"n": np.array([0])})["probability"].shape == (0,)
+
+
+def test_the_service_sees_the_clients_headers(http: Any, grpc: Any) -> None:
+    for client in (http, grpc):
+        assert client.infer("agent", [], headers={"x-agent": "me"}).as_numpy("agent").tolist() == [b"me"]
