@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from boxplat.serving.log import annotation
+from boxplat.serving.threads import contained
 from boxplat.serving.waitlist import Done, Waiting, Waitlist
 
 # Of a batch's time: how long the next one waits for the clients of the last.
@@ -86,9 +87,9 @@ class Batcher:
         said = annotation.opened()
         try:
             found = await self._computed([one.args[0] for one in batch])
-        except Exception as error:
+        except BaseException as error:
             if len(batch) == 1:
-                batch[0].done(None, error)
+                batch[0].done(None, contained(error))
                 return
             middle = len(batch) // 2
             await self._together(batch[:middle])

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from boxplat.serving.batching import Batcher
-from boxplat.serving.threads import Threaded, Threads, settle
+from boxplat.serving.threads import Threaded, Threads, contained, settle
 from boxplat.serving.waitlist import Done, busy
 
 # Who asks, for fairness between clients.
@@ -55,8 +55,8 @@ class Coroutines:
     async def _run(self, args: Sequence[Any], kwargs: dict[str, Any], done: Done) -> None:
         try:
             value = await self._function(*args, **kwargs)
-        except Exception as error:
-            done(None, error)
+        except BaseException as error:
+            done(None, contained(error))
         else:
             done(value, None)
         finally:

@@ -76,7 +76,7 @@ class Direct:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
         else:
-            await self._guarded(scope, receive, send)
+            await self._guarded(scope, receive, turning(send))
 
     async def _route(self, scope: Message, receive: Receive, send: Send) -> None:
         if self._inference.answers(scope):
@@ -147,12 +147,13 @@ class Direct:
         return Observed(self._call, log, {path: method.name for path, method in paths.items()}, together)
 
     async def _stop(self) -> None:
+        # First, and before anything is awaited: the server ends as soon as the service has said that it has.
+        if self.journal is not None:
+            self.journal.stop()
         self.patience.stop()
         if self.counters is not None:
             self.counters.stop()
         await self._threads.stop()
-        if self.journal is not None:
-            self.journal.stop()
 
     async def _answer(self, endpoint: Endpoint, body: bytes, scope: Message, receive: Receive, send: Send) -> None:
         number = random.getrandbits(64)
@@ -177,6 +178,17 @@ class Direct:
                 return await endpoint.reply(body)
         except TimeoutError:
             return timed_out(self.timeout)
+
+
+def turning(send: Send) -> Send:
+    """A `send` that lets the event loop turn between the parts of a stream: one whose client has gone can then end."""
+
+    async def sending(message: Message) -> None:
+        await send(message)
+        if message.get("more_body"):
+            await asyncio.sleep(0)
+
+    return sending
 
 
 def _is_json(scope: Message) -> bool:

@@ -6,9 +6,11 @@ import asyncio
 import time
 from typing import Protocol
 
-# What Apache's mod_reqtimeout asks of a client by default: the beginning in 20 s, then 500 bytes a second.
+# What Apache's mod_reqtimeout asks of a client by default: 20 s, and then 500 bytes a second.
 _GRACE_SECONDS = 20.0
 _LEAST_RATE = 500.0
+# How long the rest of a request is read that has its answer, so that its client gets to see it.
+_FAREWELL_SECONDS = 5.0
 _TURN = 0.5
 
 
@@ -25,8 +27,15 @@ class Late(Protocol):
 class Arriving(Protocol):
     """A connection whose request is on its way."""
 
-    since: float
-    received: int
+    @property
+    def received(self) -> int:
+        """Bytes of it so far."""
+        ...
+
+    @property
+    def is_answered(self) -> bool:
+        """It has its answer already."""
+        ...
 
     def too_slow(self) -> None:
         """The client does not send, or not fast enough."""
@@ -43,7 +52,8 @@ class Patience:
     def __init__(self, timeout: float | None) -> None:
         self._timeout = timeout
         self.answers: dict[Late, None] = {}
-        self.requests: dict[Arriving, None] = {}
+        # With the moment since when each is watched, and the bytes that it had then.
+        self.requests: dict[Arriving, tuple[float, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -65,6 +75,10 @@ class Patience:
                 break
             del self.answers[oldest]
             oldest.expire()
-        for one in [one for one in self.requests if now - one.since > _GRACE_SECONDS + one.received / _LEAST_RATE]:
-            self.requests.pop(one, None)
-            one.too_slow()
+        for one, (since, before) in list(self.requests.items()):
+            if now - since > (_FAREWELL_SECONDS if one.is_answered else _GRACE_SECONDS):
+                if one.is_answered or one.received - before < _GRACE_SECONDS * _LEAST_RATE:
+                    self.requests.pop(one, None)
+                    one.too_slow()
+                else:
+                    self.requests[one] = now, one.received

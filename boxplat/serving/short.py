@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from boxplat.serving.calling import Begun
+from boxplat.serving.direct import turning
 from boxplat.serving.endpoint import Endpoint, is_no_value
 from boxplat.serving.log import annotation
 from boxplat.serving.log.annotation import Slip
@@ -16,8 +17,8 @@ from boxplat.serving.refusal import Reply, timed_out
 from boxplat.serving.waitlist import Waiting
 
 if TYPE_CHECKING:
-    from boxplat.serving.connection import Connection
     from boxplat.serving.direct import Direct
+    from boxplat.serving.shortcut import Shortcut
 
 # As nginx counts a request whose client went away before it was answered.
 _GONE = 499
@@ -36,7 +37,7 @@ class Short:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Shortcut,
         direct: Direct,
         endpoint: Endpoint,
         body: bytes,
@@ -44,7 +45,7 @@ class Short:
         given: str,
         began: float,
     ) -> None:
-        self._connection: Connection | None = connection
+        self._connection: Shortcut | None = connection
         self._direct = direct
         self._endpoint = endpoint
         self._body = body
@@ -121,12 +122,13 @@ class Short:
     async def _sent(self, value: Any, scope: Any, receive: Any, send: Any) -> None:
         """An ASGI application of this one answer."""
         try:
-            answer = value if isinstance(value, Response) else await self._endpoint.respond(value)
+            ready = isinstance(value, Response) and self._endpoint.replied is None
+            answer = value if ready else await self._endpoint.respond(value)
         except Exception as error:
             answer = self._endpoint.refused(error).response()
         try:
             answer.headers.update({name.decode(): text.decode() for name, text in self._direct.named(self._number)})
-            await answer(scope, receive, send)
+            await answer(scope, receive, turning(send))
         finally:
             self._end(answer.status_code)
 

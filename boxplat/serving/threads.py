@@ -140,13 +140,16 @@ class Threaded:
         return Job(one.context, partial(self._timed, one), partial(self._ended, one, last))
 
     def _timed(self, one: Waiting) -> tuple[Any, float]:
+        if one.gone:
+            return None, 0.0
         began = time.perf_counter()
         return self._function(*one.args, **one.kwargs), time.perf_counter() - began
 
     def _ended(self, one: Waiting, last: bool, value: Any, error: BaseException | None) -> None:
         if error is None:
             value, seconds = value
-            self._waiting.pace.took(self._threads.count, seconds)
+            if seconds:
+                self._waiting.pace.took(self._threads.count, seconds)
         one.done(value, error)
         if last:
             self._under_way -= 1
@@ -165,5 +168,11 @@ def settle(answer: asyncio.Future[Any], value: Any, error: BaseException | None)
     if error is None:
         answer.set_result(value)
     else:
-        # A future does not take this one.
-        answer.set_exception(RuntimeError("StopIteration") if isinstance(error, StopIteration) else error)
+        answer.set_exception(contained(error))
+
+
+def contained(error: BaseException) -> Exception:
+    """An error for whoever waits: also of what a function raises to leave its program, or its coroutine."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
+        return error
+    return RuntimeError(f"the function raised {type(error).__name__}")
