@@ -117,6 +117,9 @@ class Direct:
             if message["type"] == "lifespan.startup.complete":
                 self._start()
                 await self._inference.start()
+            elif message["type"].startswith("lifespan.shutdown."):
+                # The server ends as soon as it hears this.
+                await self._stop()
             await send(message)
 
         async def receiving() -> Message:
@@ -125,10 +128,7 @@ class Direct:
             await self._inference.stop()
             return message
 
-        try:
-            await self.app(scope, receiving, sending)
-        finally:
-            await self._stop()
+        await self.app(scope, receiving, sending)
 
     def _start(self) -> None:
         self.counters = Counters.of(self.app)
@@ -147,7 +147,7 @@ class Direct:
         return Observed(self._call, log, {path: method.name for path, method in paths.items()}, together)
 
     async def _stop(self) -> None:
-        # First, and before anything is awaited: the server ends as soon as the service has said that it has.
+        # First: what follows may wait for functions that do not end.
         if self.journal is not None:
             self.journal.stop()
         self.patience.stop()
