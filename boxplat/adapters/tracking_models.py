@@ -12,13 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from boxplat.adapters.tracking_api import TrackingApi, TrackingDownError, TrackingRefusedError
 from boxplat.core.errors import BoxError, ExitCode
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/]+))/?")
-# What MLflow's client would log in with.
-_LOGIN = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_AWS_SIGV4")
+# What MLflow's client would log in with, or trust.
+_LOGIN = tuple(
+    f"MLFLOW_TRACKING_{name}"
+    for name in ("TOKEN", "USERNAME", "AUTH", "AWS_SIGV4", "SERVER_CERT_PATH", "CLIENT_CERT_PATH", "INSECURE_TLS")
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def fetch(uri: str, folder: Path, url: str | None = None) -> Fetched:
     url = url or os.environ.get("MLFLOW_TRACKING_URI", "")
     named = _REGISTERED.fullmatch(uri)
     try:
-        if named and url.startswith(("http://", "https://")) and not any(os.environ.get(name) for name in _LOGIN):
+        if named and _is_open(url):
             api = TrackingApi(url)
             version = _version(api, named)
             place = api.location(version["name"], version["version"])
@@ -60,6 +64,12 @@ def fetch(uri: str, folder: Path, url: str | None = None) -> Fetched:
         ) from error
     except TrackingRefusedError as error:
         raise _missing(uri, url, str(error)) from error
+
+
+def _is_open(url: str) -> bool:
+    """Whether it is a server that asks for no login."""
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and not parts.username and not any(os.environ.get(name) for name in _LOGIN)
 
 
 def _version(api: TrackingApi, named: re.Match[str]) -> dict[str, Any]:

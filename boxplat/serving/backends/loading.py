@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 def load(
     source: Source | str | Path,
     *,
-    threads: int = 1,
+    threads: int | None = None,
     batches: tuple[int, ...] | None = None,
     backend: str | None = None,
     architecture: Architecture | None = None,
@@ -43,7 +43,7 @@ def load(
 
     Args:
         source: a model folder, an MLflow URI, or what `opened` gives.
-        threads: intra-op threads.
+        threads: intra-op threads; as it was calibrated where not given, else 1.
         batches: sizes to warm up with; those that it was calibrated at where not given.
         backend: this one and no other.
         architecture: the class of safetensors weights, as `module:Class` or itself; it is called without arguments.
@@ -57,6 +57,7 @@ def load(
     source.check()
     asked = backend or os.environ.get(OVERRIDE)
     wanted = asked or (source.choice.backend if source.choice else reference(source))
+    threads = threads or (source.choice.threads if source.choice else 1)
     sizes = batches or (source.choice.batches if source.choice else BATCHES)
     if wanted == reference(source):
         return _warm(Model(runner(source, wanted, threads, sizes, architecture), wanted, source.version), source, sizes)
