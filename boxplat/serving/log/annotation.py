@@ -12,19 +12,18 @@ from typing import Any
 _VALUE = 48
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Said:
     """What one call of `annotate` gave.
 
     Attributes:
         rows: how many predictions it is about, each value being a column of that many; None: one, of plain values.
+        values: by the names of the log's columns.
         start, stop: which of the rows concern the request; None: all of them.
     """
 
     rows: int | None
-    tables: Mapping[str, Mapping[str, Any]]
-    columns: Mapping[str, Any]
-    facts: Mapping[str, str]
+    values: dict[str, Any]
     start: int = 0
     stop: int | None = None
 
@@ -32,13 +31,15 @@ class Said:
         """The rows of one request among those of a batch. What is said without rows holds for the whole batch."""
         if self.rows is None:
             return self
-        return Said(self.rows, self.tables, self.columns, self.facts, self.start + start, self.start + stop)
+        return Said(self.rows, self.values, self.start + start, self.start + stop)
 
     def weight(self) -> int:
         """About what it takes in memory, in bytes."""
-        values = len(self.columns) + len(self.facts) + sum(map(len, self.tables.values()))
+        count = 4
+        for value in self.values.values():
+            count += len(value) if isinstance(value, Mapping) else 1
         stop = self.rows if self.stop is None else self.stop
-        return _VALUE * (values + 4) * (1 if stop is None else max(1, stop - self.start))
+        return _VALUE * count * (1 if stop is None else max(1, stop - self.start))
 
 
 Slip = list[Said]
@@ -108,14 +109,13 @@ def annotate(
     slip = _slip.get()
     if slip is None:
         return
-    tables = {"keys": keys, "features": features, "ages": ages}
-    columns = {"as_of": as_of, "prediction": predictions}
-    facts = {"model_version": model_version, "feature_service": feature_service}
-    slip.append(
-        Said(
-            rows,
-            {name: table for name, table in tables.items() if table is not None},
-            {name: column for name, column in columns.items() if column is not None},
-            {name: str(fact) for name, fact in facts.items() if fact is not None},
-        )
-    )
+    given = {
+        "keys": keys,
+        "features": features,
+        "ages": ages,
+        "as_of": as_of,
+        "prediction": predictions,
+        "model_version": model_version,
+        "feature_service": feature_service,
+    }
+    slip.append(Said(rows, {name: value for name, value in given.items() if value is not None}))

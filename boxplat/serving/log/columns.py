@@ -33,27 +33,27 @@ def frame(notes: Sequence[Any], most: int) -> list[bytes]:
     number, given = _identified(ids)
     inputs, input_sizes, input_digests = _bodies(bodies, most)
     outputs, output_sizes, output_digests = _bodies(answers, most)
-    said = [saying.text(slip) for slip in slips] if any(slips) else [None] * len(slips)
-    columns = [frames.numbers(number, unsigned=True)]
-    columns += [frames.numbers(values) for values in (began, latency, status, batch, input_sizes, output_sizes)]
-    named = [api.encode() for api in apis]
-    columns += [frames.texts(values) for values in (given, named, inputs, outputs, input_digests, output_digests, said)]
+    said = frames.texts([saying.text(slip) for slip in slips]) if any(slips) else []
+    columns = [number, *map(frames.numbers, (began, latency, status, batch)), input_sizes, output_sizes, given]
+    columns += [frames.texts([api.encode() for api in apis]), inputs, outputs, input_digests, output_digests, said]
     return frames.encode(len(ids), columns)
 
 
-def _identified(ids: Sequence[int | str]) -> tuple[Sequence[int], Sequence[bytes | None]]:
-    if not any(isinstance(one, str) for one in ids):
-        return ids, [None] * len(ids)  # type: ignore[return-value]
-    numbers = [0 if isinstance(one, str) else one for one in ids]
-    # A lone surrogate of a client's header must not spoil a thousand records.
-    return numbers, [one.encode(errors="replace") if isinstance(one, str) else None for one in ids]
+def _identified(ids: Sequence[int | str]) -> tuple[frames.Column, frames.Column]:
+    try:
+        return frames.numbers(ids, unsigned=True), []  # type: ignore[arg-type]
+    except TypeError:
+        numbers = [0 if isinstance(one, str) else one for one in ids]
+        # A lone surrogate of a client's header must not spoil a thousand records.
+        given = [one.encode(errors="replace") if isinstance(one, str) else None for one in ids]
+        return frames.numbers(numbers, unsigned=True), frames.texts(given)
 
 
-def _bodies(bodies: Sequence[bytes], most: int) -> tuple[Sequence[bytes], list[int], Sequence[bytes | None]]:
-    """Bodies of at most `most` bytes, the sizes that they had, and the digests of those that were longer."""
+def _bodies(bodies: Sequence[bytes], most: int) -> tuple[frames.Column, frames.Column, frames.Column]:
+    """Bodies of at most `most` bytes, and where some were longer the sizes of all and the digests of those."""
+    if max(map(len, bodies)) < most:
+        return frames.texts(bodies), [], []
     sizes = list(map(len, bodies))
-    if max(sizes) < most:
-        return bodies, sizes, [None] * len(sizes)
     digests: list[bytes | None] = [None] * len(sizes)
     kept = list(bodies)
     for i, body in enumerate(bodies):
@@ -62,4 +62,4 @@ def _bodies(bodies: Sequence[bytes], most: int) -> tuple[Sequence[bytes], list[i
         elif sizes[i] > most:
             kept[i] = body[:most]
             digests[i] = hashlib.sha256(body).hexdigest().encode()
-    return kept, sizes, digests
+    return frames.texts(kept), frames.numbers(sizes), frames.texts(digests)

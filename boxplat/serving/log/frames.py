@@ -1,8 +1,9 @@
 """The spool's format: frames of a thousand records or so, column by column, each with a checksum.
 
 A frame is `magic, rows, bytes, crc32` and then its columns, each preceded by its length in bytes. Numbers are 64 bits
-little-endian; a column of bytes is 32 bits for the length of each value (-1: null) and then the values; a column of
-nothing but nulls has length 0. Made without Arrow, which a server that only serves has no use for.
+little-endian; a column of bytes is 32 bits for the length of each value (-1: null) and then the values. A column of
+length 0 is nothing but nulls; where the sizes of the bodies are null, they are those of what was kept. Made without
+Arrow, which a server that only serves has no use for.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ _CRC = struct.Struct("<I")
 _SIZE = struct.Struct("<Q")
 
 
+# Buffers that lie one after the other.
+Column = list[bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One frame that was read: `columns` by name, each the bytes of its column."""
@@ -32,7 +37,7 @@ class Frame:
     columns: dict[str, memoryview]
 
 
-def numbers(values: Sequence[int], unsigned: bool = False) -> list[bytes]:
+def numbers(values: Sequence[int], unsigned: bool = False) -> Column:
     """A column of numbers."""
     made = array("Q" if unsigned else "q", values)
     if sys.byteorder == "big":
@@ -40,7 +45,7 @@ def numbers(values: Sequence[int], unsigned: bool = False) -> list[bytes]:
     return [made.tobytes()]
 
 
-def texts(values: Sequence[bytes | None]) -> list[bytes]:
+def texts(values: Sequence[bytes | None]) -> Column:
     """A column of bytes."""
     try:
         lengths = array("i", map(len, values))  # type: ignore[arg-type]
@@ -55,7 +60,7 @@ def texts(values: Sequence[bytes | None]) -> list[bytes]:
     return [lengths.tobytes(), body]
 
 
-def encode(rows: int, columns: Sequence[list[bytes]]) -> list[bytes]:
+def encode(rows: int, columns: Sequence[Column]) -> list[bytes]:
     """A frame of columns, in the order of `NUMBERS` and `TEXTS`, as buffers to be written one after the other."""
     payload: list[bytes] = []
     for column in columns:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-TABLES = ("keys", "features", "ages")
-FACTS = ("model_version", "feature_service")
+from boxplat.serving.log.saying import FACTS, TABLES
+
 _WORDS = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 

@@ -69,6 +69,9 @@ def load(path: Path) -> pa.Table | None:
 
 def _table(frame: Frame, facts: Mapping[str, str]) -> pa.Table:
     numbers = {name: np.frombuffer(frame.columns[name], dtype="<i8") for name in NUMBERS[1:]}
+    for side in ("input", "output"):
+        if not len(frame.columns[f"{side}_bytes"]):
+            numbers[f"{side}_bytes"] = np.frombuffer(frame.columns[side][: 4 * frame.rows], dtype="<i4").astype("<i8")
     texts = {name: _bytes(frame.columns[name], frame.rows) for name in TEXTS}
     made: dict[str, Any] = {
         "time": pa.array(numbers["began"] // 1000).cast(_TIME),

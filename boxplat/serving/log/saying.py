@@ -10,6 +10,8 @@ from typing import Any
 
 from boxplat.serving.log.annotation import Said, Slip
 
+TABLES = ("keys", "features", "ages")
+FACTS = ("model_version", "feature_service")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -25,31 +27,43 @@ def text(slip: Slip) -> bytes | None:
 
 
 def _object(said: Said) -> bytes:
-    stop = said.rows if said.stop is None else min(said.stop, said.rows or 0)
-    rows = None if stop is None else max(0, stop - said.start)
     try:
-        parts = [f'"rows":{json.dumps(rows)}']
-        for name, table in said.tables.items():
-            parts.append(f'"{name}":{_table(table, said, stop)}')
-        for name, column in said.columns.items():
-            parts.append(f'"{name}":{_values(column, said, stop)}')
-        parts += [f'"{name}":{json.dumps(fact)}' for name, fact in said.facts.items()]
-        return f"{{{','.join(parts)}}}".encode()
+        return (_plain_ones(said) if said.rows is None else _columns(said)).encode()
     except (TypeError, ValueError, AttributeError, RecursionError) as error:
         return json.dumps({"rows": None, "problem": f"{type(error).__name__}: {error}"[:300]}).encode()
 
 
-def _table(table: Mapping[str, Any], said: Said, stop: int | None) -> str:
+def _plain_ones(said: Said) -> str:
+    return _ENCODER.encode({"rows": None, **said.values, **_facts(said)})
+
+
+def _columns(said: Said) -> str:
+    assert said.rows is not None
+    stop = said.rows if said.stop is None else min(said.stop, said.rows)
+    parts = [f'"rows":{max(0, stop - said.start)}']
+    for name, value in (said.values | _facts(said)).items():
+        if name in FACTS:
+            parts.append(f'"{name}":{_ENCODER.encode(value)}')
+        elif name in TABLES:
+            parts.append(f'"{name}":{{{_table(value, said, stop)}}}')
+        else:
+            parts.append(f'"{name}":{_values(value, said, stop)}')
+    return f"{{{','.join(parts)}}}"
+
+
+def _facts(said: Said) -> dict[str, str]:
+    return {name: str(said.values[name]) for name in FACTS if name in said.values}
+
+
+def _table(table: Mapping[str, Any], said: Said, stop: int) -> str:
     # Column by column: one long call would keep every other thread waiting.
-    return "{" + ",".join(f"{json.dumps(str(name))}:{_values(v, said, stop)}" for name, v in table.items()) + "}"
+    return ",".join(f"{json.dumps(str(name))}:{_values(values, said, stop)}" for name, values in table.items())
 
 
-def _values(values: Any, said: Said, stop: int | None) -> str:
-    if stop is not None:
-        if len(values) != said.rows:
-            raise ValueError(f"a column of {len(values)} values for {said.rows} rows")
-        values = values[said.start : stop]
-    return json.dumps(_listed(values), default=_plain, separators=(",", ":"))
+def _values(values: Any, said: Said, stop: int) -> str:
+    if len(values) != said.rows:
+        raise ValueError(f"a column of {len(values)} values for {said.rows} rows")
+    return _ENCODER.encode(_listed(values[said.start : stop]))
 
 
 def _listed(values: Any) -> Any:
@@ -69,3 +83,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return str(value)
+
+
+_ENCODER = json.JSONEncoder(default=_plain, separators=(",", ":"))

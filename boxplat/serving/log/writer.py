@@ -12,7 +12,7 @@ from typing import Any
 
 from boxplat.serving.log import columns
 from boxplat.serving.log.limits import Limits
-from boxplat.serving.log.spool import Spool
+from boxplat.serving.log.spool import SUFFIX, Spool
 
 # What may happen to a log: a kind of event and its data.
 Tell = Callable[[str, dict[str, Any]], None]
@@ -47,7 +47,9 @@ class Writer:
         self._tell = tell
         self._spool: Spool | None = None
         self._compaction: subprocess.Popen[bytes] | None = None
-        self._compact_at = time.monotonic()
+        # What others left is tidied up at once; the rest when there is enough of it.
+        left = any(folder.glob(f"*{SUFFIX}"))
+        self._compact_at = time.monotonic() + (0.0 if left else FULL_SECONDS)
         self._told_dropped = 0
         self._tell_at = 0.0
 
@@ -116,9 +118,10 @@ class Writer:
 
     def _compact(self) -> None:
         """Start the compaction, unless the last one still runs."""
-        if not self._folder.is_dir():
-            return
         if self._compaction is not None and self._compaction.poll() is None:
+            return
+        self._compact_at = time.monotonic() + FULL_SECONDS
+        if not self._folder.is_dir():
             return
         kept = ["--days", str(self._limits.days), "--mib", str(self._limits.mib)]
         command = [sys.executable, "-P", "-m", "boxplat.serving.log.compact", str(self._folder), *kept]
@@ -126,4 +129,3 @@ class Writer:
             self._compaction = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         except OSError as error:
             say("log.compaction", {"why": error.strerror})
-        self._compact_at = time.monotonic() + FULL_SECONDS

@@ -152,7 +152,7 @@ def test_concurrent_requests_do_not_mix() -> None:
         return await asyncio.gather(*map(request, range(20)))
 
     for number, slip in enumerate(asyncio.run(all_of_them())):
-        assert [said.tables["keys"]["n"] for said in slip] == [number]
+        assert [said.values["keys"]["n"] for said in slip] == [number]
 
 
 def test_without_a_log_it_costs_nothing_and_loads_nothing() -> None:
