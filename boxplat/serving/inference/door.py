@@ -55,16 +55,16 @@ class Door:
         names = {endpoint.name, service.name} if len(service.apis) == 1 else {endpoint.name}
         for name in names:
             path = f"/v2/models/{name}/infer"
-            self._direct.endpoints[path] = opening.of(endpoint, partial(self._turn, name))
+            self._direct.endpoints[path] = opening.of(endpoint, partial(self._turn, endpoint, name))
 
-    def _turn(self, name: str, header: int | None) -> Turn:
+    def _turn(self, endpoint: Endpoint, name: str, header: int | None) -> Turn:
         from boxplat.serving.inference.turn import Turn
         from boxplat.serving.inference.ways import Called
 
         repository = self._rest.predictions.repository
         model = repository.model(name)
         assert isinstance(model.way, Called)
-        return Turn(model, model.way, name, repository.version, header)
+        return Turn(endpoint, model, model.way, name, repository.version, header)
 
     @cached_property
     def _rest(self) -> Rest:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from boxplat.serving.endpoint import Endpoint
-from boxplat.serving.refusal import Reply
 
 if TYPE_CHECKING:
     from boxplat.serving.inference.turn import Turn
@@ -25,24 +24,8 @@ class Opening(Endpoint):
 
     def opened(self, head: Any) -> Endpoint:
         """What answers a request with this head."""
-        turn = self.turn(head.inference)
-        return Opening(
-            name=self.name,
-            path=self.path,
-            method=self.method,
-            caller=self.caller,
-            read=turn.read,
-            write=self.write,
-            respond=turn.respond,
-            replied=turn.replied,
-            turn=self.turn,
-        )
-
-    def refused(self, error: BaseException) -> Reply:
-        """The answer to a request that cannot be read, and where the function fails."""
-        from boxplat.serving.inference.turn import refusal
-
-        return refusal(error, self.name)
+        # It has everything that a request asks of its endpoint; a new endpoint for each would cost more than the rest.
+        return cast(Endpoint, self.turn(head.inference))
 
 
 def of(endpoint: Endpoint, turn: Callable[[int | None], Turn]) -> Opening:
