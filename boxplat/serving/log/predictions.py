@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from boxplat.serving.log.saying import FACTS, TABLES
+from boxplat.serving.log.saying import FACTS, TABLES, unpacked
 
 _WORDS = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
@@ -45,7 +45,7 @@ def of(said: bytes | None, facts: Mapping[str, str]) -> Predictions:
     return Predictions(rows, found)
 
 
-def _add(one: Mapping[str, Any], rows: int, found: dict[str, list[Any] | None]) -> None:
+def _add(one: dict[str, Any], rows: int, found: dict[str, list[Any] | None]) -> None:
     """One call of `annotate`. What it says without rows holds for all of them."""
     if one["rows"] == 0:
         one = {"rows": None, **{name: one[name] for name in FACTS if name in one}}
@@ -53,21 +53,32 @@ def _add(one: Mapping[str, Any], rows: int, found: dict[str, list[Any] | None]) 
         found["problem"] = [f"annotations of {one['rows']} and of {rows} rows"] * rows
         return
     plain = one["rows"] is None
+    for name, (columns, floats) in one.pop("packed", {}).items():
+        one[name].update(zip(columns, unpacked(floats), strict=True))
     for name, value in one.items():
         if name in TABLES:
-            tables = found[name] or [{} for _ in range(rows)]
-            for column, values in value.items():
-                for i, table in enumerate(tables):
-                    table[column] = values if plain else values[i]
-            found[name] = tables
+            found[name] = _merged(found[name] or [{} for _ in range(rows)], value, plain)
         elif name == "as_of":
-            moments = [value] * rows if plain else value
+            moments = [value] * rows if plain else _column(value)
             found[name] = [moment if type(moment) is int else None for moment in moments]
         elif name == "prediction":
-            found[name] = [value] * rows if plain else value
+            found[name] = [value] * rows if plain else _column(value)
         elif name != "rows":
             # Half a surrogate pair is no text for Parquet.
             found[name] = [value.encode(errors="replace").decode()] * rows
+
+
+def _merged(tables: list[Any], value: Mapping[str, Any], plain: bool) -> list[Any]:
+    """The rows of a table with further columns."""
+    for column, given in value.items():
+        values = [given] * len(tables) if plain else _column(given)
+        for table, one in zip(tables, values, strict=True):
+            table[column] = one
+    return tables
+
+
+def _column(given: Any) -> Any:
+    return unpacked(given) if isinstance(given, str) else given
 
 
 def _texts(values: list[Any] | None) -> list[str] | None:

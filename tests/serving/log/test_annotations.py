@@ -101,6 +101,25 @@ def test_every_kind_of_value(tmp_path: Path) -> None:
     assert (first["input"], second["input"], second["input_bytes"]) == ("{}", None, None)
 
 
+@given(st.lists(st.floats(), min_size=4, max_size=20))
+def test_floats_come_back_bit_by_bit(values: list[float]) -> None:
+    """Written as bits where there are many, of lists and of arrays; and arrays of vectors are no columns of floats."""
+    wanted = [plain(value) for value in values]
+    names = {f"f{i}": value for i, value in enumerate(values)}
+
+    def say() -> None:
+        annotate(rows=len(values), features={"list": values, "array": np.array(values)}, predictions=np.array(values))
+        annotate(rows=len(values), keys={"vector": np.array([values] * len(values)), "mixed": [None, *values[1:]]})
+        annotate(ages={**names, "text": "t"})
+
+    found = read_back(say).columns
+    features, ages, keys = ([json.loads(text) for text in found[name] or []] for name in ("features", "ages", "keys"))
+    assert [row["list"] for row in features] == [row["array"] for row in features] == wanted
+    assert found["prediction"] is not None and [json.loads(text) for text in found["prediction"]] == wanted
+    assert ages == [{**{name: plain(value) for name, value in names.items()}, "text": "t"}] * len(values)
+    assert [row["vector"] for row in keys] == [wanted] * len(values) and keys[0]["mixed"] is None
+
+
 @pytest.mark.parametrize(
     "said",
     [
