@@ -80,4 +80,4 @@ def pytest_configure() -> None:
 
     _bentoml_impl.server.serving.serve_http = serve_http
     bentoml.testing.server.run_bento_server_standalone = run_standalone  # type: ignore[assignment]
-    answer_directly(Settings())
+    answer_directly(Settings(workers=1))

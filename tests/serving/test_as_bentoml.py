@@ -38,7 +38,7 @@ _BODY = st.one_of(_VALUE.map(json.dumps).map(str.encode), st.binary(max_size=20)
 
 
 # Not those that wait, count or make bytes for as long as they are told to.
-_WILD = ["scalars", "positional", "models", "arrays", "tensors", "frames", "batched", "routed"]
+_WILD = ["scalars", "positional", "models", "arrays", "tensors", "frames", "batched", "routed", "kinds", "validators"]
 
 
 @pytest.mark.integration

@@ -33,8 +33,7 @@ def _poured(made: socket.socket, piece: bytes, times: int) -> int:
     return times
 
 
-@pytest.mark.parametrize("path", ["/add", "/size", "/doubled", "/held", "/no"])
-@pytest.mark.parametrize("expecting", [False, True])
+@pytest.mark.parametrize(("path", "expecting"), [("/add", False), ("/add", True), ("/size", False), ("/no", True)])
 def test_a_length_of_a_gibibyte_is_refused_before_it_is_sent(server: Server, path: str, expecting: bool) -> None:
     heads = [b"Content-Length: %d" % _GIB, _FORM if path == "/size" else _JSON]
     if expecting:
@@ -46,7 +45,7 @@ def test_a_length_of_a_gibibyte_is_refused_before_it_is_sent(server: Server, pat
     assert answer.endswith(ENDED)
 
 
-@pytest.mark.parametrize("path", ["/add", "/size", "/doubled"])
+@pytest.mark.parametrize("path", ["/add", "/size"])
 def test_a_gibibyte_that_comes_all_the_same_is_not_kept(server: Server, path: str) -> None:
     with server.bounded() as check, connected(server.url) as made:
         made.sendall(_head(path, b"Content-Length: %d" % _GIB, _JSON))
@@ -55,8 +54,7 @@ def test_a_gibibyte_that_comes_all_the_same_is_not_kept(server: Server, path: st
     assert sent < 1024
 
 
-@pytest.mark.parametrize("path", ["/add", "/size", "/doubled"])
-@pytest.mark.parametrize("size", [2**20, 2**10, 16])
+@pytest.mark.parametrize(("path", "size"), [("/add", 2**20), ("/size", 2**20), ("/add", 16)])
 def test_chunks_of_a_gibibyte_are_refused_on_their_way(server: Server, path: str, size: int) -> None:
     heads = [b"Transfer-Encoding: chunked", _FORM if path == "/size" else _JSON]
     piece = b"%x\r\n%b\r\n" % (size, bytes(size)) * (2**20 // size)
