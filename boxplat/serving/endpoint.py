@@ -57,6 +57,10 @@ class Endpoint:
         """What answers a request with this head."""
         return self
 
+    def logged(self, body: bytes, answer: bytes) -> tuple[bytes, bytes]:
+        """A request's and an answer's body for the prediction log."""
+        return body, answer
+
     def refused(self, error: BaseException) -> Reply:
         """The answer to a request that cannot be read, and where the function fails."""
         return refusal(error, self.path)

@@ -28,6 +28,8 @@ class Head(NamedTuple):
     client: str
     # Of a body of the inference protocol: how much of it is JSON.
     inference: int | None
+    # Ways to compress the answer that the client takes.
+    accepts: str
 
 
 # The heads of clients that say the same in each request.
@@ -70,7 +72,9 @@ def _head(raw: bytes) -> Head | None:
     if not plain or int(length) > _MOST_BODY:
         return None
     client = headers.get(b"x-client-id", b"").decode("latin-1")
-    head = Head(lines.target.decode("ascii"), int(length), client, None if inference is None else int(inference))
+    accepts = headers.get(b"accept-encoding", b"").decode("latin-1")
+    raw_after = None if inference is None else int(inference)
+    head = Head(lines.target.decode("ascii"), int(length), client, raw_after, accepts)
     if len(_KNOWN) < _MOST_HEADS:
         _KNOWN[raw] = head
     return head

@@ -143,4 +143,5 @@ class Short:
             latency, batch = int(seconds * 1e9), getattr(self._begun, "batch", 1)
             began = time.time_ns() - latency
             known = self._given or self._number
-            direct.journal.note(known, began, latency, endpoint.name, status, batch, self._body, answer, self._slip)
+            bodies = endpoint.logged(self._body, answer)
+            direct.journal.note(known, began, latency, endpoint.name, status, batch, *bodies, self._slip)

@@ -12,6 +12,7 @@ from boxplat.serving.inference import opening
 if TYPE_CHECKING:
     from boxplat.serving.inference.rest import Rest
     from boxplat.serving.inference.turn import Turn
+    from boxplat.serving.plain import Head
 
 # As requests over HTTP have, at the same time.
 _GRACE_SECONDS = 5.0
@@ -57,14 +58,14 @@ class Door:
             path = f"/v2/models/{name}/infer"
             self._direct.endpoints[path] = opening.of(endpoint, partial(self._turn, endpoint, name))
 
-    def _turn(self, endpoint: Endpoint, name: str, header: int | None) -> Turn:
+    def _turn(self, endpoint: Endpoint, name: str, head: Head) -> Turn:
         from boxplat.serving.inference.turn import Turn
         from boxplat.serving.inference.ways import Called
 
         repository = self._rest.predictions.repository
         model = repository.model(name)
         assert isinstance(model.way, Called)
-        return Turn(endpoint, model, model.way, name, repository.version, header)
+        return Turn(endpoint, model, model.way, name, repository.version, head)
 
     @cached_property
     def _rest(self) -> Rest:

@@ -150,6 +150,7 @@ class Servicer:
     async def ModelInfer(self, request: Any, call: Call) -> bytes:
         """One prediction."""
         with self._predictions.begun(call) as one:
+            one.is_raw = True
             tensors = await one.tensors(messages.read(request))
             one.answer = messages.answer(call.model, self._repository.version, request.id, tensors).SerializeToString()
         return one.answer
@@ -171,6 +172,7 @@ class Servicer:
 
     async def _parts(self, request: Any, call: Call) -> AsyncIterator[bytes]:
         with self._predictions.begun(call) as one:
+            one.is_raw = True
             asked = messages.read(request)
             several = one.model.is_stream
             async for tensors in one.parts(asked):
@@ -231,4 +233,6 @@ def _call(request: Any, raw: bytes, context: Any) -> Call:
         for name, value in context.invocation_metadata() or ()
     ]
     client = next((value.decode("latin-1") for name, value in headers if name == b"x-client-id"), "")
-    return Call(request.model_name, request.model_version, headers, client or context.peer().rsplit(":", 1)[0], raw)
+    return Call(
+        request.model_name, request.model_version, headers, client or context.peer().rsplit(":", 1)[0], raw, True
+    )

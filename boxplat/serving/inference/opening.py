@@ -10,6 +10,7 @@ from boxplat.serving.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from boxplat.serving.inference.turn import Turn
+    from boxplat.serving.plain import Head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,18 +18,18 @@ class Opening(Endpoint):
     """An endpoint whose requests and answers are the protocol's.
 
     Attributes:
-        turn: makes what answers one request; takes the length of the JSON at the beginning of its body, None: all.
+        turn: makes what answers one request of its head.
     """
 
-    turn: Callable[[int | None], Turn]
+    turn: Callable[[Head], Turn]
 
     def opened(self, head: Any) -> Endpoint:
         """What answers a request with this head."""
         # It has everything that a request asks of its endpoint; a new endpoint for each would cost more than the rest.
-        return cast(Endpoint, self.turn(head.inference))
+        return cast(Endpoint, self.turn(head))
 
 
-def of(endpoint: Endpoint, turn: Callable[[int | None], Turn]) -> Opening:
+def of(endpoint: Endpoint, turn: Callable[[Head], Turn]) -> Opening:
     """The protocol's form of an endpoint."""
     return Opening(
         name=endpoint.name,

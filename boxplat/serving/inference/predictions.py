@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from boxplat.serving.calling import CLIENT
+from boxplat.serving.inference import wire
 from boxplat.serving.inference.exchange import Headers
 from boxplat.serving.inference.failures import InferenceError, refused
 from boxplat.serving.inference.model import Model
@@ -35,6 +36,7 @@ class Call:
         headers: of the request; in gRPC its metadata.
         client: whose turn it is.
         body: of the request as it came.
+        is_raw: it holds more than text.
     """
 
     model: str
@@ -42,6 +44,7 @@ class Call:
     headers: Headers
     client: str
     body: bytes
+    is_raw: bool
 
 
 @dataclass
@@ -50,6 +53,7 @@ class Prediction:
 
     Attributes:
         answer: its bytes, for the log; set by whoever writes them.
+        is_raw: they hold more than text.
         batch: rows that were computed together with it.
     """
 
@@ -57,7 +61,12 @@ class Prediction:
     model: Model
     number: int
     answer: bytes = b""
+    is_raw: bool = False
     batch: int = 1
+
+    def logged(self) -> tuple[bytes, bytes]:
+        """The bodies for the log."""
+        return wire.logged(self.call.body, self.call.is_raw), wire.logged(self.answer, self.is_raw)
 
     async def tensors(self, asked: Asked) -> list[Tensor]:
         """The tensors of the answer.
@@ -139,7 +148,7 @@ class Predictions:
                 if journal is not None and counted.status not in _UNLOGGED:
                     number = _given(one.call.headers) or one.number
                     latency = time.perf_counter_ns() - since
-                    told = int(counted.status), one.batch, one.call.body, one.answer, slip
+                    told = int(counted.status), one.batch, *one.logged(), slip
                     journal.note(number, began, latency, one.model.name, *told)
 
 

@@ -113,7 +113,7 @@ class Rest:
             asked = wire.read(request.body, _length(request.headers.get(LENGTH)))
             tensors = await one.tensors(asked)
             body, head = wire.write(request.call.model, self.predictions.repository.version, asked, tensors)
-            one.answer = body
+            one.answer, one.is_raw = body, head is not None
         body, encoding = compression.packed(body, request.headers.get("accept-encoding", ""))
         headers = {name.decode(): text.decode() for name, text in self._direct.named(one.number)}
         if encoding:
@@ -164,7 +164,7 @@ def _request(scope: Message, body: bytes, most: int | None) -> Request:
     peer = scope["client"][0] if scope.get("client") else ""
     opened = compression.opened(body, headers.get("content-encoding", "").lower(), most)
     client = headers.get("x-client-id", peer)
-    call = Call(parts[1] if len(parts) > 1 else "", version, scope["headers"], client, opened)
+    call = Call(parts[1] if len(parts) > 1 else "", version, scope["headers"], client, opened, LENGTH in headers)
     return Request(scope["method"], parts, headers, opened, call)
 
 

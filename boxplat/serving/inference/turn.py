@@ -8,10 +8,11 @@ from typing import Any
 from starlette.responses import Response
 
 from boxplat.serving.endpoint import Endpoint
-from boxplat.serving.inference import arguments, wire
+from boxplat.serving.inference import arguments, compression, wire
 from boxplat.serving.inference.failures import refused
 from boxplat.serving.inference.model import Model
 from boxplat.serving.inference.ways import JSON, Called, Question
+from boxplat.serving.plain import Head
 from boxplat.serving.refusal import Reply
 
 BINARY = "application/octet-stream"
@@ -25,21 +26,20 @@ class Turn:
     Args:
         endpoint: of the API.
         name: that the client gave the model.
-        header: length of the JSON at the beginning of the body; None: all of it.
+        head: of the request.
     """
 
-    __slots__ = ("_asked", "_header", "_model", "_way", "_wire", "caller", "name", "path")
+    __slots__ = ("_asked", "_head", "_is_raw", "_model", "_way", "_wire", "caller", "name", "path")
 
-    def __init__(
-        self, endpoint: Endpoint, model: Model, way: Called, name: str, version: str, header: int | None
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, model: Model, way: Called, name: str, version: str, head: Head) -> None:
         self.name = endpoint.name
         self.path = endpoint.path
         self.caller = endpoint.caller
         self._model = model
         self._way = way
         self._wire = name, version
-        self._header = header
+        self._head = head
+        self._is_raw = False
         self._asked = _NOTHING
 
     def read(self, body: bytes) -> tuple[Sequence[Any], dict[str, Any]]:
@@ -48,7 +48,7 @@ class Turn:
         Raises:
             InferenceError: the request is not what the API takes.
         """
-        self._asked = wire.read(body, self._header)
+        self._asked = wire.read(body, self._head.inference)
         return self._way.arguments(arguments.document(self._asked.tensors, self._model.taken, self._wire[0]))
 
     def replied(self, value: Any) -> Reply:
@@ -59,10 +59,20 @@ class Turn:
         """
         tensors = self._way.tensors(value, self._question())
         body, head = wire.write(*self._wire, self._asked, tensors)
+        self._is_raw = head is not None
+        more = [] if head is None else [(LENGTH.encode(), str(head).encode())]
+        if self._head.accepts:
+            body, encoding = compression.packed(body, self._head.accepts)
+            if encoding:
+                self._is_raw = True
+                more.append((b"content-encoding", encoding.encode()))
         reply = Reply(200, body, JSON if head is None else BINARY)
-        if head is not None:
-            reply.more = ((LENGTH.encode(), str(head).encode()),)
+        reply.more = tuple(more)
         return reply
+
+    def logged(self, body: bytes, answer: bytes) -> tuple[bytes, bytes]:
+        """A request's and an answer's body for the prediction log."""
+        return wire.logged(body, self._head.inference is not None), wire.logged(answer, self._is_raw)
 
     async def respond(self, value: Any) -> Response:
         """The answer, where the function made one itself: a response, a stream, a file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,6 +30,9 @@ class Asked:
     binary: Mapping[str, bool] = field(default_factory=dict)
 
 
+# Of a larger one that is no text the log keeps a digest.
+_MOST_LOGGED = 2**15
+_URL = b"data:application/octet-stream;base64,"
 # Parameters of tensors that would change what they mean.
 UNSUPPORTED = ("classification", "shared_memory_region")
 
@@ -130,6 +134,11 @@ def write(model: str, version: str, asked: Asked, tensors: Sequence[Tensor]) -> 
         message["id"] = asked.id
     head = to_json(message | {"outputs": described}, inf_nan_mode="constants")
     return (b"".join([head, *raws]), len(head)) if raws else (head, None)
+
+
+def logged(body: bytes, is_raw: bool) -> bytes:
+    """A body for the prediction log, which keeps texts: one that holds raw bytes as a `data:` URL (RFC 2397)."""
+    return _URL + b2a_base64(body, newline=False) if is_raw and len(body) < _MOST_LOGGED else body
 
 
 class _Raw:

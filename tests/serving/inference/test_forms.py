@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import urllib.request
@@ -106,8 +107,9 @@ def _logged(folder: Path) -> None:
     found = reading.query(folder, f"select {columns} from requests where id = 'mine'").to_pylist()
     assert [(row["api"], row["status"]) for row in found] == [("predict", 200)] * 4
     assert all(row["input_bytes"] > 10 and row["output_bytes"] > 10 for row in found)
-    # Of the two that asked in JSON; what is no text is there as its digest.
-    assert sum("x" in (row["input"] or "") for row in found) >= 2
+    raw = [base64.b64decode(row["input"].partition("base64,")[2]) for row in found if "base64," in row["input"]]
+    assert len(raw) == 2 and all(np.array([1.5, 2]).tobytes() in one for one in raw)
+    assert sum('"x"' in row["input"] for row in found) == 2
 
 
 def _tell(served: Served, x: float) -> None:

@@ -148,6 +148,15 @@ def test_compressed_both_ways(http: Any, algorithm: str) -> None:
     assert answer.as_numpy("output").tolist() == values.tolist()
 
 
+def test_only_the_answer_compressed(served: Served) -> None:
+    body = {"inputs": [{**X, "shape": [300, 3], "data": [1] * 900}]}
+    for accepted, encoding in (("deflate", "deflate"), ("br, gzip;q=0.5", "gzip"), ("gzip;q=0", None), ("", None)):
+        _, headers, answer = ask(served, "/models/scale/infer", body, {"accept-encoding": accepted})
+        assert headers["content-encoding"] == encoding
+        opened = zlib.decompress(answer, 47) if encoding else answer
+        assert json.loads(opened)["outputs"][0]["data"] == [2] * 900
+
+
 def test_bytes_that_are_no_text_are_in_base_64(served: Served) -> None:
     one = {"name": "raw", "shape": [1], "datatype": "BYTES", "data": ["AP8="], "parameters": {"content_type": "base64"}}
     _, _, answer = ask(served, "/models/reverse/infer", {"inputs": [one]})
