@@ -35,11 +35,11 @@ class Said:
 
     def weight(self) -> int:
         """About what it takes in memory, in bytes."""
-        count = 4
+        count = 0
         for value in self.values.values():
             count += len(value) if isinstance(value, Mapping) else 1
         stop = self.rows if self.stop is None else self.stop
-        return _VALUE * count * (1 if stop is None else max(1, stop - self.start))
+        return _VALUE * (8 + count * (1 if stop is None else max(1, stop - self.start)))
 
 
 Slip = list[Said]

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import threading
 import zlib
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
 
 PERIOD = 0.5
 STOP_SECONDS = 5.0
-# Records of one frame: while it is made, the event loop may have to wait.
+# Records of one frame and their size in memory: while it is made, the event loop may have to wait.
 CHUNK = 1000
+CHUNK_BYTES = 2 * 2**20
 # What a record takes beside its two bodies, in bytes.
 OVERHEAD = 400
 _MASK = (1 << 64) - 1
@@ -169,14 +172,17 @@ class Journal:
 
     def flush(self) -> bool:
         """Write what was noted until now. False: it cannot be written, and is kept. For one thread only, the log's."""
-        width = CHUNK * FIELDS
         left = len(self._notes)
         while left > 0:
             # Copying, and then removing what was written, are one step each for a thread that appends meanwhile.
-            chunk = self._notes[: min(width, left)]
+            chunk = self._notes[: min(CHUNK * FIELDS, left)]
+            sizes = chunk[FIELDS - 1 :: FIELDS]
+            if sum(sizes) > CHUNK_BYTES:
+                count = max(1, bisect_right(list(accumulate(sizes)), CHUNK_BYTES))
+                chunk, sizes = chunk[: count * FIELDS], sizes[:count]
             if not self._writer.write(chunk):
                 return False
             del self._notes[: len(chunk)]
-            self._freed += sum(chunk[FIELDS - 1 :: FIELDS])
+            self._freed += sum(sizes)
             left -= len(chunk)
         return True

@@ -45,6 +45,8 @@ class Writer:
         self._facts = facts
         self._limits = limits
         self._tell = tell
+        # Of a small log only whole files can be deleted, and never the one that is written to.
+        self._full = min(FULL_BYTES, max(2**20, limits.mib * 2**20 // 8)) if limits.mib else FULL_BYTES
         self._spool: Spool | None = None
         self._compaction: subprocess.Popen[bytes] | None = None
         # What others left is tidied up at once; the rest when there is enough of it.
@@ -71,7 +73,7 @@ class Writer:
         if self.pause:
             self.pause = 0.0
             self._tell("log.resumed", {"folder": str(self._folder)})
-        if self._spool.size >= FULL_BYTES:
+        if self._spool.size >= self._full:
             self._rotate()
         return True
 

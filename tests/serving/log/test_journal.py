@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from prometheus_client import REGISTRY
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.serving.log import journal as journals
+from boxplat.serving.log import retention
 from boxplat.serving.log.journal import OVERHEAD
 from boxplat.serving.log.telling import teller
 from boxplat.serving.settings import Settings
@@ -38,8 +40,36 @@ def test_annotations_count_as_memory(tmp_path: Path) -> None:
 
     log = journal(tmp_path / "log", memory=100_000)
     for number in range(3):
-        ask(log, number, say=lambda: annotate(rows=1000, features={"a": [0.0] * 1000}))
+        ask(log, number, say=lambda: annotate(rows=3000, features={"a": [0.0] * 3000}))
     assert log.dropped == 3
+
+
+def test_large_records_are_written_a_few_at_a_time(tmp_path: Path) -> None:
+    """A frame of a thousand of them would take long to make, and need room that a nearly full disk has for some."""
+    from boxplat.serving.log import frames
+
+    log = journal(tmp_path / "log", body=2**20)
+    for number in range(30):
+        ask(log, number, b"x" * (300_000 if number < 20 else 3_000_000 if number == 20 else 10))
+    assert log.flush()
+    (spool,) = (tmp_path / "log").glob("*.spool")
+    with spool.open("rb") as file:
+        file.readline()
+        assert [frame.rows for frame in frames.decode(file)] == [6, 6, 6, 2, 1, 9]
+    assert numbers(tmp_path / "log") == list(range(30))
+
+
+def test_a_small_log_stays_small(tmp_path: Path) -> None:
+    """Spools are ended early enough for the limit to be kept by deleting whole files."""
+    folder = tmp_path / "log"
+    log = journal(folder, mib=4)
+    for number in range(200):
+        ask(log, number, os.urandom(30_000).hex().encode())
+        assert log.flush()
+    assert len(list(folder.glob("*.spool"))) > 8
+    retention.enforce(folder, days=0, mib=4)
+    assert 3 * 2**20 <= sum(path.stat().st_size for path in folder.iterdir()) <= 4 * 2**20
+    assert numbers(folder) == list(range(200 - len(numbers(folder)), 200))
 
 
 def test_a_folder_that_cannot_be_made_stops_the_log_and_not_the_endpoint(tmp_path: Path) -> None:
