@@ -187,6 +187,19 @@ def test_20_000_requests_ahead_of_their_answers(server: Server) -> None:
     assert [float(part.split(b"\r\n\r\n")[1]) for part in parts] == [n + 0.5 for n in range(count)]
 
 
+@pytest.mark.parametrize("kind", ["probes", "chunks", "mixed"])
+def test_requests_are_pipelined_on_the_long_way(server: Server, kind: str) -> None:
+    """As many as a packet holds, its end within a head."""
+    add, parts = request("/add", b'{"a":1}', close=False), chunked("/add", b'{"a"', b":1}", close=False)
+    one = {"probes": request("/livez", b"", (), b"GET", close=False), "chunks": parts, "mixed": add + parts}[kind]
+    count = 3000 // (2 if kind == "mixed" else 1)
+    with connected(server.url) as made, ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(made.sendall, one * count + request("/add", b'{"a":1}'))
+        answers = rest(made)
+        sent.result()
+    assert statuses(answers) == [200] * 3001
+
+
 def test_answers_come_in_the_order_of_the_requests(server: Server) -> None:
     """Quick after slow, of the loop, of threads and of batches, on the short way and on the long one."""
     asked = [
