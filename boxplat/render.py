@@ -273,7 +273,7 @@ def calibration(found: Calibration) -> str:
             None if row.ratio is None else f"{row.ratio:.2f}",
             None if row.first_seconds is None else f"{(row.load_seconds or 0) + row.first_seconds:.1f}",
             _whole(row.memory_mib),
-            None if row.difference is None else f"{row.difference:.1g}",
+            None if row.difference is None else f"{row.difference:.2g}",
             *(_number(row.quality.get(name)) for name in metrics),
             row.verdict + (f": {row.reason}" if row.reason else ""),
         )

@@ -38,7 +38,7 @@ class Limits:
     """
 
     tolerance: float = 1e-4
-    reduced: float = 0.05
+    reduced: float = 0.01
 
     def of(self, name: str) -> float:
         return self.reduced if name in REDUCED else self.tolerance
