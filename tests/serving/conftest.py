@@ -70,7 +70,8 @@ def clean_environment(scratch: Path) -> dict[str, str]:
     return kept | own | {"BENTOML_DO_NOT_TRACK": "True", "OMP_NUM_THREADS": "1"}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -109,7 +110,7 @@ def served(name: str, scratch: Path) -> contextlib.AbstractContextManager[Pair]:
 @contextlib.contextmanager
 def compared(folder: Path, target: str, scratch: Path, **environment: str) -> Iterator[Pair]:
     """Any service under both servers; what they say is in files of `scratch`."""
-    port = _free_port()
+    port = free_port()
     argv = ["-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port)]
     stock = f"http://127.0.0.1:{port}"
     with (

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.serving.cases import Case
-from tests.serving.conftest import ask, worker
+from tests.serving.conftest import ask, free_port, worker
 from tests.serving.sockets import connected
 
 # What a client may take for a request is shorter here, so that slow ones are found out within a test.
@@ -33,8 +33,11 @@ _MOST_GROWTH = 48 * 2**20
 
 @dataclass(frozen=True)
 class Server:
+    """`rpc`: the URL of its port for gRPC."""
+
     url: str
     process: psutil.Process
+    rpc: str
 
     def asked(self, name: str, **values: Any) -> Any:
         """What a function answers, on a connection of its own."""
@@ -72,9 +75,10 @@ def until(what: Callable[[], bool], seconds: float = 20) -> None:
 @pytest.fixture(scope="session")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     scratch = tmp_path_factory.mktemp("robust") / "ours"
-    flags = ("--body-mib", str(BODY_MIB), "--waiting", "2000")
+    port = free_port()
+    flags = ("--body-mib", str(BODY_MIB), "--waiting", "2000", "--grpc-port", str(port))
     with worker(Path(__file__).parent, "service:Robust", scratch, *flags, begin=_BEGIN) as (url, process):
-        server = Server(url, process)
+        server = Server(url, process, f"http://127.0.0.1:{port}")
         for _ in range(3):
             server.asked("add", a=1)
             server.asked("shape", x=[1])
