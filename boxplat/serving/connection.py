@@ -75,6 +75,9 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
         if not self._between_requests or self._requests == before:
             self._arriving(len(data))
+            if self._requests != before:
+                # Most of these bytes were of the requests before.
+                self.received = 0
             if self._head_bytes > _MOST_HEAD or (self._in_head and self.received > _MOST_HEAD):
                 self._refuse(431)
 
