@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import select
 import socket
 import struct
@@ -76,6 +77,21 @@ def test_500_idle_connections_leave_room_and_end(server: Server) -> None:
     assert server.asked("add", a=1) == 1.5
     with ThreadPoolExecutor(8) as pool:
         assert all(answer == ENDED for answer in pool.map(rest, idle))
+    for one in idle:
+        one.close()
+
+
+def test_a_server_without_descriptors_recovers(server: Server) -> None:
+    """Connections beyond them are closed at once; as soon as the idle ones have ended it serves again."""
+    pid, held = server.process.pid, server.process.num_fds()
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (held + 30, before[1]))
+    try:
+        idle = [connected(server.url) for _ in range(100)]
+        until(lambda: server.process.num_fds() <= held + 1)
+        assert server.asked("add", a=1) == 1.5
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     for one in idle:
         one.close()
 
