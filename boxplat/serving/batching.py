@@ -8,8 +8,12 @@ small part of the time that it took to ask again, and no longer than until as ma
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +21,7 @@ from boxplat.serving.log import annotation
 from boxplat.serving.threads import contained
 from boxplat.serving.waitlist import Done, Waiting, Waitlist
 
+Compute = Callable[[Any, Done], object]
 # Of a batch's time: how long the next one waits for the clients of the last.
 _WINDOW = 0.1
 
@@ -25,21 +30,19 @@ class Batcher:
     """Batches for one API.
 
     Args:
-        compute: the user's function, for one batch.
+        compute: starts the user's function for one batch; what it is given is called with its value or its error.
         method: BentoML's description of it (`batch_dim`, `max_batch_size`, `max_latency_ms`).
         waiting: rows that may wait.
         told: called with the number of calls in each batch.
     """
 
-    def __init__(
-        self, compute: Callable[[Any], Awaitable[Any]], method: Any, waiting: int, told: Callable[[int], None]
-    ) -> None:
+    def __init__(self, compute: Compute, method: Any, waiting: int, told: Callable[[int], None]) -> None:
         self._compute = compute
         self._told = told
         self._dims: tuple[int, int] = method.batch_dim
         self._most: int = method.max_batch_size
         self._waiting = Waitlist(waiting, method.max_latency_ms / 1000)
-        self._running: asyncio.Task[None] | None = None
+        self._is_busy = False
 
     def begin(self, args: Sequence[Any], kwargs: dict[str, Any], client: str, done: Done) -> Waiting:
         """Let one client's part of a batch wait.
@@ -54,63 +57,99 @@ class Batcher:
         rows, kind = _shape(values[0], self._dims[0])
         one = self._waiting.add(values, {}, rows, kind, client, done)
         one.slip = annotation.current()
-        if self._running is None:
-            self._running = asyncio.get_running_loop().create_task(self._work())
+        if not self._is_busy:
+            self._is_busy = True
+            # In a context of its own: what a batch says belongs to all of its calls.
+            asyncio.get_running_loop().call_soon(self._next, context=copy_context())
         return one
 
-    async def _work(self) -> None:
-        try:
-            while self._waiting:
-                batch = self._waiting.take(self._most)
-                if batch:
-                    await self._timed(batch)
-        finally:
-            self._running = None
-
-    async def _timed(self, batch: Sequence[Waiting]) -> None:
+    def _next(self) -> None:
+        batch = self._waiting.take(self._most)
+        if not batch:
+            self._is_busy = False
+            return
         rows = sum(one.rows for one in batch)
         for one in batch:
             one.batch = rows
         self._told(len(batch))
-        began = time.perf_counter()
-        await self._together(batch)
-        ended = time.perf_counter()
-        self._waiting.pace.took(rows, ended - began)
-        expected = min(rows, self._most)
-        until = ended + _WINDOW * (ended - began)
-        # A loop's timers are coarser than this; its turns read what the sockets have.
-        while self._waiting.rows < expected and time.perf_counter() < until:
-            await asyncio.sleep(0)
+        self._start(Batch(rows, time.perf_counter(), [batch]))
 
-    async def _together(self, batch: Sequence[Waiting]) -> None:
-        """Answer a batch; one that fails is halved until only the culprits fail."""
+    def _start(self, batch: Batch) -> None:
+        """Compute the first of its parts."""
         said = annotation.opened()
         try:
-            found = await self._computed([one.args[0] for one in batch])
-        except BaseException as error:
-            if len(batch) == 1:
-                batch[0].done(None, contained(error))
-                return
-            middle = len(batch) // 2
-            await self._together(batch[:middle])
-            await self._together(batch[middle:])
-            return
-        annotation.share(said, [(one.slip, one.rows) for one in batch])
-        for one, value in zip(batch, found, strict=True):
-            one.done(value, None)
+            value, indices = self._joined(batch.parts[0])
+            self._compute(value, partial(self._ended, batch, indices, said))
+        except Exception as error:
+            self._ended(batch, [], said, None, error)
 
-    async def _computed(self, values: Sequence[Any]) -> Sequence[Any]:
+    def _ended(
+        self, batch: Batch, indices: Sequence[int], said: annotation.Slip, value: Any, error: BaseException | None
+    ) -> None:
+        """Answer a part; one that failed is halved until only the culprits fail."""
+        part = batch.parts.pop(0)
+        found: Sequence[Any] = ()
+        if error is None:
+            try:
+                found = self._split(value, indices)
+            except Exception as raised:
+                error = raised
+        if error is None:
+            annotation.share(said, [(one.slip, one.rows) for one in part])
+            for one, answer in zip(part, found, strict=True):
+                _give(one, answer, None)
+        elif len(part) == 1:
+            _give(part[0], None, contained(error))
+        else:
+            middle = len(part) // 2
+            batch.parts[:0] = [part[:middle], part[middle:]]
+        if batch.parts:
+            asyncio.get_running_loop().call_soon(self._start, batch)
+            return
+        ended = time.perf_counter()
+        self._waiting.pace.took(batch.rows, ended - batch.began)
+        self._wait(min(batch.rows, self._most), ended + _WINDOW * (ended - batch.began))
+
+    def _wait(self, expected: int, until: float) -> None:
+        if self._waiting.rows >= expected or time.perf_counter() >= until:
+            self._next()
+        else:
+            # A loop's timers are coarser than this; its turns read what the sockets have.
+            asyncio.get_running_loop().call_soon(self._wait, expected, until)
+
+    def _joined(self, part: Sequence[Waiting]) -> tuple[Any, Sequence[int]]:
         from bentoml._internal.runner.container import AutoContainer
 
-        batch, indices = AutoContainer.batches_to_batch(values, self._dims[0])
-        result = await self._compute(batch)
-        if len(values) > 1 and _rows(result, self._dims[1]) != indices[-1]:
+        joined: tuple[Any, Sequence[int]] = AutoContainer.batches_to_batch([one.args[0] for one in part], self._dims[0])
+        return joined
+
+    def _split(self, value: Any, indices: Sequence[int]) -> Sequence[Any]:
+        from bentoml._internal.runner.container import AutoContainer
+
+        if len(indices) > 2 and _rows(value, self._dims[1]) != indices[-1]:
             # Alone, a call gets whatever the function gives for it.
             raise ValueError(f"the function gave other than {indices[-1]} rows for a batch of {indices[-1]}")
-        if len(values) > 1 and self._dims[1] == 0 and hasattr(result, "dtype"):
-            return [result[start:end] for start, end in pairwise(indices)]
-        parts: Sequence[Any] = AutoContainer.batch_to_batches(result, indices, self._dims[1])
+        if len(indices) > 2 and self._dims[1] == 0 and hasattr(value, "dtype"):
+            return [value[start:end] for start, end in pairwise(indices)]
+        parts: Sequence[Any] = AutoContainer.batch_to_batches(value, indices, self._dims[1])
         return parts
+
+
+@dataclass
+class Batch:
+    """Calls that are computed: at first together, after an error in parts."""
+
+    rows: int
+    began: float
+    parts: list[list[Waiting]]
+
+
+def _give(one: Waiting, value: Any, error: Exception | None) -> None:
+    try:
+        one.done(value, error)
+    except Exception:
+        # The others of the batch, and those that wait, have nothing to do with it.
+        logging.getLogger("bentoml.serve").exception("an answer could not be given")
 
 
 def _shape(value: Any, dim: int) -> tuple[int, Any]:

@@ -70,11 +70,22 @@ def caller(factory: Any, method: Any, function: Any, threads: Threads, waiting: 
     is_async = inspect.iscoroutinefunction(get_original_func(function))
     if method.batchable:
         told = _batches(factory, method)
-        compute = function if is_async else lambda batch: threads.call(partial(function, batch))
-        return Batcher(compute, method, waiting, told)
+        return Batcher(partial(on_loop if is_async else threads.start, function), method, waiting, told)
     if is_async:
         return Coroutines(function, waiting)
     return Threaded(function, threads, waiting, factory.timeout)
+
+
+def on_loop(function: Callable[..., Awaitable[Any]], value: Any, done: Done) -> object:
+    async def run() -> None:
+        try:
+            found = await function(value)
+        except BaseException as error:
+            done(None, contained(error))
+        else:
+            done(found, None)
+
+    return asyncio.get_running_loop().create_task(run())
 
 
 async def call(begin: Callable[..., Begun], *args: Any, **kwargs: Any) -> Any:

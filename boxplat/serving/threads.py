@@ -52,6 +52,10 @@ class Threads:
             self._start()
         self._jobs.put(jobs)
 
+    def start(self, function: Callable[..., Any], value: Any, done: Done) -> None:
+        """Run a function with a value in this context."""
+        self.run([Job(contextvars.copy_context(), partial(function, value), done)])
+
     async def call(self, function: Callable[[], Any]) -> Any:
         """Run a function and wait for what it gives."""
         answer = asyncio.get_running_loop().create_future()

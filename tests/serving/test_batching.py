@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,7 +40,7 @@ class Asked:
     def __init__(self, compute: Callable[..., Awaitable[Any]], most: int, latency_ms: int, waiting: int) -> None:
         self.told: list[int] = []
         method = SimpleNamespace(batch_dim=(0, 0), max_batch_size=most, max_latency_ms=latency_ms)
-        self.batcher = Batcher(compute, method, waiting, self.told.append)
+        self.batcher = Batcher(partial(calling.on_loop, compute), method, waiting, self.told.append)
 
     async def call(self, *args: Any, **kwargs: Any) -> Any:
         return await calling.call(self.batcher.begin, *args, **kwargs)
