@@ -23,12 +23,12 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from boxplat.serving import calling
+from boxplat.serving.calls import calling
+from boxplat.serving.calls.threads import Job, Threads
 from boxplat.serving.codecs import writer
 from boxplat.serving.codecs.requests import reading
 from boxplat.serving.endpoint import is_apart, is_no_value, path_of
-from boxplat.serving.refusal import refusal, timed_out
-from boxplat.serving.threads import Job, Threads
+from boxplat.serving.http.refusal import refusal, timed_out
 
 if TYPE_CHECKING:
     from boxplat.serving.direct import Direct, Message, Receive, Send

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from boxplat.serving import calling
 from boxplat.serving.asking import in_threads
+from boxplat.serving.calls import calling
+from boxplat.serving.calls.threads import Threads
 from boxplat.serving.codecs.models import arguments
 from boxplat.serving.counting import Counted, Counters
 from boxplat.serving.endpoint import is_plain, path_of
-from boxplat.serving.refusal import Reply, refusal, timed_out
-from boxplat.serving.threads import Threads
+from boxplat.serving.http.refusal import Reply, refusal, timed_out
 
 Counting = contextlib.AbstractContextManager[Counted]
 Way = Callable[..., Awaitable[Any]]

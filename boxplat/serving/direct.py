@@ -16,19 +16,19 @@ from typing import Any
 from starlette.responses import Response
 
 from boxplat.serving.asking import Asked, asked
-from boxplat.serving.calling import CLIENT
+from boxplat.serving.calls.calling import CLIENT
+from boxplat.serving.calls.threads import Threads
 from boxplat.serving.counting import Counters
 from boxplat.serving.endpoint import Endpoint, path_of, plain
-from boxplat.serving.guard import App, guarded
-from boxplat.serving.heads import Heads
+from boxplat.serving.http.guard import App, guarded
+from boxplat.serving.http.heads import Heads
+from boxplat.serving.http.patience import Patience
+from boxplat.serving.http.refusal import Reply, timed_out
 from boxplat.serving.inference.door import Door
 from boxplat.serving.log import journal
 from boxplat.serving.log.journal import Journal
 from boxplat.serving.log.observed import Observed
-from boxplat.serving.patience import Patience
-from boxplat.serving.refusal import Reply, timed_out
 from boxplat.serving.settings import Settings
-from boxplat.serving.threads import Threads
 from boxplat.serving.trimming import trim
 
 Message = MutableMapping[str, Any]

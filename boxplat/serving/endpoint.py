@@ -10,10 +10,10 @@ from typing import Any
 
 from starlette.responses import Response
 
-from boxplat.serving import calling
+from boxplat.serving.calls import calling
+from boxplat.serving.calls.threads import Threads
 from boxplat.serving.codecs import Read, Write, reader, writer
-from boxplat.serving.refusal import Reply, refusal
-from boxplat.serving.threads import Threads
+from boxplat.serving.http.refusal import Reply, refusal
 
 # By type of value, for those that were seen.
 _NO_VALUES: dict[type, bool] = {}

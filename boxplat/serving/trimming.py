@@ -9,8 +9,8 @@ from typing import Any
 
 from starlette.middleware import Middleware
 
+from boxplat.serving.calls.threads import Threads
 from boxplat.serving.endpoint import is_traced
-from boxplat.serving.threads import Threads
 
 _LAYERS = ("OpenTelemetryMiddleware", "AccessLogMiddleware")
 

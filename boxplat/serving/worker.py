@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from boxplat.core.paths import BENTO_FACTS
-from boxplat.serving.cores import usable_cores
-from boxplat.serving.member import Member
 from boxplat.serving.settings import Settings, add_flags, from_flags
+from boxplat.serving.team.cores import usable_cores
+from boxplat.serving.team.member import Member
 
 DRAIN_SECONDS = 5
 # For a worker, with what it waits for requests on their way; below what the supervisor gives the whole.
@@ -91,7 +91,7 @@ def _prepare_once(argv: Sequence[str]) -> None:
 
 def _become_parent(argv: Sequence[str], count: int, listening: int, metrics: Path) -> None:
     """Run the workers, then end as they were told to."""
-    from boxplat.serving.workers import Workers
+    from boxplat.serving.team.workers import Workers
 
     def command(member: Member) -> list[str]:
         return [sys.executable, "-m", "boxplat.serving.worker", *argv, "--member", member.flag()]
@@ -114,8 +114,8 @@ def serve(bento: str, listening: int, settings: Settings, member: Member | None)
     import uvicorn
     from _bentoml_impl.worker.service import main as worker  # type: ignore[import-untyped]
 
-    from boxplat.serving.draining import read_before_closing
-    from boxplat.serving.sharing import share_connections
+    from boxplat.serving.http.draining import read_before_closing
+    from boxplat.serving.team.sharing import share_connections
 
     read_before_closing(uvicorn.Server)
     if member is not None:
@@ -146,7 +146,7 @@ def answer_directly(settings: Settings) -> None:
 
     Service.to_asgi = to_asgi
     # BentoML's worker does not say which protocol class uvicorn takes.
-    HTTP_PROTOCOLS["auto"] = "boxplat.serving.shortcut:Shortcut"
+    HTTP_PROTOCOLS["auto"] = "boxplat.serving.http.shortcut:Shortcut"
 
 
 def empty_metrics(folder: Path) -> None:

@@ -19,8 +19,8 @@ import pytest
 
 from boxplat.core.config import Config
 from boxplat.core.paths import Paths
-from boxplat.serving.cores import usable_cores
 from boxplat.serving.settings import Settings
+from boxplat.serving.team.cores import usable_cores
 from boxplat.serving.worker import apply_environment, assign_devices, empty_metrics, with_workers
 
 from .conftest import Listener, add, ask, until

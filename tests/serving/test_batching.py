@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from bentoml.exceptions import BentoMLException
 
-from boxplat.serving import calling
-from boxplat.serving.batching import Batcher
-from boxplat.serving.waitlist import Pace, Waitlist
+from boxplat.serving.calls import calling
+from boxplat.serving.calls.batching import Batcher
+from boxplat.serving.calls.waitlist import Pace, Waitlist
 
 
 class Function:

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from boxplat.serving.guard import guarded
+from boxplat.serving.http.guard import guarded
 
 READ: list[int] = []
 

@@ -174,14 +174,14 @@ RESTLESS = '''
 import os, sys
 from pathlib import Path
 import boxplat.core.backoff
-import boxplat.serving.workers
-from boxplat.serving.workers import Workers
+import boxplat.serving.team.workers
+from boxplat.serving.team.workers import Workers
 boxplat.core.backoff.FIRST_SECONDS = 0.001
-boxplat.serving.workers.LOOK_SECONDS = 0.01
+boxplat.serving.team.workers.LOOK_SECONDS = 0.01
 worker = """
 import os, sys
-from boxplat.serving.member import Member
-from boxplat.serving.table import Table
+from boxplat.serving.team.member import Member
+from boxplat.serving.team.table import Table
 member = Member.of(sys.argv[1])
 member.has_started()
 os.read(member.gate, 1)

@@ -40,7 +40,7 @@ def _serve(repository: Path, listening: socket.socket) -> None:
 
     from boxplat.features.server.connection import Connection
     from boxplat.features.server.routes import application
-    from boxplat.serving.draining import read_before_closing
+    from boxplat.serving.http.draining import read_before_closing
 
     # What a request makes is gone with it; what is there by now stays. So: few collections, and small ones.
     gc.freeze()

@@ -10,9 +10,9 @@ from boxplat.serving.endpoint import Endpoint
 from boxplat.serving.inference import opening
 
 if TYPE_CHECKING:
+    from boxplat.serving.http.plain import Head
     from boxplat.serving.inference.rest import Rest
     from boxplat.serving.inference.turn import Turn
-    from boxplat.serving.plain import Head
 
 # As requests over HTTP have, at the same time.
 _GRACE_SECONDS = 5.0

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from boxplat.serving.endpoint import Endpoint
 
 if TYPE_CHECKING:
+    from boxplat.serving.http.plain import Head
     from boxplat.serving.inference.turn import Turn
-    from boxplat.serving.plain import Head
 
 
 @dataclass(frozen=True, kw_only=True)

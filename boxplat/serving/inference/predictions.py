@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from boxplat.serving.calling import CLIENT
+from boxplat.serving.calls.calling import CLIENT
 from boxplat.serving.inference import wire
 from boxplat.serving.inference.exchange import Headers
 from boxplat.serving.inference.failures import InferenceError, refused

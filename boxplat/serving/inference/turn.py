@@ -8,12 +8,12 @@ from typing import Any
 from starlette.responses import Response
 
 from boxplat.serving.endpoint import Endpoint
+from boxplat.serving.http.plain import Head
+from boxplat.serving.http.refusal import Reply
 from boxplat.serving.inference import arguments, compression, wire
 from boxplat.serving.inference.failures import refused
 from boxplat.serving.inference.model import Model
 from boxplat.serving.inference.ways import JSON, Called, Question
-from boxplat.serving.plain import Head
-from boxplat.serving.refusal import Reply
 
 BINARY = "application/octet-stream"
 LENGTH = "inference-header-content-length"

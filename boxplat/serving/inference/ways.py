@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from starlette.responses import Response
 
-from boxplat.serving import calling
+from boxplat.serving.calls import calling
 from boxplat.serving.codecs import reader, writer
 from boxplat.serving.endpoint import Endpoint, is_no_value
 from boxplat.serving.inference import answers, arguments, multipart

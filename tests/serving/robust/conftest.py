@@ -23,7 +23,7 @@ from tests.serving.sockets import connected
 GRACE_SECONDS = 2
 _BEGIN = (
     "-c",
-    f"import boxplat.serving.patience as p; p._GRACE_SECONDS = {GRACE_SECONDS}.0; p._LEAST_RATE = 1e6\n"
+    f"import boxplat.serving.http.patience as p; p._GRACE_SECONDS = {GRACE_SECONDS}.0; p._LEAST_RATE = 1e6\n"
     "from boxplat.serving.worker import main; main()",
 )
 BODY_MIB = 4

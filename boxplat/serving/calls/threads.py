@@ -11,7 +11,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from boxplat.serving.waitlist import Done, Waiting, Waitlist
+from boxplat.serving.calls.waitlist import Done, Waiting, Waitlist
 
 # Calls that take so long together are run by one thread before any is answered: to change threads takes longer.
 _TOGETHER_SECONDS = 0.001

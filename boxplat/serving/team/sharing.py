@@ -12,8 +12,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from boxplat.serving.member import Member
-from boxplat.serving.table import ABSENT, Table
+from boxplat.serving.team.member import Member
+from boxplat.serving.team.table import ABSENT, Table
 
 _TURN, _BEAT = 0.02, 1.0
 # Seconds per connection that this worker has more than another one, and at most: the other may be stuck.

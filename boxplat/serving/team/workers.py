@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from boxplat.core.backoff import Backoff
-from boxplat.serving.member import Member
-from boxplat.serving.table import Table
+from boxplat.serving.team.member import Member
+from boxplat.serving.team.table import Table
 
 _POLL = 0.05
 LOOK_SECONDS = 5.0

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from boxplat.serving.calling import Begun
+from boxplat.serving.calls.calling import Begun
+from boxplat.serving.calls.waitlist import Waiting
 from boxplat.serving.direct import turning
 from boxplat.serving.endpoint import Endpoint, is_no_value
+from boxplat.serving.http.refusal import Reply, timed_out
 from boxplat.serving.log import annotation
 from boxplat.serving.log.annotation import Slip
-from boxplat.serving.refusal import Reply, timed_out
-from boxplat.serving.waitlist import Waiting
 
 if TYPE_CHECKING:
     from boxplat.serving.direct import Direct
-    from boxplat.serving.shortcut import Shortcut
+    from boxplat.serving.http.shortcut import Shortcut
 
 # As nginx counts a request whose client went away before it was answered.
 _GONE = 499

@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from boxplat.serving.patience import Patience
+from boxplat.serving.http.patience import Patience
 
 _MOST_HEAD = 2**16
 # What a client may send ahead of an answer before it is no longer read.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from boxplat.serving.draining import CLOSE
+from boxplat.serving.http.draining import CLOSE
 
 Headers = list[tuple[bytes, bytes]]
 

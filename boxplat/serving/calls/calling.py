@@ -9,9 +9,9 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol
 
-from boxplat.serving.batching import Batcher
-from boxplat.serving.threads import Threaded, Threads, contained, settle
-from boxplat.serving.waitlist import Done, busy
+from boxplat.serving.calls.batching import Batcher
+from boxplat.serving.calls.threads import Threaded, Threads, contained, settle
+from boxplat.serving.calls.waitlist import Done, busy
 
 # Who asks, for fairness between clients.
 CLIENT: ContextVar[str] = ContextVar("client", default="")

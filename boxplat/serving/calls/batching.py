@@ -17,9 +17,9 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from boxplat.serving.calls.threads import contained
+from boxplat.serving.calls.waitlist import Done, Waiting, Waitlist
 from boxplat.serving.log import annotation
-from boxplat.serving.threads import contained
-from boxplat.serving.waitlist import Done, Waiting, Waitlist
 
 Compute = Callable[[Any, Done], object]
 # Of a batch's time: how long the next one waits for the clients of the last.

@@ -9,13 +9,13 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from boxplat.serving.connection import Connection
 from boxplat.serving.direct import Direct
-from boxplat.serving.draining import CLOSE
 from boxplat.serving.endpoint import Endpoint
-from boxplat.serving.plain import END, MOST_HEAD, Head, head_of
-from boxplat.serving.refusal import Reply
-from boxplat.serving.short import Short
+from boxplat.serving.http.connection import Connection
+from boxplat.serving.http.draining import CLOSE
+from boxplat.serving.http.plain import END, MOST_HEAD, Head, head_of
+from boxplat.serving.http.refusal import Reply
+from boxplat.serving.http.short import Short
 
 
 class Shortcut(Connection):

@@ -1,0 +1,1 @@
+"""From a call of an API to the user's function: waiting, batches, threads."""

@@ -1,0 +1,1 @@
+"""Several workers of one endpoint: their parent, and what they share."""
