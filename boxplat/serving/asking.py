@@ -31,7 +31,8 @@ from boxplat.serving.endpoint import is_apart, is_no_value, path_of
 from boxplat.serving.http.refusal import refusal, timed_out
 
 if TYPE_CHECKING:
-    from boxplat.serving.direct import Direct, Message, Receive, Send
+    from boxplat.serving.direct import Direct
+    from boxplat.serving.http.asgi import Message, Receive, Send
 
 _ENDED = object()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from starlette.responses import Response
@@ -20,7 +19,8 @@ from boxplat.serving.calls.calling import CLIENT
 from boxplat.serving.calls.threads import Threads
 from boxplat.serving.counting import Counters
 from boxplat.serving.endpoint import Endpoint, path_of, plain
-from boxplat.serving.http.guard import App, guarded
+from boxplat.serving.http.asgi import App, Message, Receive, Send, body_of, client_of, is_json, turning
+from boxplat.serving.http.guard import guarded
 from boxplat.serving.http.heads import Heads
 from boxplat.serving.http.patience import Patience
 from boxplat.serving.http.refusal import Reply, timed_out
@@ -30,11 +30,6 @@ from boxplat.serving.log.journal import Journal
 from boxplat.serving.log.observed import Observed
 from boxplat.serving.settings import Settings
 from boxplat.serving.trimming import trim
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-_JSON = b"application/json"
 
 
 class Direct:
@@ -86,13 +81,13 @@ class Direct:
 
     async def _call(self, scope: Message, receive: Receive, send: Send) -> None:
         is_call = scope["type"] == "http" and scope["method"] == "POST"
-        endpoint = self.endpoints.get(scope["path"]) if is_call and _is_json(scope) else None
+        endpoint = self.endpoints.get(scope["path"]) if is_call and is_json(scope) else None
         if endpoint is not None:
-            body = await _body(receive)
+            body = await body_of(receive)
             if body is not None:
                 await self._answer(endpoint, body, scope, receive, send)
         elif is_call and scope["path"] in self.asked:
-            CLIENT.set(_client(scope))
+            CLIENT.set(client_of(scope))
             await self.asked[scope["path"]](scope, receive, send)
         else:
             if self.counters is not None and scope["path"] == "/metrics":
@@ -158,7 +153,7 @@ class Direct:
     async def _answer(self, endpoint: Endpoint, body: bytes, scope: Message, receive: Receive, send: Send) -> None:
         number = random.getrandbits(64)
         self.tell_request(number)
-        CLIENT.set(_client(scope))
+        CLIENT.set(client_of(scope))
         assert self.counters is not None
         with self.counters.request(endpoint.path) as counted:
             reply = await self._reply(endpoint, body)
@@ -178,46 +173,3 @@ class Direct:
                 return await endpoint.reply(body)
         except TimeoutError:
             return timed_out(self.timeout)
-
-
-def turning(send: Send) -> Send:
-    """A `send` that lets the event loop turn between the parts of a stream: one whose client has gone can then end."""
-
-    async def sending(message: Message) -> None:
-        await send(message)
-        if message.get("more_body"):
-            await asyncio.sleep(0)
-
-    return sending
-
-
-def _is_json(scope: Message) -> bool:
-    """BentoML takes a request without a content type, and one of a type that it does not know, for JSON."""
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            return bool(value.split(b";")[0].strip() == _JSON)
-    return True
-
-
-def _client(scope: Message) -> str:
-    """Whom a request comes from: the name that a gateway gives, or the address."""
-    for name, value in scope["headers"]:
-        if name == b"x-client-id":
-            return bytes(value).decode("latin-1")
-    return str(scope["client"][0]) if scope.get("client") else ""
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """A request's body; None where the client has gone."""
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        return None
-    if not message.get("more_body"):
-        return bytes(message.get("body", b""))
-    parts = [message.get("body", b"")]
-    while message.get("more_body"):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        parts.append(message.get("body", b""))
-    return b"".join(parts)

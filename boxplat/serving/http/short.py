@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from boxplat.serving.calls.calling import Begun
 from boxplat.serving.calls.waitlist import Waiting
-from boxplat.serving.direct import turning
 from boxplat.serving.endpoint import Endpoint, is_no_value
+from boxplat.serving.http.asgi import turning
 from boxplat.serving.http.refusal import Reply, timed_out
 from boxplat.serving.log import annotation
 from boxplat.serving.log.annotation import Slip

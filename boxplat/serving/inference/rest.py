@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,16 +11,13 @@ from typing import Any
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
+from boxplat.serving.http.asgi import Message, Receive, Send
 from boxplat.serving.inference import compression, generate, wire
 from boxplat.serving.inference.config import configuration
 from boxplat.serving.inference.failures import InferenceError
 from boxplat.serving.inference.predictions import Call, Predictions
 from boxplat.serving.inference.turn import BINARY, LENGTH
 from boxplat.serving.inference.ways import JSON
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from boxplat.serving.http.asgi import Message, Receive, Send
 from boxplat.serving.log import annotation
 from boxplat.serving.log.columns import Cut
 from boxplat.serving.log.journal import Journal
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 _ID = b"x-bentoml-request-id"
 _GIVEN = b"x-request-id"
 _LONGEST_ID = 128
