@@ -90,7 +90,7 @@ class Direct:
             CLIENT.set(client_of(scope))
             await self.asked[scope["path"]](scope, receive, send)
         else:
-            if self.counters is not None and scope["path"] == "/metrics":
+            if self.counters is not None and scope["path"].endswith("/metrics"):
                 self.counters.flush()
             await self.app(scope, receive, send)
 
