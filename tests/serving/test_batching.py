@@ -152,7 +152,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_again() -> None:
 
 
 def waitlist(most: int = 100, patience: float = 10.0, seconds: float = 0.0) -> Waitlist:
-    return Waitlist(most, patience, Pace(seconds))
+    return Waitlist(most, patience, pace=Pace(seconds))
 
 
 def add(line: Waitlist, client: str, rows: int = 1, kind: Any = None) -> None:
@@ -234,3 +234,67 @@ def test_a_client_that_left_is_not_computed() -> None:
 def test_more_than_one_argument_is_refused_as_by_bentoml() -> None:
     with pytest.raises(TypeError, match="only accept one argument"):
         asyncio.run(batcher(Function()).call([1], x=2))
+
+
+def test_calls_for_no_rows_are_calls() -> None:
+    async def run() -> None:
+        made = batcher(Function())
+        assert await together(made, [[1], [], [], [2]]) == [[2], [], [], [4]]
+        assert await made.call([3]) == [6]
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_cannot_be_given_holds_nobody_up() -> None:
+    async def run() -> None:
+        function = Function()
+        made = batcher(function)
+        made.batcher.begin(([1],), {}, "", lambda value, error: 1 / 0)
+        assert await made.call([2]) == [4] and await made.call([3]) == [6]
+
+    asyncio.run(run())
+
+
+def test_what_nobody_waits_for_takes_no_room() -> None:
+    line = waitlist(most=3)
+    gone = [line.add((n,), {}, 1, None, "a", lambda value, error: None) for n in range(3)]
+    for one in gone:
+        one.cancel()
+    add(line, "a")
+    assert line.rows == 1 and [one.args for one in line.take(9)] == [("a",)] and line.rows == 0
+
+
+def test_what_one_batch_holds_is_not_refused_by_time() -> None:
+    line = Waitlist(1000, 0.2, 64, Pace(0.15))
+    for _ in range(64):
+        add(line, "a")
+    with pytest.raises(BentoMLException):
+        for _ in range(65):
+            add(line, "a")
+    assert line.rows == 128
+
+
+def test_newcomers_without_end_are_refused_too() -> None:
+    line = waitlist(most=10)
+    with pytest.raises(BentoMLException):
+        for n in range(100):
+            add(line, f"client {n}")
+    assert line.rows == 21
+
+
+def test_a_failing_batch_leaves_out_those_that_have_gone() -> None:
+    async def run() -> None:
+        function = Function(gate=True)
+        made = batcher(function)
+        tasks = [asyncio.create_task(made.call([n])) for n in (-1, 1, 2, 3)]
+        while not function.batches:
+            await asyncio.sleep(0)
+        for task in tasks[2:]:
+            task.cancel()
+        await asyncio.sleep(0)
+        function.gate.set()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(found[0], ValueError) and found[1] == [2]
+        assert function.batches == [[-1, 1, 2, 3], [-1, 1], [-1], [1]]
+
+    asyncio.run(run())

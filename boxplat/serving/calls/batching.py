@@ -8,7 +8,6 @@ small part of the time that it took to ask again, and no longer than until as ma
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
@@ -18,12 +17,13 @@ from itertools import pairwise
 from typing import Any
 
 from boxplat.serving.calls.threads import contained
-from boxplat.serving.calls.waitlist import Done, Waiting, Waitlist
+from boxplat.serving.calls.waitlist import Done, Waiting, Waitlist, give
 from boxplat.serving.log import annotation
 
 Compute = Callable[[Any, Done], object]
 # Of a batch's time: how long the next one waits for the clients of the last.
 _WINDOW = 0.1
+_MOST_WINDOW_SECONDS = 0.01
 
 
 class Batcher:
@@ -41,8 +41,10 @@ class Batcher:
         self._told = told
         self._dims: tuple[int, int] = method.batch_dim
         self._most: int = method.max_batch_size
-        self._waiting = Waitlist(waiting, method.max_latency_ms / 1000)
+        self._waiting = Waitlist(waiting, method.max_latency_ms / 1000, self._most)
         self._is_busy = False
+        # Of no request: a batch belongs to all of its calls.
+        self._context = copy_context()
 
     def begin(self, args: Sequence[Any], kwargs: dict[str, Any], client: str, done: Done) -> Waiting:
         """Let one client's part of a batch wait.
@@ -59,8 +61,7 @@ class Batcher:
         one.slip = annotation.current()
         if not self._is_busy:
             self._is_busy = True
-            # In a context of its own: what a batch says belongs to all of its calls.
-            asyncio.get_running_loop().call_soon(self._next, context=copy_context())
+            asyncio.get_running_loop().call_soon(self._next, context=self._context.copy())
         return one
 
     def _next(self) -> None:
@@ -70,12 +71,16 @@ class Batcher:
             return
         rows = sum(one.rows for one in batch)
         for one in batch:
-            one.batch = rows
+            one.batch = max(1, rows)
         self._told(len(batch))
         self._start(Batch(rows, time.perf_counter(), [batch]))
 
     def _start(self, batch: Batch) -> None:
-        """Compute the first of its parts."""
+        """Compute the first of its parts, without those that nobody waits for any more."""
+        batch.parts = [left for part in batch.parts if (left := [one for one in part if not one.gone])]
+        if not batch.parts:
+            self._next()
+            return
         said = annotation.opened()
         try:
             value, indices = self._joined(batch.parts[0])
@@ -97,18 +102,21 @@ class Batcher:
         if error is None:
             annotation.share(said, [(one.slip, one.rows) for one in part])
             for one, answer in zip(part, found, strict=True):
-                _give(one, answer, None)
+                give(one, answer, None)
         elif len(part) == 1:
-            _give(part[0], None, contained(error))
+            give(part[0], None, contained(error))
         else:
             middle = len(part) // 2
             batch.parts[:0] = [part[:middle], part[middle:]]
+            batch.was_halved = True
         if batch.parts:
             asyncio.get_running_loop().call_soon(self._start, batch)
             return
         ended = time.perf_counter()
-        self._waiting.pace.took(batch.rows, ended - batch.began)
-        self._wait(min(batch.rows, self._most), ended + _WINDOW * (ended - batch.began))
+        seconds = ended - batch.began
+        if not batch.was_halved:
+            self._waiting.pace.took(seconds)
+        self._wait(min(batch.rows, self._most), ended + min(_WINDOW * seconds, _MOST_WINDOW_SECONDS))
 
     def _wait(self, expected: int, until: float) -> None:
         if self._waiting.rows >= expected or time.perf_counter() >= until:
@@ -142,24 +150,17 @@ class Batch:
     rows: int
     began: float
     parts: list[list[Waiting]]
-
-
-def _give(one: Waiting, value: Any, error: Exception | None) -> None:
-    try:
-        one.done(value, error)
-    except Exception:
-        # The others of the batch, and those that wait, have nothing to do with it.
-        logging.getLogger("bentoml.serve").exception("an answer could not be given")
+    was_halved: bool = False
 
 
 def _shape(value: Any, dim: int) -> tuple[int, Any]:
     """How many rows a value has, and what it must share with others to be computed together with them."""
     shape, kind = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if hasattr(value, "dtypes"):
+        return len(value), (type(value), tuple(map(str, value.dtypes.items())))
     if shape is not None and kind is not None:
         rest = (*shape[:dim], *shape[dim + 1 :])
         return (shape[dim] if len(shape) > dim else 1), (type(value), kind, len(shape), rest)
-    if hasattr(value, "dtypes"):
-        return len(value), (type(value), tuple(map(str, value.dtypes.items())))
     return _rows(value, dim), type(value)
 
 

@@ -50,17 +50,13 @@ class Coroutines:
         if self._under_way >= self._most:
             raise busy(0.0)
         self._under_way += 1
-        return asyncio.get_running_loop().create_task(self._run(args, kwargs, done))
+        task = asyncio.get_running_loop().create_task(told(self._function(*args, **kwargs), done))
+        # Not in the task: one that is cancelled early never begins.
+        task.add_done_callback(self._ended)
+        return task
 
-    async def _run(self, args: Sequence[Any], kwargs: dict[str, Any], done: Done) -> None:
-        try:
-            value = await self._function(*args, **kwargs)
-        except BaseException as error:
-            done(None, contained(error))
-        else:
-            done(value, None)
-        finally:
-            self._under_way -= 1
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way -= 1
 
 
 def caller(factory: Any, method: Any, function: Any, threads: Threads, waiting: int) -> Caller:
@@ -77,15 +73,18 @@ def caller(factory: Any, method: Any, function: Any, threads: Threads, waiting: 
 
 
 def on_loop(function: Callable[..., Awaitable[Any]], value: Any, done: Done) -> object:
-    async def run() -> None:
-        try:
-            found = await function(value)
-        except BaseException as error:
-            done(None, contained(error))
-        else:
-            done(found, None)
+    """Start an asynchronous function."""
+    return asyncio.get_running_loop().create_task(told(function(value), done))
 
-    return asyncio.get_running_loop().create_task(run())
+
+async def told(awaitable: Awaitable[Any], done: Done) -> None:
+    """Wait for a value and tell it, or the error."""
+    try:
+        value = await awaitable
+    except BaseException as error:
+        done(None, contained(error))
+    else:
+        done(value, None)
 
 
 async def call(begin: Callable[..., Begun], *args: Any, **kwargs: Any) -> Any:

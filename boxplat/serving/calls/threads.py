@@ -11,7 +11,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from boxplat.serving.calls.waitlist import Done, Waiting, Waitlist
+from boxplat.serving.calls.waitlist import Done, Waiting, Waitlist, give
 
 # Calls that take so long together are run by one thread before any is answered: to change threads takes longer.
 _TOGETHER_SECONDS = 0.001
@@ -82,9 +82,10 @@ class Threads:
 
         try:
             await run_sync(self._work, limiter=limiter, abandon_on_cancel=True)
-        finally:
-            # Where the task is cancelled its thread must not hold up the end of the process.
+        except asyncio.CancelledError:
+            # Its thread must not hold up the end of the process.
             self._jobs.put(None)
+            raise
 
     def _work(self) -> None:
         while (jobs := self._jobs.get()) is not None:
@@ -95,7 +96,8 @@ class Threads:
                 if time.perf_counter() - told > _TOGETHER_SECONDS:
                     self._tell(ended)
                     told, ended = time.perf_counter(), []
-            self._tell(ended)
+            if ended:
+                self._tell(ended)
             del jobs, job, ended
 
     def _tell(self, ended: list[tuple[Job, Any, BaseException | None]]) -> None:
@@ -153,8 +155,8 @@ class Threaded:
         if error is None:
             value, seconds = value
             if seconds:
-                self._waiting.pace.took(self._threads.count, seconds)
-        one.done(value, error)
+                self._waiting.pace.took(seconds / self._threads.count)
+        give(one, value, None if error is None else contained(error))
         if last:
             self._under_way -= 1
             self._next()

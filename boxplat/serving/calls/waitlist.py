@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import deque
@@ -16,7 +17,9 @@ from boxplat.serving.log.annotation import Slip
 Done = Callable[[Any, BaseException | None], None]
 # Of the time that a call may wait: what is expected to take longer is refused at once.
 _SAFE = 0.8
-_WEIGHT = 0.2
+_SLOWER, _FASTER = 0.5, 0.2
+# What newcomers may add to a full list, as a multiple of it.
+_MOST_OVER = 2
 
 
 @dataclass(slots=True, eq=False)
@@ -24,7 +27,7 @@ class Waiting:
     """One call.
 
     Attributes:
-        rows: what it counts for.
+        rows: that it asks for.
         kind: calls of the same kind may be computed together.
         until: moment of `time.monotonic` after which nobody wants its answer.
         done: called once, with the answer or an error.
@@ -45,23 +48,38 @@ class Waiting:
     batch: int = 0
     context: Context | None = None
     slip: Slip | None = None
+    # Takes it out of the count of those that wait; None once it is.
+    leave: Callable[[Waiting], None] | None = None
+
+    @property
+    def weight(self) -> int:
+        """What it counts for: a call for no rows is a call too."""
+        return max(1, self.rows)
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more; where it is not under way it never will be."""
         self.gone = True
+        if self.leave is not None:
+            self.left()
+            self.args, self.kwargs = (), {}
+
+    def left(self) -> None:
+        """It waits no longer."""
+        leave, self.leave = self.leave, None
+        if leave is not None:
+            leave(self)
 
 
 @dataclass
 class Pace:
-    """How long a row takes, from those that were just computed: a mean that forgets; 0 while nothing is known."""
+    """How long a turn takes, from the last ones: a mean that forgets; 0 while nothing is known."""
 
     seconds: float = 0.0
 
-    def took(self, rows: int, seconds: float) -> None:
-        """`rows` were computed in this time."""
-        if rows > 0:
-            each = seconds / rows
-            self.seconds = each if not self.seconds else self.seconds + _WEIGHT * (each - self.seconds)
+    def took(self, seconds: float) -> None:
+        """A turn took so long."""
+        weight = _SLOWER if seconds > self.seconds else _FASTER
+        self.seconds = self.seconds + weight * (seconds - self.seconds) if self.seconds else seconds
 
 
 @dataclass
@@ -71,10 +89,13 @@ class Waitlist:
     Attributes:
         most: rows that may wait. A client with less than its equal share may still add to a full list.
         patience: seconds that a call may wait.
+        together: rows that are computed in one turn.
+        pace: of the turns.
     """
 
     most: int
     patience: float
+    together: int = 1
     pace: Pace = field(default_factory=Pace)
     rows: int = 0
     _lines: dict[Any, dict[str, deque[Waiting]]] = field(default_factory=dict)
@@ -91,15 +112,15 @@ class Waitlist:
         Raises:
             BentoMLException: status 429, when too many wait, or what waits will take longer than this one may wait.
         """
-        self._room(client, rows)
-        one = Waiting(args, kwargs, rows, kind, client, time.monotonic() + self.patience, done)
+        one = Waiting(args, kwargs, rows, kind, client, time.monotonic() + self.patience, done, leave=self._leave)
+        self._room(client, one.weight)
         clients = self._lines.setdefault(kind, {})
         line = clients.get(client)
         if line is None:
             line = clients[client] = deque()
         line.append(one)
-        self._rows_of[client] = self._rows_of.get(client, 0) + rows
-        self.rows += rows
+        self._rows_of[client] = self._rows_of.get(client, 0) + one.weight
+        self.rows += one.weight
         return one
 
     def take(self, most: int) -> list[Waiting]:
@@ -120,11 +141,12 @@ class Waitlist:
 
     def _room(self, client: str, rows: int) -> None:
         own = self._rows_of.get(client, 0)
-        if not own:
-            return
-        clients = len(self._rows_of)
-        ahead = min(self.rows, (own + 1) * clients) * self.pace.seconds
-        full = self.rows + rows > self.most and own + rows > self.most / clients
+        clients = len(self._rows_of) + (not own)
+        ahead = min(self.rows, (own + 1) * clients) // self.together * self.pace.seconds
+        if own:
+            full = self.rows + rows > self.most and own + rows > self.most / clients
+        else:
+            full = self.rows > _MOST_OVER * self.most
         if full or ahead > _SAFE * self.patience:
             raise busy(ahead)
 
@@ -143,32 +165,50 @@ class Waitlist:
             del clients[client]
             one = line[0]
             wanted = not one.gone and one.until >= now
-            if wanted and taken and rows + one.rows > most:
+            if wanted and taken and rows + one.weight > most:
                 held[client] = line
                 continue
-            self._leave(line.popleft())
+            line.popleft()
+            one.left()
             if line:
                 clients[client] = line
             if wanted:
                 taken.append(one)
-                rows += one.rows
+                rows += one.weight
             elif not one.gone:
-                one.done(None, refused("process is overloaded", HTTPStatus.SERVICE_UNAVAILABLE))
+                give(one, None, late())
         rest = {**held, **clients}
         clients.clear()
         clients.update(rest)
         return taken
 
     def _leave(self, one: Waiting) -> None:
-        self.rows -= one.rows
-        self._rows_of[one.client] -= one.rows
+        self.rows -= one.weight
+        self._rows_of[one.client] -= one.weight
         if not self._rows_of[one.client]:
             del self._rows_of[one.client]
+
+
+def give(one: Waiting, value: Any, error: BaseException | None) -> None:
+    """Tell a call what became of it."""
+    try:
+        one.done(value, error)
+    except Exception:
+        # The others that are computed with it, and those that wait, have nothing to do with it.
+        logging.getLogger("bentoml.serve").exception("an answer could not be given")
+
+
+def late() -> Exception:
+    """Status 503, as BentoML gives it to a call that has waited for too long."""
+    error = refused("process is overloaded", HTTPStatus.SERVICE_UNAVAILABLE)
+    error.expected = True  # type: ignore[attr-defined]
+    return error
 
 
 def busy(seconds: float) -> Exception:
     """Status 429, with the whole seconds after which asking again makes sense."""
     error = refused("Too many requests", HTTPStatus.TOO_MANY_REQUESTS)
+    error.expected = True  # type: ignore[attr-defined]
     error.retry_after = max(1, math.ceil(seconds))  # type: ignore[attr-defined]
     return error
 

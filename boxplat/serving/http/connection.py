@@ -13,7 +13,7 @@ _MOST_HEAD = 2**16
 # What a client may send ahead of an answer before it is no longer read.
 _MOST_HELD = 2**16
 # How long what waits is kept for a client that will send no more: it has gone, or has only half closed.
-_FAREWELL_SECONDS = 0.01
+_HALF_CLOSED_SECONDS = 0.01
 
 
 class Connection(HttpToolsProtocol):
@@ -71,6 +71,8 @@ class Connection(HttpToolsProtocol):
     def _long_way(self, data: bytes) -> None:
         before = self._requests
         super().data_received(data)
+        if self.transport.is_closing():
+            return
         if self._last and self.cycle is not None:
             self.cycle.keep_alive = False
         if not self._between_requests or self._requests == before:
@@ -88,8 +90,16 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         # Those after a chunked body come here too.
         self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes <= _MOST_HEAD:
-            super().on_header(name, value)
+        if self._head_bytes > _MOST_HEAD:
+            # For the parser to end here: a request without its last headers would be another one.
+            raise ValueError("the head is too large")
+        super().on_header(name, value)
+
+    def send_400_response(self, msg: str) -> None:
+        if self._head_bytes > _MOST_HEAD:
+            self._refuse(431)
+        else:
+            super().send_400_response(msg)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -117,7 +127,7 @@ class Connection(HttpToolsProtocol):
         self._last = True
         if self.cycle is not None:
             self.cycle.keep_alive = False
-        self.loop.call_later(_FAREWELL_SECONDS, self._part)
+        self.loop.call_later(_HALF_CLOSED_SECONDS, self._part)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -152,12 +162,25 @@ class Connection(HttpToolsProtocol):
 
     def too_slow(self) -> None:
         """The client does not send, or not fast enough: it is told so where nothing was answered yet."""
-        if not self.flow.read_paused and not self.transport.is_closing():
-            self._refuse(408)
+        if self.transport.is_closing():
+            return
+        if self.flow.read_paused or self._owes_answer:
+            self._patience.requests[self] = time.perf_counter(), self.received
+            return
+        self._refuse(408)
+
+    @property
+    def _owes_answer(self) -> bool:
+        """A request before the one that is on its way has no answer yet."""
+        return self._in_head and self.cycle is not None and not self.cycle.response_complete
 
     def _refuse(self, status: int) -> None:
         in_body = not self._in_head and not self._between_requests
-        if self.received and not (in_body and self.cycle.response_started):
+        if (
+            not self._owes_answer
+            and not (in_body and self.cycle.response_started)
+            and (self.received or self._head_bytes)
+        ):
             self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
         self._arrived()
         self.transport.close()

@@ -55,7 +55,7 @@ async def parted(connections: Collection[Any]) -> None:
 
 
 def _awaited(connection: Any, waited: float) -> bool:
-    """Whether a request may still be on its way, or has not been answered yet."""
+    """Whether a request may still be on its way, ."""
     cycle = getattr(connection, "cycle", connection)
     if cycle is None and not getattr(connection, "answered", False):
         return waited < UNREAD_SECONDS

@@ -38,6 +38,8 @@ _KNOWN: dict[bytes, Head] = {}
 
 def head_of(raw: bytes) -> tuple[Head | None, str]:
     """What a head tells, None for one of no plain request; and the number that the client gave the request."""
+    if raw.startswith(b"\r\n"):
+        return None, ""
     head = _KNOWN.get(raw)
     if head is not None:
         return head, ""

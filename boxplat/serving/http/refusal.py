@@ -51,7 +51,7 @@ def refusal(error: BaseException, path: str) -> Reply:
     from bentoml.exceptions import BentoMLException
     from pydantic import ValidationError
 
-    if not hasattr(error, "retry_after"):
+    if not hasattr(error, "expected"):
         # One line for each refused request would be the next overload.
         logging.getLogger("bentoml.serve").error("Exception on %s [POST]", path, exc_info=error)
     if isinstance(error, ValidationError):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from boxplat.serving.calls.calling import Begun
+from boxplat.serving.calls.calling import CLIENT, Begun
 from boxplat.serving.calls.waitlist import Waiting
 from boxplat.serving.endpoint import Endpoint, is_no_value
 from boxplat.serving.http.asgi import turning
-from boxplat.serving.http.refusal import Reply, timed_out
+from boxplat.serving.http.refusal import Reply, refusal, timed_out
 from boxplat.serving.log import annotation
 from boxplat.serving.log.annotation import Slip
 
@@ -62,6 +62,7 @@ class Short:
         direct.counters.began(endpoint.path)
         direct.patience.answers[self] = None
         direct.tell_request(self._number)
+        CLIENT.set(client)
         if direct.journal is not None:
             self._slip = annotation.opened()
         try:
@@ -106,7 +107,14 @@ class Short:
                 self._end(200, body)
                 connection.answer(body, kind, self._number)
                 return
-        self._reply(self._endpoint.refused(error))
+        self._reply(self._refused(error))
+
+    def _refused(self, error: BaseException) -> Reply:
+        try:
+            return self._endpoint.refused(error)
+        except Exception as other:
+            # An error that cannot be told, as one whose status is none.
+            return refusal(other, self._endpoint.path)
 
     def _reply(self, reply: Reply) -> None:
         connection = self._connection
@@ -125,7 +133,7 @@ class Short:
             ready = isinstance(value, Response) and self._endpoint.replied is None
             answer = value if ready else await self._endpoint.respond(value)
         except Exception as error:
-            answer = self._endpoint.refused(error).response()
+            answer = self._refused(error).response()
         try:
             answer.headers.update({name.decode(): text.decode() for name, text in self._direct.named(self._number)})
             await answer(scope, receive, turning(send))

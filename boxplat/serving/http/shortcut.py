@@ -60,9 +60,10 @@ class Shortcut(Connection):
 
     def respond(self, app: Any, path: str) -> None:
         """Send what is no plain value (a stream, a file) the way that uvicorn does."""
-        self._short = None
         if self.transport.is_closing():
+            # What is lost with the connection ends there.
             return
+        self._short = None
         scope: Any = {"type": "http", "http_version": "1.1", "method": "POST", "path": path, "headers": []}
         scope |= {"client": self.client, "server": self.server}
         self.cycle = RequestResponseCycle(
@@ -79,6 +80,8 @@ class Shortcut(Connection):
             on_response=self.on_response_complete,
         )
         self.cycle.more_body = False
+        # As uvicorn does when a request arrives; the end of the answer sets it anew.
+        self._unset_keepalive_if_required()
         self._start_asgi_task(self.cycle, app)
 
     def _part(self) -> None:

@@ -30,7 +30,8 @@ def refused(error: Exception, model: str) -> InferenceError:
 
     if isinstance(error, InferenceError):
         return error
-    logging.getLogger("bentoml.serve").error("Exception on model %s", model, exc_info=error)
+    if not hasattr(error, "expected"):
+        logging.getLogger("bentoml.serve").error("Exception on model %s", model, exc_info=error)
     if isinstance(error, ValidationError):
         return InferenceError(_said(error))
     if isinstance(error, TimeoutError):

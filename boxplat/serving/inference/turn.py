@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from boxplat.serving.calls.threads import contained
 from boxplat.serving.endpoint import Endpoint
 from boxplat.serving.http.plain import Head
 from boxplat.serving.http.refusal import Reply
@@ -85,9 +86,7 @@ class Turn:
 
     def refused(self, error: BaseException) -> Reply:
         """The answer to a request that ended in this error."""
-        if not isinstance(error, Exception):
-            raise error
-        told = refused(error, self._wire[0])
+        told = refused(contained(error), self._wire[0])
         reply = Reply.json({"error": told.message}, told.status)
         if told.retry_after is not None:
             reply.more = ((b"retry-after", str(told.retry_after).encode()),)

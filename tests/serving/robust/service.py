@@ -68,3 +68,8 @@ class Robust:
     @bentoml.api
     def left(self, how: str) -> None:
         raise {"exit": SystemExit(3), "interrupt": KeyboardInterrupt(), "generator": GeneratorExit()}[how]
+
+    @bentoml.api
+    def mistold(self) -> None:
+        """Raises an error whose status is none of BentoML's."""
+        raise bentoml.exceptions.BentoMLException("no such id", error_code=404)  # type: ignore[arg-type]

@@ -241,3 +241,28 @@ def test_a_function_that_leaves_its_thread_does_not_take_the_server_along(server
     body = b'{"how":"%b"}' % how.encode()
     assert statuses(exchange(server.url, request("/left", body))) == [500]
     assert statuses(exchange(server.url, chunked("/left", body))) == [500]
+
+
+def test_errors_that_cannot_be_told_do_not_use_up_the_threads(server: Server) -> None:
+    found = [statuses(exchange(server.url, request("/mistold", b"{}"))) for _ in range(5)]
+    assert found == [[500]] * 5 and server.asked("add", a=1) == 1.5
+
+
+def test_a_function_that_leaves_by_the_inference_protocol(server: Server) -> None:
+    how = {"name": "how", "datatype": "BYTES", "shape": [1], "data": ["exit"]}
+    body = json.dumps({"inputs": [how]}).encode()
+    assert statuses(exchange(server.url, request("/v2/models/left/infer", body))) == [500]
+    assert server.asked("add", a=1) == 1.5
+
+
+def test_calls_for_no_rows_beside_others(server: Server) -> None:
+    bodies = [b'{"x":[1]}', b'{"x":[]}', b'{"x":[]}', b'{"x":[2]}'] * 8
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        found = [*pool.map(lambda body: statuses(exchange(server.url, request("/doubled", body))), bodies)]
+    assert found == [[200]] * len(bodies) and server.asked("doubled", x=[3]) == [6]
+
+
+def test_a_head_that_is_too_large_in_one_piece(server: Server) -> None:
+    """Not answered without its last headers."""
+    heads = b"".join(b"x-%d: %s\r\n" % (n, b"a" * 90) for n in range(1200))
+    assert statuses(exchange(server.url, b"GET /livez HTTP/1.1\r\nhost: a\r\n" + heads + b"\r\n")) == [431]
