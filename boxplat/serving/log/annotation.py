@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+TABLES = ("keys", "features", "ages")
 # Bytes that one value of an annotation is counted with, as long as it waits in memory.
 _VALUE = 48
 
@@ -37,9 +39,9 @@ class Said:
         """About what it takes in memory, in bytes."""
         count = 0
         for value in self.values.values():
-            count += len(value) if isinstance(value, Mapping) else 1
+            count += len(value) if isinstance(value, dict) else 1
         stop = self.rows if self.stop is None else self.stop
-        return _VALUE * (8 + count * (1 if stop is None else max(1, stop - self.start)))
+        return _VALUE * (8 + max(1, count) * (1 if stop is None else max(1, stop - self.start)))
 
 
 Slip = list[Said]
@@ -93,7 +95,7 @@ def annotate(
     """Attach facts to the log's record of the request that is being answered; does nothing where nothing is logged.
 
     May be called several times; later values win. Values are read about a second later and must not be changed after
-    the call.
+    the call. Raises nothing: what cannot be logged is named in the record's `problem`.
 
     Args:
         rows: how many predictions this is about: then every value is a sequence of that many (a list, an array),
@@ -118,4 +120,21 @@ def annotate(
         "model_version": model_version,
         "feature_service": feature_service,
     }
-    slip.append(Said(rows, {name: value for name, value in given.items() if value is not None}))
+    slip.append(_checked(rows, {name: value for name, value in given.items() if value is not None}))
+
+
+def _checked(rows: Any, values: dict[str, Any]) -> Said:
+    """With a number of rows that is one, and tables that are dictionaries; else with the problem in their place."""
+    try:
+        for name in TABLES:
+            if name in values and type(values[name]) is not dict:
+                values[name] = dict(values[name].items())
+        return Said(None if rows is None else operator.index(rows), values)
+    except Exception as error:
+        # Where there is no log nobody would have noticed: it must not cost the client its answer.
+        return Said(None, {"problem": problem(error)})
+
+
+def problem(error: Exception) -> str:
+    """What the log says in place of an annotation that cannot be kept."""
+    return f"{type(error).__name__}: {error}"[:300]

@@ -14,7 +14,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -76,10 +76,13 @@ def _one(spool: Path) -> bool:
         made = not target.exists() and _written(file, target)
         spool.unlink(missing_ok=True)
         return made
-    except (pa.ArrowException, ValueError, TypeError, KeyError):
+    except OSError:
+        raise
+    except Exception:
         # Kept for whoever wants to look into it, and out of the way of the others.
-        traceback.print_exc()
         spool.rename(spool.with_suffix(_BAD))
+        with suppress(OSError):
+            traceback.print_exc()
         return False
     finally:
         os.close(file)

@@ -151,7 +151,7 @@ class Journal:
     def _sampled(self, number: int | str) -> bool:
         assert self._share is not None
         if isinstance(number, str):
-            number = zlib.crc32(number.encode())
+            number = zlib.crc32(number.encode(errors="replace"))
         return (number * _GOLDEN & _MASK) < self._share
 
     # -- the thread ----------------------------------------------------------------------------------------------
@@ -165,10 +165,19 @@ class Journal:
             self._wake.clear()
             self.flush()
             self._writer.tend(self.dropped)
-            if self.measure is not None:
-                self.measure(self._writer.records, self.dropped, self._writer.pause > 0)
+            self._measured()
         self.flush()
         self._writer.end(lost=len(self._notes) // FIELDS, dropped=self.dropped)
+
+    def _measured(self) -> None:
+        if self.measure is None:
+            return
+        try:
+            self.measure(self._writer.records, self.dropped, self._writer.pause > 0)
+        except (OSError, ValueError) as error:
+            # Metrics of several workers are files: on a full disk the log goes on without them.
+            self.measure = None
+            say("log.unmeasured", {"why": str(error)})
 
     def flush(self) -> bool:
         """Write what was noted until now. False: it cannot be written, and is kept. For one thread only, the log's."""

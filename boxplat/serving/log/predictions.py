@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from boxplat.serving.log.saying import FACTS, TABLES, unpacked
+from boxplat.serving.log.annotation import TABLES
+from boxplat.serving.log.saying import FACTS, unpacked
 
+# Microseconds since the epoch of the first and the last moment that Python can show.
+_FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 _WORDS = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
@@ -32,6 +35,9 @@ def of(said: bytes | None, facts: Mapping[str, str]) -> Predictions:
     Args:
         said: the JSON of `saying.text`.
         facts: what holds where the request's own annotations say nothing.
+
+    Raises:
+        Exception: of many kinds, where it is no JSON of `saying.text`.
     """
     objects = [] if said is None else json.loads(said)
     rows = max([1, *(one["rows"] or 0 for one in objects)])
@@ -59,10 +65,10 @@ def _add(one: dict[str, Any], rows: int, found: dict[str, list[Any] | None]) -> 
         if name in TABLES:
             found[name] = _merged(found[name] or [{} for _ in range(rows)], value, plain)
         elif name == "as_of":
-            moments = [value] * rows if plain else _column(value)
-            found[name] = [moment if type(moment) is int else None for moment in moments]
+            moments = [value] * rows if plain else _column(value, rows)
+            found[name] = [_moment(moment) for moment in moments]
         elif name == "prediction":
-            found[name] = [value] * rows if plain else _column(value)
+            found[name] = [value] * rows if plain else _column(value, rows)
         elif name != "rows":
             # Half a surrogate pair is no text for Parquet.
             found[name] = [value.encode(errors="replace").decode()] * rows
@@ -71,14 +77,22 @@ def _add(one: dict[str, Any], rows: int, found: dict[str, list[Any] | None]) -> 
 def _merged(tables: list[Any], value: Mapping[str, Any], plain: bool) -> list[Any]:
     """The rows of a table with further columns."""
     for column, given in value.items():
-        values = [given] * len(tables) if plain else _column(given)
+        values = [given] * len(tables) if plain else _column(given, len(tables))
         for table, one in zip(tables, values, strict=True):
             table[column] = one
     return tables
 
 
-def _column(given: Any) -> Any:
-    return unpacked(given) if isinstance(given, str) else given
+def _column(given: Any, rows: int) -> list[Any]:
+    values = unpacked(given) if isinstance(given, str) else list(given)
+    if len(values) != rows:
+        raise ValueError(f"a column of {len(values)} values for {rows} rows")
+    return values
+
+
+def _moment(given: Any) -> int | None:
+    """Also None: what no reader could show, as NumPy's `NaT`."""
+    return given if type(given) is int and _FIRST <= given <= _LAST else None
 
 
 def _texts(values: list[Any] | None) -> list[str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ def read(
 
     Args:
         folder: of the endpoint's log.
-        since, until: of the requests' time; the second is excluded.
+        since, until: of the requests' time (without a zone: UTC); the second is excluded.
         where: a condition in SQL.
         limit: at most so many, the newest.
 
@@ -60,29 +60,36 @@ def query(folder: Path, sql: str, since: datetime | None = None) -> pa.Table:
     """The answer of a statement over the views `predictions` and `requests` (their first rows).
 
     Args:
-        since: files whose records are all older need not be read.
+        since: files whose records are all older need not be read (without a zone: UTC).
 
     Raises:
-        BoxError: DuckDB refuses the statement (exit code 2).
+        BoxError: DuckDB refuses the statement, or it has no answer (exit code 2).
     """
     import duckdb
 
     for attempt in range(_ATTEMPTS):
         try:
             with opened(folder, since) as con:
-                return con.sql(sql).to_arrow_table()
+                found = con.sql(sql)
+                if found is None:
+                    raise _unanswered("this statement has no rows to show")
+                return found.to_arrow_table()
         except duckdb.IOException:
             # A file was deleted between being listed and being read: for its age, or because it was moved.
             if attempt == _ATTEMPTS - 1:
                 raise
         except duckdb.Error as error:
-            raise BoxError(
-                "the prediction log cannot answer this",
-                why=str(error).splitlines()[0],
-                fix="box predictions NAME --sql 'describe predictions'   (its columns)",
-                code=ExitCode.USAGE,
-            ) from error
+            raise _unanswered(str(error).splitlines()[0]) from error
     raise AssertionError
+
+
+def _unanswered(why: str) -> BoxError:
+    return BoxError(
+        "the prediction log cannot answer this",
+        why=why,
+        fix="box predictions NAME --sql 'describe predictions'   (its columns)",
+        code=ExitCode.USAGE,
+    )
 
 
 @contextmanager
@@ -122,7 +129,7 @@ def _content(folder: Path, since: datetime | None) -> tuple[pa.Table, Sequence[P
             read_ones[path.stem] = table
     files = [path for path in sorted(folder.glob(f"*{PARQUET}")) if path.stem not in read_ones]
     if since is not None:
-        files = [path for path in files if _modified(path) >= since.timestamp()]
+        files = [path for path in files if _modified(path) >= _aware(since).timestamp()]
     return pa.concat_tables([records.SCHEMA.empty_table(), *read_ones.values()]), files
 
 
@@ -134,4 +141,8 @@ def _modified(path: Path) -> float:
 
 
 def _moment(time: datetime) -> str:
-    return f"timestamptz {literal(time.isoformat())}"
+    return f"timestamptz {literal(_aware(time).isoformat())}"
+
+
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

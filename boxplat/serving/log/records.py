@@ -12,8 +12,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from boxplat.serving.log.annotation import problem
 from boxplat.serving.log.frames import NUMBERS, TEXTS, Frame, decode
-from boxplat.serving.log.predictions import of
+from boxplat.serving.log.predictions import Predictions, of
 
 _TIME = pa.timestamp("us", tz="UTC")
 # What a request has one of; the bodies and their sizes are on its first row only.
@@ -100,7 +101,7 @@ def _alone(requests: pa.Table, facts: Mapping[str, str]) -> pa.Table:
 
 
 def _by_prediction(requests: pa.Table, said: pa.Array, facts: Mapping[str, str]) -> pa.Table:
-    found = [of(one, facts) for one in said.to_pylist()]
+    found = [_predictions(one, facts) for one in said.to_pylist()]
     counts = np.array([one.rows for one in found], np.int32)
     made: dict[str, list[Any]] = {name: [] for name in _PREDICTION}
     for one in found:
@@ -115,6 +116,14 @@ def _by_prediction(requests: pa.Table, said: pa.Array, facts: Mapping[str, str])
         picked = pa.array(owner, mask=row > 0) if name in _BODIES else pa.array(owner)
         columns[name] = requests.column(name).take(picked)
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _predictions(said: bytes | None, facts: Mapping[str, str]) -> Predictions:
+    try:
+        return of(said, facts)
+    except Exception as error:
+        # Of this record only: the others of its spool are not to be lost for it.
+        return of(json.dumps([{"rows": None, "problem": problem(error)}]).encode(), facts)
 
 
 def _bytes(column: memoryview, rows: int) -> pa.Array:

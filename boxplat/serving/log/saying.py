@@ -12,9 +12,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from boxplat.serving.log.annotation import Said, Slip
+from boxplat.serving.log.annotation import TABLES, Said, Slip, problem
 
-TABLES = ("keys", "features", "ages")
 FACTS = ("model_version", "feature_service")
 # Fewer floats than this are not worth packing.
 _FEW = 4
@@ -38,8 +37,9 @@ def text(slip: Slip) -> bytes | None:
 def _object(said: Said) -> bytes:
     try:
         return (_plain_ones(said) if said.rows is None else _columns(said)).encode()
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
-        return json.dumps({"rows": None, "problem": f"{type(error).__name__}: {error}"[:300]}).encode()
+    except Exception as error:
+        # Whatever the service's own classes raise is a matter of this record only.
+        return json.dumps({"rows": None, "problem": problem(error)}).encode()
 
 
 def _plain_ones(said: Said) -> str:
@@ -84,12 +84,15 @@ def _table(table: Mapping[str, Any], said: Said, stop: int) -> str:
 
 
 def _values(values: Any, said: Said, stop: int) -> str:
+    if isinstance(values, str | bytes):
+        # Its characters would be taken for packed floats.
+        raise TypeError("a column must be a sequence of values, not a text")
     if len(values) != said.rows:
         raise ValueError(f"a column of {len(values)} values for {said.rows} rows")
     part = values[said.start : stop]
     if getattr(part, "dtype", None) == "float64" and part.ndim == 1:
         return f'"{_packed(part.tolist())}"'
-    part = _listed(part)
+    part = list(_listed(part))
     if len(part) >= _FEW and set(map(type, part)) == {float}:
         return f'"{_packed(part)}"'
     return _ENCODER.encode(part)

@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 SUFFIX = ".spool"
@@ -59,7 +60,12 @@ class Spool:
 
     def close(self) -> None:
         """Leave it to whoever makes Parquet of it."""
-        os.close(self._file)
+        # Nothing can be done about a file system that complains at the end; a reader keeps what is whole.
+        with suppress(OSError):
+            # A process that was forked meanwhile holds the same lock, which closing would leave to it.
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        with suppress(OSError):
+            os.close(self._file)
 
 
 def claim(path: Path) -> int | None:

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,15 @@ _TELL_SECONDS = 60.0
 
 def say(kind: str, data: dict[str, Any]) -> None:
     """Tell it on standard error, which is the endpoint's log."""
-    # In one piece: other threads write there too.
-    sys.stderr.write(f"{kind} {data}\n")
-    sys.stderr.flush()
+    _aloud(f"{kind} {data}\n")
+
+
+def _aloud(text: str) -> None:
+    # It may be a file on the very disk that is full, which must not end the log's thread.
+    with suppress(OSError, ValueError):
+        # In one piece: other threads write there too.
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 class Writer:
@@ -66,7 +73,7 @@ class Writer:
             return False
         except Exception as error:
             # Records that cannot be written must not stop those that can.
-            traceback.print_exc()
+            _aloud(traceback.format_exc())
             self._tell("log.lost", {"records": len(notes) // columns.FIELDS, "why": repr(error)})
             return True
         self.records += len(notes) // columns.FIELDS
@@ -123,11 +130,10 @@ class Writer:
         if self._compaction is not None and self._compaction.poll() is None:
             return
         self._compact_at = time.monotonic() + FULL_SECONDS
-        if not self._folder.is_dir():
-            return
         kept = ["--days", str(self._limits.days), "--mib", str(self._limits.mib)]
         command = [sys.executable, "-P", "-m", "boxplat.serving.log.compact", str(self._folder), *kept]
         try:
-            self._compaction = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            if self._folder.is_dir():
+                self._compaction = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         except OSError as error:
             say("log.compaction", {"why": error.strerror})

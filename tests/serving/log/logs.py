@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +66,10 @@ def compacted(folder: Path) -> None:
     while list(folder.glob("*.spool")):
         compact(folder)
         assert time.monotonic() < deadline
+
+
+@contextmanager
+def full_disk() -> Iterator[io.TextIOBase]:
+    """A file that takes nothing, in the place of standard error."""
+    with open("/dev/full", "wb", buffering=0) as file:
+        yield io.TextIOWrapper(file, write_through=True)

@@ -129,8 +129,17 @@ def test_floats_come_back_bit_by_bit(values: list[float]) -> None:
         lambda: annotate(rows=-1, keys={"a": []}),
         lambda: annotate(rows=2, keys={"\ud800": [1]}, model_version="\ud800"),
         lambda: (annotate(rows=2, keys={"a": [1, 2]}), annotate(rows=3, features={"b": [1, 2, 3]})),
+        lambda: annotate(rows=2, keys={"carrier": "UA"}),
+        lambda: annotate(rows=2, predictions="ab"),
+        lambda: annotate(rows=2, keys={"a": _Broken()}),
+        lambda: annotate(rows=2.0, keys={"a": [1, 2]}),  # type: ignore[arg-type]
+        lambda: annotate(rows=np.zeros((2, 3)).shape, keys={"a": [1, 2]}),  # type: ignore[arg-type]
+        lambda: annotate(features=7),  # type: ignore[arg-type]
     ],
-    ids=["too few", "no column", "endless", "negative", "half a character", "two lengths"],
+    ids=[
+        *("too few", "no column", "endless", "negative", "half a character", "two lengths", "a text", "a text of"),
+        *("its own error", "half a row", "a shape", "no table"),
+    ],
 )
 def test_wrong_annotations_are_named_and_lose_no_record(tmp_path: Path, said: Any) -> None:
     log = journal(tmp_path / "log")
@@ -140,6 +149,39 @@ def test_wrong_annotations_are_named_and_lose_no_record(tmp_path: Path, said: An
     found = rows(tmp_path / "log")
     assert {row["id"][-1] for row in found} == {"1", "2"}
     assert all((row["problem"] is not None) == (row["id"][-1] == "1") for row in found)
+
+
+class _Broken:
+    """A column of a service's own class."""
+
+    def __len__(self) -> int:
+        raise RuntimeError("not connected")
+
+
+def test_unusual_annotations_are_read(tmp_path: Path) -> None:
+    """Ranges, pandas' series as tables, NumPy's numbers of rows, and times that are none."""
+    import pandas as pd
+
+    log = journal(tmp_path / "log")
+    ask(log, 1, say=lambda: annotate(rows=np.int64(3), keys={"i": range(3)}))  # type: ignore[arg-type]
+    ask(log, 2, say=lambda: annotate(features=pd.Series({"a": 1.5, "b": 2.5})))
+    ask(log, 3, say=lambda: annotate(rows=2, as_of=np.array(["NaT", "2026-01-01"], "M8[ns]")))
+    ask(log, 4, say=lambda: annotate(as_of=10**30))  # type: ignore[arg-type]
+    assert log.flush()
+    log._writer.end(0, 0)
+    compacted(tmp_path / "log")
+    found = rows(tmp_path / "log")
+    assert [row["keys"] for row in found[:3]] == ['{"i":0}', '{"i":1}', '{"i":2}']
+    assert found[3]["features"] == '{"a":1.5,"b":2.5}'
+    assert [row["as_of"] for row in found[4:]] == [None, datetime(2026, 1, 1, tzinfo=UTC), None]
+    assert [row["problem"] for row in found] == [None] * 7
+
+
+def test_rows_without_columns_are_no_memory(tmp_path: Path) -> None:
+    """A billion of them would be a billion rows of the log."""
+    log = journal(tmp_path / "log")
+    ask(log, 1, say=lambda: annotate(rows=10**9, keys={}))
+    assert log.dropped == 1
 
 
 def _loop() -> list[Any]:

@@ -6,13 +6,17 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from boxplat.serving.log import reading, records, retention
+from boxplat.serving import annotate
+from boxplat.serving.log import reading, records, retention, saying
 from boxplat.serving.log.compact import compact
-from tests.serving.log.logs import ask, compacted, journal, numbers, rows
+from tests.serving.log.logs import ask, compacted, full_disk, journal, numbers, rows
 
 # Run beside Arrow in one process, each attempt in a fork of it: killed before the Nth call into the kernel.
 _KILLING = """
@@ -118,6 +122,67 @@ def test_a_full_disk_during_compaction_leaves_the_spool(tmp_path: Path, monkeypa
     assert len(numbers(folder)) == 2500
 
 
+_ODD = [
+    b'[{"rows":2,"keys":{"carrier":"UA"}}]',
+    b'[{"rows":null,"keys":7}]',
+    b'[{"rows":2,"prediction":[1]}]',
+    b"[7]",
+    b"no JSON",
+]
+
+
+@pytest.mark.parametrize("odd", _ODD)
+def test_an_annotation_that_cannot_be_read_costs_no_other_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: bytes
+) -> None:
+    """As those that were written before texts were refused as columns."""
+    folder = tmp_path / "log"
+    log = journal(folder)
+    ask(log, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(saying, "text", lambda slip: odd)
+        ask(log, 1, say=lambda: annotate(model_version="3"))
+        ask(log, 2)
+        assert log.flush()
+    log._writer.end(0, 0)
+    for _ in range(2):
+        assert [row["problem"] is not None for row in rows(folder)] == [True] * 3
+        compacted(folder)
+    assert numbers(folder) == [0, 1, 2] and not list(folder.glob("*.bad"))
+
+
+def test_a_spool_that_cannot_be_read_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with it, and though nobody can be told."""
+    folder = tmp_path / "log"
+    filled(folder, 1)
+    filled(folder, 1)
+    first, second = sorted(folder.glob("*.spool"))
+    read = records.tables
+    spools = iter([first])
+
+    def tables(file: BinaryIO) -> Iterator[object]:
+        if next(spools, None):
+            raise AttributeError("of nobody's")
+        return read(file)
+
+    monkeypatch.setattr(records, "tables", tables)
+    with full_disk() as nowhere, monkeypatch.context() as patched:
+        patched.setattr("sys.stderr", nowhere)
+        assert compact(folder) == 1
+    assert first.with_suffix(".bad").exists() and second.with_suffix(".parquet").exists()
+
+
+def test_a_forked_process_keeps_no_spool(tmp_path: Path) -> None:
+    """It has a copy of the descriptor, and with it the lock."""
+    log = journal(tmp_path / "log")
+    ask(log, 1)
+    assert log.flush() and log._writer._spool is not None
+    copied = os.dup(log._writer._spool._file)
+    log._writer.end(0, 0)
+    assert compact(tmp_path / "log") == 1
+    os.close(copied)
+
+
 def test_files_are_private(tmp_path: Path) -> None:
     folder = tmp_path / "log"
     filled(folder, 10)
@@ -199,8 +264,6 @@ def test_a_reader_meets_a_spool_that_becomes_a_file(tmp_path: Path, monkeypatch:
 
 
 def test_since_leaves_out_whole_files_and_rows(tmp_path: Path) -> None:
-    from datetime import UTC, datetime
-
     from tests.serving.log.logs import NOW
 
     folder = tmp_path / "log"
@@ -210,3 +273,17 @@ def test_since_leaves_out_whole_files_and_rows(tmp_path: Path) -> None:
         assert [int(row["id"], 16) for row in rows(folder, since=middle)] == list(range(50, 100))
         assert [int(row["id"], 16) for row in rows(folder, until=middle, limit=3)] == [47, 48, 49]
         compacted(folder)
+
+
+def test_a_time_without_a_zone_is_utc_for_files_and_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five hours west of Greenwich a file of now would be older than an hour ago."""
+    folder = tmp_path / "log"
+    filled(folder, 10)
+    compacted(folder)
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Etc/GMT+5")
+        time.tzset()
+        recent = (datetime.now(UTC) - timedelta(hours=1)).replace(tzinfo=None)
+        found = [rows(folder, since=recent), rows(folder, since=recent + timedelta(hours=2))]
+    time.tzset()
+    assert [len(one) for one in found] == [10, 0]

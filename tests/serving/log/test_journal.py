@@ -12,11 +12,11 @@ from prometheus_client import REGISTRY
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.serving.log import journal as journals
-from boxplat.serving.log import retention
-from boxplat.serving.log.journal import OVERHEAD
+from boxplat.serving.log import retention, writer
+from boxplat.serving.log.journal import OVERHEAD, Journal
 from boxplat.serving.log.telling import teller
 from boxplat.serving.settings import Settings
-from tests.serving.log.logs import Told, ask, compacted, journal, numbers, rows
+from tests.serving.log.logs import Told, ask, compacted, full_disk, journal, numbers, rows
 
 GOLDEN = 0x9E3779B97F4A7C15
 
@@ -83,6 +83,36 @@ def test_a_folder_that_cannot_be_made_stops_the_log_and_not_the_endpoint(tmp_pat
     ask(log, 2)
     assert log.flush() and told.kinds() == ["log.stopped", "log.resumed"]
     assert numbers(tmp_path / "log") == [1, 2]
+
+
+def test_a_full_disk_ends_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the records nor the reason, nor the metrics, can be written; then they can."""
+    folder = tmp_path / "log"
+    folder.write_text("a file in its place")
+    monkeypatch.setattr(writer, "FIRST_PAUSE", 0.01)
+    measured: list[int] = []
+
+    def measure(*_: object) -> None:
+        measured.append(1)
+        raise OSError(28, "No space left on device")
+
+    log = Journal(folder, measure=measure)
+    with full_disk() as nowhere, monkeypatch.context() as patched:
+        patched.setattr("sys.stderr", nowhere)
+        ask(log, 2**64)
+        log.start()
+        thread = log._thread
+        assert thread is not None
+        while not measured:
+            assert thread.is_alive()
+        folder.unlink()
+        while not log._writer.records:
+            if not log._notes:
+                ask(log, 1)
+            assert thread.is_alive()
+            thread.join(0.01)
+        log.stop()
+    assert set(numbers(folder)) == {1} and measured == [1]
 
 
 def test_what_cannot_be_written_at_the_end_is_said_to_be_lost(tmp_path: Path) -> None:

@@ -48,9 +48,10 @@ def test_where_and_sql_as_json(logged: Path, box_command: Command) -> None:
         (["delay", "--where", "nonsense ="], ExitCode.USAGE, "describe predictions"),
         (["delay", "--since", "yesterday"], ExitCode.USAGE, "1h"),
         (["delay", "--where", "true", "--sql", "select 1"], ExitCode.USAGE, "not both"),
+        (["delay", "--sql", ""], ExitCode.USAGE, "no rows"),
         (["quiet"], ExitCode.OK, "nothing of quiet is logged"),
     ],
-    ids=["name", "where", "time", "both", "nothing"],
+    ids=["name", "where", "time", "both", "no statement", "nothing"],
 )
 def test_errors_say_what_to_do(
     logged: Path, box_command: Command, arguments: list[str], code: ExitCode, said: str
