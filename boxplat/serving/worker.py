@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from boxplat.core.paths import BENTO_FACTS
 from boxplat.serving.settings import Settings, add_flags, from_flags
 from boxplat.serving.team.cores import usable_cores
 from boxplat.serving.team.member import Member
+from boxplat.serving.team.table import MOST
 
 DRAIN_SECONDS = 5
 # For a worker, with what it waits for requests on their way; below what the supervisor gives the whole.
@@ -53,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if settings.workers > 1:
             if noted.get("prepares", True):
                 _prepare_once(argv)
-            _become_parent(argv, settings.workers, args.fd, metrics)
+            _become_parent(argv, settings, args.fd, metrics)
     else:
         member.die_with_parent()
         settings = replace(settings, worker=member.worker)
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def with_workers(settings: Settings, noted: Mapping[str, Any]) -> Settings:
     """The settings with their number of workers: what they say, else what the service says, else one."""
     wanted: object = settings.workers or noted.get("workers", 1)
-    return replace(settings, workers=usable_cores() if wanted == "cpu_count" else int(str(wanted)))
+    return replace(settings, workers=min(usable_cores(), MOST) if wanted == "cpu_count" else int(str(wanted)))
 
 
 def assign_devices(noted: Mapping[str, Any]) -> None:
@@ -89,14 +91,20 @@ def _prepare_once(argv: Sequence[str]) -> None:
         raise SystemExit(status)
 
 
-def _become_parent(argv: Sequence[str], count: int, listening: int, metrics: Path) -> None:
+def _become_parent(argv: Sequence[str], settings: Settings, listening: int, metrics: Path) -> None:
     """Run the workers, then end as they were told to."""
+    from boxplat.serving.team.ports import reserved
     from boxplat.serving.team.workers import Workers
 
     def command(member: Member) -> list[str]:
         return [sys.executable, "-m", "boxplat.serving.worker", *argv, "--member", member.flag()]
 
-    status = Workers(command, count, listening, metrics, _STOP_SECONDS).run()
+    try:
+        held = reserved(settings.grpc_port) if settings.grpc_port else nullcontext()
+    except OSError as error:
+        raise SystemExit(f"the gRPC port {settings.grpc_port} cannot be had: {error.strerror}") from None
+    with held:
+        status = Workers(command, settings.workers, listening, metrics, _STOP_SECONDS).run()
     if status:
         raise SystemExit(status)
     # As uvicorn ends: whoever waits for us sees that it was the signal.

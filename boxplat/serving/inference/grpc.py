@@ -38,14 +38,16 @@ async def start(direct: Any, port: int) -> Server:
 
     Args:
         direct: the service's application (`boxplat.serving.direct.Direct`), after it has started.
-        port: on 127.0.0.1, shared with the service's other workers; 0: any free one.
+        port: on 127.0.0.1, shared with the service's other workers, whose parent has reserved it; 0: any free one.
 
     Raises:
-        RuntimeError: the port is taken by something that does not share it.
+        RuntimeError: the port is taken.
     """
     most = direct.settings.body_bytes
     limits = [("grpc.max_receive_message_length", -1 if most is None else most), ("grpc.max_send_message_length", -1)]
-    server = grpc.aio.server(options=[*limits, ("grpc.so_reuseport", 1)])
+    # Otherwise two services could have one port, and each would get some of the other's calls.
+    shares = int(direct.settings.workers > 1)
+    server = grpc.aio.server(options=[*limits, ("grpc.so_reuseport", shares)])
     predictions = Predictions(direct)
     server.add_generic_rpc_handlers((Servicer(predictions).handlers(),))
     probes = _Probes(predictions)

@@ -38,6 +38,10 @@ _DTYPES = {
 DTYPES = {name: np.dtype(code) for name, code in _DTYPES.items()}
 DATATYPES = {dtype.str: name for name, dtype in DTYPES.items() if name != BF16}
 _LENGTH = struct.Struct("<I")
+# As numpy has.
+_MOST_DIMENSIONS = 64
+# Of an empty tensor, those of no size left out: as nested lists, which need no data to become large, it is built whole.
+_MOST_EMPTY = 2**24
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,16 @@ def counted(name: str, shape: Any) -> int:
     """How many elements a shape holds.
 
     Raises:
-        InferenceError: it is no list of whole numbers from zero.
+        InferenceError: it is no list of whole numbers from zero, or no array may have it.
     """
     if not isinstance(shape, Sequence) or isinstance(shape, str):
         raise InferenceError(f"the shape of '{name}' must be a list of whole numbers")
     if any(isinstance(size, bool) or not isinstance(size, int) or size < 0 for size in shape):
         raise InferenceError(f"the shape of '{name}' must hold whole numbers from 0, got {list(shape)}")
-    return math.prod(shape)
+    count = math.prod(shape)
+    if len(shape) > _MOST_DIMENSIONS or (not count and math.prod(size or 1 for size in shape) > _MOST_EMPTY):
+        raise InferenceError(f"the shape of '{name}' is too large")
+    return count
 
 
 def _dtype(name: str, datatype: Any) -> np.dtype[Any]:

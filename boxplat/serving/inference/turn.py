@@ -30,7 +30,7 @@ class Turn:
         head: of the request.
     """
 
-    __slots__ = ("_asked", "_head", "_is_raw", "_model", "_way", "_wire", "caller", "name", "path")
+    __slots__ = ("_answer", "_asked", "_head", "_is_raw", "_model", "_way", "_wire", "caller", "name", "path")
 
     def __init__(self, endpoint: Endpoint, model: Model, way: Called, name: str, version: str, head: Head) -> None:
         self.name = endpoint.name
@@ -41,6 +41,8 @@ class Turn:
         self._wire = name, version
         self._head = head
         self._is_raw = False
+        # Before it was compressed.
+        self._answer = b""
         self._asked = _NOTHING
 
     def read(self, body: bytes) -> tuple[Sequence[Any], dict[str, Any]]:
@@ -63,9 +65,9 @@ class Turn:
         self._is_raw = head is not None
         more = [] if head is None else [(LENGTH.encode(), str(head).encode())]
         if self._head.accepts:
+            self._answer = body
             body, encoding = compression.packed(body, self._head.accepts)
             if encoding:
-                self._is_raw = True
                 more.append((b"content-encoding", encoding.encode()))
         reply = Reply(200, body, JSON if head is None else BINARY)
         reply.more = tuple(more)
@@ -73,7 +75,7 @@ class Turn:
 
     def logged(self, body: bytes, answer: bytes) -> tuple[bytes, bytes]:
         """A request's and an answer's body for the prediction log."""
-        return wire.logged(body, self._head.inference is not None), wire.logged(answer, self._is_raw)
+        return wire.logged(body, self._head.inference is not None), wire.logged(self._answer or answer, self._is_raw)
 
     async def respond(self, value: Any) -> Response:
         """The answer, where the function made one itself: a response, a stream, a file."""

@@ -8,6 +8,7 @@ it a moment to be faster.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,8 @@ from boxplat.serving.team.member import Member
 from boxplat.serving.team.table import ABSENT, Table
 
 _TURN, _BEAT = 0.02, 1.0
+# As asyncio's servers wait when nothing can be accepted.
+_PAUSE = 1.0
 # Seconds per connection that this worker has more than another one, and at most: the other may be stuck.
 _COURTESY, _MOST_COURTESY = 0.002, 0.02
 
@@ -112,14 +115,20 @@ class Shared:
 
     def _after_courtesy(self) -> None:
         if self._open:
-            self._accept()
             self._watch()
+            self._accept()
 
     def _accept(self) -> None:
         try:
             accepted, _ = self._listening.accept()
         except (BlockingIOError, ConnectionError):
             # Somebody else was faster, or the client has gone.
+            return
+        except OSError:
+            # No descriptor is left, or no memory: the connection stays in the queue, and would wake us again at once.
+            logging.getLogger("bentoml.serve").exception("no connection can be accepted")
+            self._loop.remove_reader(self._listening)
+            self._loop.call_later(_PAUSE, self._watch)
             return
         accepted.setblocking(False)
         self._connections.coming += 1

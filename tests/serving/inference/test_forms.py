@@ -27,6 +27,9 @@ from tests.serving.inference.asking import tensors
 from tests.serving.inference.conftest import Served, free_port
 from tests.serving.log.logs import compacted
 
+# Makes an answer large enough to be compressed.
+_LONG_ID = "long" * 300
+
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[tuple[Served, psutil.Process]]:
@@ -86,14 +89,19 @@ def test_one_api_in_two_processes(alone: tuple[Served, psutil.Process], tmp_path
 
 
 def _ask_by_name(served: Served) -> None:
-    """In four forms, each with a name for the log."""
+    """In four forms, one also compressed, each with a name for the log."""
     name = {"x-request-id": "mine"}
     arrays = {"x": np.array([1.5, 2])}
     with tritonclient.grpc.InferenceServerClient(served.channel) as client:
         client.infer("scorer", tensors(tritonclient.grpc, arrays), headers=dict(name))
     with tritonclient.http.InferenceServerClient(served.address) as http:
         http.infer("scorer", tensors(tritonclient.http, arrays), headers=dict(name))
-        http.infer("scorer", tensors(tritonclient.http, arrays, binary_data=False), headers=dict(name))
+        texts = tensors(tritonclient.http, arrays, binary_data=False)
+        http.infer("scorer", texts, headers=dict(name))
+        packed = {"request_id": _LONG_ID, "response_compression_algorithm": "gzip"}
+        output = tritonclient.http.InferRequestedOutput("sum", binary_data=False)
+        answered = http.infer("scorer", texts, outputs=[output], headers=dict(name), **packed)
+        assert answered.get_response()["id"] == _LONG_ID
     body = json.dumps({"x": [1.5, 2]}).encode()
     request = urllib.request.Request(f"{served.url}/v2/models/scorer/generate", body, name)
     with urllib.request.urlopen(request) as answer:
@@ -105,11 +113,12 @@ def _logged(folder: Path) -> None:
     compacted(folder)
     columns = "api, status, input, output, input_bytes, output_bytes"
     found = reading.query(folder, f"select {columns} from requests where id = 'mine'").to_pylist()
-    assert [(row["api"], row["status"]) for row in found] == [("predict", 200)] * 4
+    assert [(row["api"], row["status"]) for row in found] == [("predict", 200)] * 5
     assert all(row["input_bytes"] > 10 and row["output_bytes"] > 10 for row in found)
     raw = [base64.b64decode(row["input"].partition("base64,")[2]) for row in found if "base64," in row["input"]]
     assert len(raw) == 2 and all(np.array([1.5, 2]).tobytes() in one for one in raw)
-    assert sum('"x"' in row["input"] for row in found) == 2
+    assert sum('"x"' in row["input"] for row in found) == 3
+    assert sum(_LONG_ID in row["output"] for row in found) == 1, "the answer is logged as it was before gzip"
 
 
 def _tell(served: Served, x: float) -> None:

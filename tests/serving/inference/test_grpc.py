@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import socket
 import threading
 import urllib.error
 from collections.abc import Iterator
@@ -67,6 +68,14 @@ def test_health_and_reflection(channel: Any) -> None:
     file = reflected.FindFileContainingSymbol("inference.GRPCInferenceService")
     assert "ModelInferRequest" in [message.name for message in file.message_type]
     assert reflected.FindFileContainingSymbol("grpc.health.v1.Health").package == "grpc.health.v1"
+
+
+def test_no_other_service_gets_the_port(served: Served) -> None:
+    """Nor one that shares its own port among several workers: each would get some of the other's calls."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", served.port))
 
 
 def test_typed_contents(channel: Any) -> None:

@@ -133,6 +133,17 @@ def test_largest_whole_numbers() -> None:
         assert found.values.tolist() == [limits.min, limits.max]
 
 
+@pytest.mark.parametrize("shape", [[1] * 65, [2**62, 2**62, 0], [2**70, 0], [10**9, 0]])
+@pytest.mark.parametrize("datatype", ["FP64", "BYTES"])
+def test_a_shape_that_no_array_may_have(datatype: str, shape: list[int]) -> None:
+    """Or that would become a billion empty lists."""
+    count = int(0 not in shape)
+    with pytest.raises(InferenceError, match="too large"):
+        from_data("x", datatype, shape, ["1" if datatype == "BYTES" else 1.0] * count)
+    with pytest.raises(InferenceError, match="too large"):
+        from_raw("x", datatype, shape, bytes(8 if datatype == "FP64" else 4) * count)
+
+
 def test_a_huge_shape_allocates_nothing() -> None:
     with pytest.raises(InferenceError, match="byte size"):
         from_raw("x", "FP64", [2**40, 2**40], b"")
