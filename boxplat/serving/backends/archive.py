@@ -7,7 +7,6 @@ tensors and a graph of known operators. Whatever else it holds is left out, or r
 
 from __future__ import annotations
 
-import ast
 import io
 import json
 import re
@@ -16,25 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from boxplat.core.errors import BoxError
+from boxplat.serving.backends.program import objection, strip
 
-_TEXTS = ("archive_format", "archive_version", "byteorder", "version", "serialization_id")
-_RAW = re.compile(r"[^/]+/data/(?:weights|constants)/(?:weight|tensor)_\d+$")
-_CONFIG = re.compile(r"[^/]+/data/(?:weights|constants)/[^/]+_config\.json$")
-_PROGRAM = re.compile(r"[^/]+/models/[^/]+\.json$")
-_EXAMPLES = re.compile(r"[^/]+/data/sample_inputs/[^/]+\.pt$")
-_OPERATOR = re.compile(
-    r"torch\.ops\.(?:aten|prims)\.(?!from_file\b)\w+\.\w+|_operator\.\w+|math\.\w+|torch\.sym_\w+"
-    r"|torch\.ops\.higher_order\.(?:cond|while_loop|scan|wrap_with_set_grad_enabled|wrap_with_autocast)"
-)
-_SYMBOLS = frozenset(
-    "Symbol Integer Float Rational Add Mul Pow Max Min Abs Mod Equality Unequality LessThan GreaterThan"
-    " StrictLessThan StrictGreaterThan And Or Not FloorDiv ModularIndexing Where PythonMod CleanDiv CeilDiv CeilToInt"
-    " FloorToInt TruncToInt RoundToInt RoundDecimal LShift RShift PowByNatural FloatPow FloatTrueDiv IntTrueDiv"
-    " TruncToFloat ToFloat Identity BitwiseFn_bitwise_and BitwiseFn_bitwise_or".split()
-)
-_NODES = (ast.Expression, ast.Call, ast.Name, ast.Load, ast.Constant, ast.keyword, ast.UnaryOp, ast.USub)
-_CONTAINERS = (None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
-_SYMBOL_NAME = re.compile(r"\w{1,64}|[\d.eE+-]{1,64}")
+_TEXT = re.compile(r"[^/]+/(?:\.data/)?(?:archive_format|archive_version|byteorder|version|serialization_id)")
+_RAW = re.compile(r"[^/]+/data/(?:weights|constants)/(?:weight|tensor)_\d+")
+_CONFIG = re.compile(r"[^/]+/data/(?:weights|constants)/[^/]+_config\.json")
+_PROGRAM = re.compile(r"[^/]+/models/[^/]+\.json")
+_EXAMPLES = re.compile(r"[^/]+/data/sample_inputs/[^/]+\.pt")
+_PAYLOAD = re.compile(r"(?:weight|tensor)_\d+")
+"""What torch reads as raw numbers; others of its names it unpickles, whatever the flag beside them says."""
 
 
 def read(path: Path) -> io.BytesIO:
@@ -75,7 +64,7 @@ def _record(path: Path, name: str, archive: zipfile.ZipFile) -> bytes | None:
         return _config(path, name, archive.read(name))
     if _PROGRAM.fullmatch(name):
         return _program(path, archive.read(name))
-    if _RAW.fullmatch(name) or name.rsplit("/", 1)[-1] in _TEXTS:
+    if _RAW.fullmatch(name) or _TEXT.fullmatch(name):
         return archive.read(name)
     if name.endswith((".pt", ".pkl", ".so")) or "/data/" in name:
         raise refused(path, f"its record {name} is read by unpickling it or by running its machine code")
@@ -83,18 +72,27 @@ def _record(path: Path, name: str, archive: zipfile.ZipFile) -> bytes | None:
 
 
 def _config(path: Path, name: str, content: bytes) -> bytes:
-    entries = _parsed(path, content).get("config", {})
-    pickled = [key for key, entry in entries.items() if entry.get("use_pickle") is not False]
+    config = _parsed(path, content)
+    entries = config.get("config")
+    if not isinstance(entries, dict):
+        raise refused(path, f"{name} lists no tensors")
+    pickled = [key for key, entry in entries.items() if not _is_raw(entry)]
     if pickled:
         raise refused(path, f"{name} has {', '.join(pickled[:3])} read by unpickling")
-    return content
+    return json.dumps(config).encode()
+
+
+def _is_raw(entry: Any) -> bool:
+    plain = isinstance(entry, dict) and entry.get("use_pickle") is False
+    return plain and _PAYLOAD.fullmatch(str(entry.get("path_name"))) is not None
 
 
 def _program(path: Path, content: bytes) -> bytes:
     program = _parsed(path, content)
-    _check(path, program)
-    # Each is source text that would be compiled and run at every call.
-    program["guards_code"] = []
+    strip(program)
+    why = objection(program)
+    if why:
+        raise refused(path, why)
     return json.dumps(program).encode()
 
 
@@ -106,60 +104,3 @@ def _parsed(path: Path, content: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise refused(path, "a record is not a JSON object")
     return found
-
-
-def _check(path: Path, root: Any) -> None:
-    waiting = [root]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            why = _objection(value)
-            if why:
-                raise refused(path, why)
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-
-
-def _objection(value: dict[str, Any]) -> str | None:
-    """What speaks against one object of the program's JSON."""
-    text = value.get("expr_str")
-    if text is not None and not _is_plain(text):
-        return f"the size {str(text)[:80]!r} is more than arithmetic on symbols"
-    if "target" in value and "inputs" in value and not _OPERATOR.fullmatch(str(value["target"])):
-        return f"the graph calls {str(value['target'])[:80]!r}, which is no tensor operator of torch"
-    for name in ("in_spec", "out_spec"):
-        if isinstance(value.get(name), str) and value[name] and not _is_plain_tree(value[name]):
-            return "its inputs or outputs are nested in other containers than tuples, lists and dicts"
-    return None
-
-
-def _is_plain_tree(text: str) -> bool:
-    """Whether a structure of arguments names built-in containers only (torch imports what others name)."""
-    try:
-        waiting = list(json.loads(text)[1:])
-        while waiting:
-            node = waiting.pop()
-            keys = json.loads(node["context"]) if node["context"] is not None else None
-            if node["type"] not in _CONTAINERS or not (keys is None or all(isinstance(key, str | int) for key in keys)):
-                return False
-            waiting += node["children_spec"]
-    except (ValueError, KeyError, TypeError, IndexError):
-        return False
-    return True
-
-
-def _is_plain(text: object) -> bool:
-    """Whether a symbolic size is made of numbers, symbols and sympy's arithmetic alone (it is evaluated as Python)."""
-    try:
-        tree = ast.parse(str(text), mode="eval")
-    except SyntaxError:
-        return False
-    for node in ast.walk(tree):
-        if not isinstance(node, _NODES):
-            return False
-        if isinstance(node, ast.Name) and node.id not in _SYMBOLS:
-            return False
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not _SYMBOL_NAME.fullmatch(node.value):
-            return False
-    return True

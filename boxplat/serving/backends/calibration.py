@@ -169,9 +169,11 @@ def _winner(basis: str, ratios: Mapping[str, float]) -> str:
 
 def _keep_probe(source: Source, table: Table, expected: dict[str, Array], size: int) -> None:
     """A few rows and the reference's answers, so that every later start can see whether it still answers so."""
+    rows = min(PROBE_ROWS, len(table))
     outputs = [array for name, array in expected.items() if name.startswith(f"{size}.")]
-    parts = {f"in{i}": array[:PROBE_ROWS] for i, array in enumerate(table.inputs)}
-    save(source.folder / PROBE, parts | {f"out{i}": array[:PROBE_ROWS] for i, array in enumerate(outputs)})
+    parts = {f"in{i}": array[:rows] for i, array in enumerate(table.inputs)}
+    (source.folder / PROBE).parent.mkdir(exist_ok=True)
+    save(source.folder / PROBE, parts | {f"out{i}": array[:rows] for i, array in enumerate(outputs)})
 
 
 def _timed(
@@ -220,7 +222,9 @@ def _quality(answers: dict[str, Array], table: Table, plan: Plan) -> dict[str, f
     """Metrics of the answers to all rows, which were given in the largest batches."""
     if table.labels is None:
         return {}
-    outputs = [array for name, array in answers.items() if name.startswith(f"{max(plan.batches)}.")]
+    # Few rows were repeated to fill a batch.
+    largest = f"{max(plan.batches)}."
+    outputs = [array[: len(table.labels)] for name, array in answers.items() if name.startswith(largest)]
     found = scores(outputs)
     return {name: METRICS[name].measure(table.labels, found) for name in fitting(table.labels, outputs, plan.metric)}
 

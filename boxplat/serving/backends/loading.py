@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,13 +120,16 @@ def runner(
 
 
 def probe(source: Source) -> tuple[list[Array], list[Array]] | None:
-    """Rows and eager's answers to them, recorded at calibration; None where there are none."""
+    """Rows and eager's answers to them, recorded at calibration; None where there are none that can be read."""
     import numpy as np
 
     try:
         with np.load(source.folder / PROBE, allow_pickle=False) as found:
             kept = {side: [found[name] for name in found.files if name.startswith(side)] for side in ("in", "out")}
     except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        _log.warning("%s cannot be read: %s: %s", source.folder / PROBE, type(error).__name__, error)
         return None
     return kept["in"], kept["out"]
 

@@ -24,7 +24,7 @@ from boxplat.serving.backends.source import Source
 from boxplat.serving.backends.table import save
 
 ALONE = 64
-"""So many of the first rows are also answered in batches of every smaller size."""
+"""At least so many of the first rows are also answered in batches of every smaller size."""
 _LEAST = 5
 
 
@@ -79,9 +79,13 @@ def _seconds(model: Model, rows: list[Array], size: int, wanted: float) -> float
 
 
 def _answers(model: Model, rows: list[Array], sizes: list[int]) -> Iterator[tuple[str, Array]]:
-    """Every output of all rows in the largest batches, as `SIZE.OUTPUT`, and of the first rows in every other size."""
+    """Every output of all rows in the largest batches, as `SIZE.OUTPUT`, and of the first rows in every other size.
+
+    Where there are fewer rows than a batch has, they are repeated.
+    """
     for size in sizes:
-        some = rows if size == sizes[-1] else [array[:ALONE] for array in rows]
+        count = len(rows[0]) if size == sizes[-1] else min(len(rows[0]), max(ALONE, size))
+        some = [np.resize(array[:count], (max(count, size), *array.shape[1:])) for array in rows]
         yield from ((f"{size}.{i}", output) for i, output in enumerate(in_batches(model, some, size)))
 
 

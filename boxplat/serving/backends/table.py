@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +49,7 @@ def find(folder: Path, data: Path | None) -> Table:
             return _npz(folder / NAME, NAME)
         if (folder / "serving_input_example.json").is_file():
             return _example(folder / "serving_input_example.json")
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise BoxError(
             f"the rows in {data or folder} cannot be read",
             why=f"{type(error).__name__}: {error}",
@@ -100,4 +102,7 @@ def _table(inputs: list[Array], labels: Array | None, origin: str) -> Table:
     if len(sizes) != 1 or not sizes.pop():
         raise ValueError("the arrays must have the same number of rows, at least one")
     kept = tuple(array[:_MOST] for array in inputs)
-    return Table(kept, None if labels is None else np.asarray(labels[:_MOST], np.float64), origin)
+    if labels is not None:
+        # A column [N, 1] against answers [N] would be compared as [N, N].
+        labels = np.asarray(labels, np.float64).reshape(len(labels))[:_MOST]
+    return Table(kept, labels, origin)

@@ -27,6 +27,16 @@ from boxplat.serving.backends.source import CHOICE, CONVERTED, PROBE
 from boxplat.serving.backends.table import save
 from tests.serving.backends import models
 
+META = {
+    "dtype": 7,
+    "sizes": [{"as_int": 1}],
+    "requires_grad": False,
+    "device": {"type": "cpu", "index": None},
+    "strides": [{"as_int": 1}],
+    "storage_offset": {"as_int": 0},
+    "layout": 7,
+}
+"""Of a tensor, in the JSON of an archive."""
 BATCH = models.rows_of(np.random.default_rng(7).normal(size=(6, 5)), np.arange(6) % 4)
 
 
@@ -152,6 +162,14 @@ def test_fewer_bits_on_another_processor(folder: Path, caplog: pytest.LogCapture
     assert backends.load(folder).backend == "onnxruntime-int8"
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text"])
+@pytest.mark.parametrize("name", ["eager", "onnxruntime"])
+def test_a_damaged_probe_keeps_nothing_from_starting(folder: Path, name: str, content: bytes) -> None:
+    choose(folder, name)
+    (folder / PROBE).write_bytes(content)
+    assert backends.load(folder)(BATCH).shape == (6,)
+
+
 def test_a_choice_of_a_later_boxplat_is_none(folder: Path) -> None:
     (folder / CHOICE).write_text(json.dumps({"schema_version": 99, "backend": "quantum"}))
     assert backends.load(folder).backend == "eager"
@@ -188,6 +206,25 @@ def test_pickled_constants_are_refused(folder: Path, tmp_path: Path) -> None:
     assert not proof.exists()
 
 
+@pytest.mark.parametrize("record", ["opaque_obj_0/version", "opaque_obj_0", "custom_obj_0", "weight_0/byteorder"])
+def test_constants_that_say_they_are_no_pickles_are_refused(folder: Path, tmp_path: Path, record: str) -> None:
+    proof = tmp_path / "proof"
+    config = {"config": {"x": {"path_name": record, "is_param": False, "use_pickle": False, "tensor_meta": META}}}
+    content = {
+        "model/data/constants/model_constants_config.json": json.dumps(config).encode(),
+        f"model/data/constants/{record}": pickle.dumps(Planted(proof)),
+    }
+    rewritten(folder / "data/model.pt2", content)
+    with pytest.raises(BoxError, match="is not loaded"):
+        backends.load(folder)
+    assert not proof.exists()
+
+
+def test_a_program_under_another_name_is_left_out(folder: Path) -> None:
+    rewritten(folder / "data/model.pt2", {"model/models/version": b'{"never": "parsed"}'})
+    assert backends.load(folder)(BATCH).shape == (6,)
+
+
 def evil_size(program: dict, proof: Path) -> None:
     text = f"__import__('pathlib').Path({str(proof)!r}).touch() or 1"
     sizes = program["graph_module"]["graph"]["tensor_values"]["rows"]["sizes"]
@@ -202,7 +239,68 @@ def evil_operator(program: dict, proof: Path) -> None:
     program["graph_module"]["graph"]["nodes"][0]["target"] = "torch.os.system"
 
 
-@pytest.mark.parametrize("evil", [evil_size, evil_guard, evil_operator])
+def code(proof: Path) -> str:
+    return f"__import__('pathlib').Path({str(proof)!r}).touch()"
+
+
+def evil_nested_size(program: dict, proof: Path) -> None:
+    sizes = program["graph_module"]["graph"]["tensor_values"]["rows"]["sizes"]
+    sizes[0]["as_expr"]["expr_str"] = {"as_string": code(proof)}
+
+
+def renamed(value: object, old: str, new: str) -> object:
+    """The same JSON with another name for an input."""
+    if isinstance(value, dict):
+        return {new if key == old else key: renamed(part, old, new) for key, part in value.items()}
+    if isinstance(value, list):
+        return [renamed(part, old, new) for part in value]
+    return new if value == old else value
+
+
+def evil_input(program: dict, proof: Path) -> None:
+    program.update(renamed(program, "rows", f"rows={code(proof)}"))  # type: ignore[call-overload]
+
+
+def evil_argument(program: dict, proof: Path) -> None:
+    program["graph_module"]["module_call_graph"][0]["signature"]["forward_arg_names"] = [f"rows={code(proof)}"]
+
+
+def evil_keyword(program: dict, proof: Path) -> None:
+    signature = program["graph_module"]["module_call_graph"][0]["signature"]
+    spec = json.loads(signature["in_spec"])
+    empty = {"type": "builtins.dict", "children_spec": []}
+    leaf = {"type": None, "context": None, "children_spec": []}
+    spec[1]["children_spec"] = [
+        {"type": "builtins.tuple", "context": "null", "children_spec": []},
+        empty | {"context": json.dumps([f"rows={code(proof)}"]), "children_spec": [leaf]},
+    ]
+    signature["in_spec"], signature["forward_arg_names"] = json.dumps(spec), None
+
+
+def evil_parameter(program: dict, proof: Path) -> None:
+    name = program["graph_module"]["signature"]["input_specs"][0]["parameter"]
+    name["parameter_name"] = f'x", {code(proof)}) or getattr(self, "layers'
+
+
+def evil_file(program: dict, proof: Path) -> None:
+    node = program["graph_module"]["graph"]["nodes"][0]
+    node["target"] = "torch.ops.aten.save.default"
+    node["inputs"] = [
+        {"name": "item", "arg": {"as_tensor": {"name": "rows"}}, "kind": 1},
+        {"name": "filename", "arg": {"as_string": str(proof)}, "kind": 1},
+    ]
+
+
+def evil_argument_of_an_operator(program: dict, proof: Path) -> None:
+    node = program["graph_module"]["graph"]["nodes"][0]
+    node["inputs"][0]["arg"] = {"as_operator": "torch.os.system"}
+
+
+EVILS = [evil_size, evil_guard, evil_operator, evil_nested_size, evil_input, evil_argument, evil_keyword]
+EVILS += [evil_parameter, evil_file, evil_argument_of_an_operator]
+
+
+@pytest.mark.parametrize("evil", EVILS)
 def test_code_hidden_in_a_program_is_never_run(folder: Path, tmp_path: Path, evil: object) -> None:
     proof = tmp_path / "proof"
     edited(folder / "data/model.pt2", lambda program: evil(program, proof))  # type: ignore[operator]
