@@ -65,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def with_workers(settings: Settings, noted: Mapping[str, Any]) -> Settings:
     """The settings with their number of workers: what they say, else what the service says, else one."""
     wanted: object = settings.workers or noted.get("workers", 1)
-    return replace(settings, workers=min(usable_cores(), MOST) if wanted == "cpu_count" else int(str(wanted)))
+    count = usable_cores() if wanted == "cpu_count" else int(str(wanted))
+    return replace(settings, workers=min(count, MOST))
 
 
 def assign_devices(noted: Mapping[str, Any]) -> None:
