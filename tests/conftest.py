@@ -18,6 +18,21 @@ for _name in ("PYTHONDONTWRITEBYTECODE", "BOX_PROJECT"):
     os.environ.pop(_name, None)
 
 
+# Folders of which each part has its own servers.
+_DIVIDED = ("features", "serving")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that share started servers stay in one process where there are several."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    here = Path(__file__).parent
+    for item in items:
+        parts = item.path.relative_to(here).parts
+        group = "/".join(parts[: 2 if parts[0] in _DIVIDED else 1])
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
