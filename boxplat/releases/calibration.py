@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boxplat.adapters import bentos, gpu, tracking_models
-from boxplat.adapters.tracking_api import TrackingApi
+from boxplat.adapters.tracking_api import TrackingApi, TrackingDownError, TrackingRefusedError
 from boxplat.core.config import Config
 from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode, not_found
@@ -153,17 +153,29 @@ def _choice(source: Source, winner: Measured, results: Sequence[Measured], plan:
 
 
 def _record(url: str, version: ModelVersion, choice: Choice, folder: Path) -> None:
-    """Files first: a version whose tag says so has what it takes."""
+    """Files first: a version whose tag says so has what it takes.
+
+    Raises:
+        BoxError: tracking does not answer (exit code 3), or does not take it (1).
+    """
     from boxplat.serving.backends.choice import EVIDENCE, TAG
     from boxplat.serving.backends.source import CHOICE
 
     (folder / CHOICE).write_text(choice.text(), encoding="utf-8")
     api = TrackingApi(url)
     name, number = version.name, str(version.version)
-    place = api.location(name, number)
-    for path in (*choice.files, CHOICE):
-        api.upload(place, path, (folder / path).read_bytes())
-    api.tag_version(name, number, {EVIDENCE: choice.text(), TAG: choice.backend})
+    try:
+        place = api.location(name, number)
+        for path in (*choice.files, CHOICE):
+            api.upload(place, path, (folder / path).read_bytes())
+        api.tag_version(name, number, {EVIDENCE: choice.text(), TAG: choice.backend})
+    except (TrackingDownError, TrackingRefusedError) as error:
+        raise BoxError(
+            f"the choice of {choice.backend} for {name} version {number} is not recorded",
+            why=f"the tracking server: {error}",
+            fix="box wait tracking   (then calibrate again; box models show NAME says whether the version is there)",
+            code=ExitCode.NO_BOX if isinstance(error, TrackingDownError) else ExitCode.FAILED,
+        ) from error
 
 
 def _nothing_runs(version: ModelVersion, results: Sequence[Measured]) -> BoxError:

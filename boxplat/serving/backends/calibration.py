@@ -14,7 +14,7 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.serving.backends import trial
 from boxplat.serving.backends.compare import difference
 from boxplat.serving.backends.loading import BATCHES, CPU, CUDA, REDUCED, reference
-from boxplat.serving.backends.quality import METRICS, fitting, scores
+from boxplat.serving.backends.quality import METRICS, fitting, known, scores
 from boxplat.serving.backends.runner import Array
 from boxplat.serving.backends.source import CONVERTED, PROBE, Source
 from boxplat.serving.backends.table import Table, save
@@ -85,6 +85,8 @@ def calibrate(folder: Path, table: Table, plan: Plan, env: Mapping[str, str], to
     Returns:
         One row for each back end, the reference first; exactly one is chosen, or none where even the reference fails.
     """
+    if plan.metric is not None:
+        known(plan.metric)
     source = Source(folder)
     source.check()
     if source.weights is not None and source.program is None and source.onnx is None:

@@ -59,6 +59,22 @@ METRICS = {
 }
 
 
+def known(name: str) -> str:
+    """The same name, where there is such a metric.
+
+    Raises:
+        BoxError: there is none (exit code 2).
+    """
+    if name not in METRICS:
+        raise BoxError(
+            f"no metric {name!r}",
+            why=f"known: {', '.join(METRICS)}",
+            fix="box models calibrate NAME --metric auc",
+            code=ExitCode.USAGE,
+        )
+    return name
+
+
 def fitting(labels: Array, outputs: Sequence[Array], wanted: str | None) -> tuple[str, ...]:
     """The metrics to keep: the one that is wanted, else those that fit the labels and the model's first output.
 
@@ -66,14 +82,7 @@ def fitting(labels: Array, outputs: Sequence[Array], wanted: str | None) -> tupl
         BoxError: there is no such metric (exit code 2).
     """
     if wanted is not None:
-        if wanted not in METRICS:
-            raise BoxError(
-                f"no metric {wanted!r}",
-                why=f"known: {', '.join(METRICS)}",
-                fix="box models calibrate NAME --metric auc",
-                code=ExitCode.USAGE,
-            )
-        return (wanted,)
+        return (known(wanted),)
     answers = scores(outputs)
     if answers.ndim == 2:
         return ("accuracy",)

@@ -18,6 +18,7 @@ from boxplat.serving.backends.runner import Array
 from boxplat.serving.backends.source import CONVERTED
 
 _PATIENCE = 300.0
+_CONVERSION = 900.0
 
 
 class FailedError(Exception):
@@ -60,7 +61,9 @@ class Trial:
             )
         try:
             ready = self._reply()
-        except FailedError:
+        except BaseException:
+            # Ctrl-C too: whatever it is loading, nobody waits for it any more.
+            self._process.kill()
             self.close()
             raise
         self.load_seconds = float(ready["load_seconds"])
@@ -112,9 +115,12 @@ class Trial:
     def _reply(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         watch = threading.Timer(_PATIENCE, self._process.kill)
+        watch.daemon = True
         watch.start()
-        line = self._process.stdout.readline()
-        watch.cancel()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            watch.cancel()
         if not line:
             raise FailedError(_last_words(self._log))
         reply: dict[str, Any] = json.loads(line)
@@ -127,15 +133,19 @@ def convert(folder: Path, log: Path, env: Mapping[str, str]) -> dict[str, str]:
     """Make the ONNX files of a model; why, for each back end that has none now."""
     command = [sys.executable, "-m", "boxplat.serving.backends.convert", str(folder)]
     with log.open("wb") as output:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=output,
-            env=dict(env),
-            check=False,
-            text=True,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                env=dict(env),
+                check=False,
+                text=True,
+                timeout=_CONVERSION,
+            )
+        except subprocess.TimeoutExpired:
+            return dict.fromkeys(CONVERTED, f"making them took longer than {_CONVERSION:g} s")
     if done.returncode:
         return dict.fromkeys(CONVERTED, _last_words(log))
     missing: dict[str, str] = json.loads(done.stdout.splitlines()[-1])

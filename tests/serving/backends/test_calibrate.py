@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import subprocess
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +19,11 @@ import torch
 from boxplat import Box
 from boxplat.adapters.tracking_api import TrackingApi
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.model import ModelVersion
+from boxplat.releases import calibration as releases
 from boxplat.releases.models import tracking_url
 from boxplat.serving import backends
-from boxplat.serving.backends import calibration, table
+from boxplat.serving.backends import calibration, loading, measure, table, trial
 from boxplat.serving.backends.calibration import Limits, Measured, Plan
 from boxplat.serving.backends.choice import EVIDENCE, TAG, Choice
 from boxplat.serving.backends.trial import Trial
@@ -256,6 +260,88 @@ def test_data_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(BoxError) as caught:
         table.find(tmp_path, bad)
     assert caught.value.code is ExitCode.USAGE and "pickle" in caught.value.why
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"text"])
+def test_damaged_rows_are_a_usage_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "rows.npz").write_bytes(content)
+    with pytest.raises(BoxError) as caught:
+        table.find(tmp_path, tmp_path / "rows.npz")
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_labels_are_one_for_each_row(tmp_path: Path) -> None:
+    rows, labels = np.ones((3, 2), np.float32), np.array([[0.0], [1.0], [0.0]])
+    table.save(tmp_path / table.NAME, {"rows": rows, "labels": labels})
+    found = table.find(tmp_path, None).labels
+    assert found is not None and found.tolist() == [0, 1, 0]
+    table.save(tmp_path / table.NAME, {"rows": rows, "labels": np.hstack([labels, labels])})
+    with pytest.raises(BoxError) as caught:
+        table.find(tmp_path, None)
+    assert caught.value.code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize("count", [3, 100, 400])
+def test_answers_are_checked_in_batches_of_the_sizes_that_they_name(count: int) -> None:
+    seen: set[int] = set()
+
+    def model(rows: np.ndarray) -> np.ndarray:
+        seen.add(len(rows))
+        return rows[:, 0]
+
+    rows = np.arange(count * 2, dtype=np.float32).reshape(count, 2)
+    found = dict(measure._answers(model, [rows], [1, 128, 256]))  # type: ignore[arg-type]
+    assert {1, 128, 256} <= seen
+    assert len(found["256.0"]) == max(count, 256), "all rows in the largest"
+    for answers in found.values():
+        np.testing.assert_array_equal(answers[:3], rows[:3, 0])
+
+
+def test_few_rows_keep_their_labels(gated: Path, tmp_path: Path, quick: None) -> None:
+    folder = Path(shutil.copytree(gated, tmp_path / "model"))
+    rows = models.rows_of(np.random.default_rng(2).normal(size=(5, 5)), np.arange(5) % 4)
+    table.save(folder / table.NAME, {"rows": rows, "labels": np.array([[0], [1], [0], [1], [1]])})
+    found = measured(folder)
+    assert found["onnxruntime"].verdict in ("chosen", "accepted") and found["onnxruntime"].quality
+    recorded = loading.probe(backends.Source(folder))
+    assert recorded is not None and [len(array) for side in recorded for array in side] == [5, 5]
+
+
+def test_an_unknown_metric_is_found_before_anything_is_measured(gated: Path) -> None:
+    heard: list[str] = []
+    rows = table.Table((np.ones((2, 6), np.float32),), None, "here")
+    with pytest.raises(BoxError, match="no metric 'f1'"):
+        calibration.calibrate(gated, rows, Plan(metric="f1"), os.environ, heard.append)
+    assert not heard
+
+
+def test_an_interrupt_leaves_no_process(gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    def interrupted(one: Trial) -> None:
+        started.append(one._process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trial, "_reply", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Trial(gated, "eager", 1, tmp_path / "rows.npz", (1,), tmp_path / "log", os.environ)
+    assert started[0].returncode is not None
+
+
+def test_a_conversion_that_takes_too_long_costs_its_back_ends(
+    gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "_CONVERSION", 0.01)
+    missing = trial.convert(gated, tmp_path / "log", os.environ)
+    assert missing.keys() == {"onnxruntime", "onnxruntime-int8"} and "took longer" in missing["onnxruntime"]
+
+
+def test_a_choice_that_cannot_be_recorded_is_told(tmp_path: Path) -> None:
+    (tmp_path / "backends").mkdir()
+    version = ModelVersion("wide", 1, (), None, 0.0)
+    with pytest.raises(BoxError, match="is not recorded") as caught:
+        releases._record("http://127.0.0.1:1", version, Choice("eager", {}), tmp_path)
+    assert caught.value.code is ExitCode.NO_BOX
 
 
 def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:
