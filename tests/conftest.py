@@ -22,6 +22,8 @@ for _name in ("PYTHONDONTWRITEBYTECODE", "BOX_PROJECT"):
 _DIVIDED = ("features", "serving")
 
 
+# First, because xdist reads the marks when its own turn comes.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that share started servers stay in one process where there are several."""
     if not config.pluginmanager.hasplugin("xdist"):
