@@ -8,6 +8,7 @@ same service object. `Connection` asks it too, as the bytes of a request arrive.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 from typing import Any
@@ -133,6 +134,9 @@ class Direct:
             self.journal.start()
             self._observed = self._logged(self.journal)
         self.patience.start()
+        # What is there by now stays: collections that walk over it, the model's modules among it, would take 0.2 s each.
+        gc.collect()
+        gc.freeze()
 
     def _logged(self, log: Journal) -> App:
         """What is not answered on the short way, with its predictions in the log."""
