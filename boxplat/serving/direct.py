@@ -134,7 +134,7 @@ class Direct:
             self.journal.start()
             self._observed = self._logged(self.journal)
         self.patience.start()
-        # What is there by now stays: collections that walk over it, the model's modules among it, would take 0.2 s each.
+        # What is there by now stays: each collection that walks over it, torch among it, would take 0.2 s.
         gc.collect()
         gc.freeze()
 

@@ -23,7 +23,7 @@ from boxplat.serving.log import annotation
 Compute = Callable[[Any, Done], object]
 # Of a batch's time: how long the next one waits for the clients of the last.
 _WINDOW = 0.1
-_MOST_WINDOW_SECONDS = 0.01
+_LEAST_WINDOW_SECONDS, _MOST_WINDOW_SECONDS = 0.0002, 0.01
 
 
 class Batcher:
@@ -116,7 +116,9 @@ class Batcher:
         seconds = ended - batch.began
         if not batch.was_halved:
             self._waiting.pace.took(seconds)
-        self._wait(min(batch.rows, self._most), ended + min(_WINDOW * seconds, _MOST_WINDOW_SECONDS))
+        # So many rows were asked for at once; their clients may all ask again.
+        expected = min(batch.rows + self._waiting.rows, self._most)
+        self._wait(expected, ended + min(max(_WINDOW * seconds, _LEAST_WINDOW_SECONDS), _MOST_WINDOW_SECONDS))
 
     def _wait(self, expected: int, until: float) -> None:
         if self._waiting.rows >= expected or time.perf_counter() >= until:
