@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from boxplat.core.errors import BoxError
-from boxplat.serving.backends.program import objection, strip
+from boxplat.serving.backends.graphs import objection, strip
 
 _TEXT = re.compile(r"[^/]+/(?:\.data/)?(?:archive_format|archive_version|byteorder|version|serialization_id)")
 _RAW = re.compile(r"[^/]+/data/(?:weights|constants)/(?:weight|tensor)_\d+")
