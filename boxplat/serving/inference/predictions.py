@@ -21,6 +21,7 @@ from boxplat.serving.inference.tensors import Tensor
 from boxplat.serving.inference.ways import Question
 from boxplat.serving.inference.wire import Asked
 from boxplat.serving.log import annotation
+from boxplat.serving.log.marks import WARMUP
 
 # As nginx counts a request whose client went away before it was answered.
 _GONE = 499
@@ -132,8 +133,12 @@ class Predictions:
 
     @contextmanager
     def _counted(self, one: Prediction) -> Iterator[None]:
-        journal = self._direct.journal
-        slip = annotation.opened() if journal is not None else None
+        journal = None if _is_warmup(one.call.headers) else self._direct.journal
+        slip = None
+        # What the connection answered before may still be open in this context.
+        annotation.close()
+        if journal is not None:
+            slip = annotation.opened()
         began, since = time.time_ns(), time.perf_counter_ns()
         with self._direct.counters.request(one.model.path) as counted:
             counted.status = _GONE
@@ -155,6 +160,10 @@ class Predictions:
 def _given(headers: Headers) -> str:
     """The name that the client gave its request."""
     return next((value[:128].decode("latin-1") for name, value in headers if name == b"x-request-id"), "")
+
+
+def _is_warmup(headers: Headers) -> bool:
+    return any(name == WARMUP for name, _ in headers)
 
 
 @contextmanager

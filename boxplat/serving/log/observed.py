@@ -13,6 +13,7 @@ from boxplat.serving.http.asgi import Message, Receive, Send
 from boxplat.serving.log import annotation
 from boxplat.serving.log.columns import Cut
 from boxplat.serving.log.journal import Journal
+from boxplat.serving.log.marks import WARMUP
 
 _ID = b"x-bentoml-request-id"
 _GIVEN = b"x-request-id"
@@ -63,6 +64,11 @@ class Observed:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         api = self._apis.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if api is None or self._journal is None:
+            await self._app(scope, receive, send)
+            return
+        if _header(scope["headers"], WARMUP):
+            # What the connection answered before may still be open in this context.
+            annotation.close()
             await self._app(scope, receive, send)
             return
         slip = annotation.opened()
