@@ -14,8 +14,18 @@ from typing import Any
 
 from boxplat.core.errors import BoxError, ExitCode, nearest
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NAME = "letters, digits and '-', starting with a letter"
-_LEAST = {"max_workers": 0, "max_runs": 0, "workers": 0, "log_days": 0, "log_mib": 0, "body_mib": 0, "waiting": 1}
+_LEAST = {
+    "max_workers": 0,
+    "max_runs": 0,
+    "workers": 0,
+    "log_days": 0,
+    "log_mib": 0,
+    "body_mib": 0,
+    "waiting": 1,
+    "warmup": 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,19 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SkewConfig:
+    """`[skew]`: how `box features skew` compares served values with recomputed ones.
+
+    `limit` is the share of any feature's values that may differ, `limits` the same by endpoint. Numbers may differ by
+    the share `tolerance` of their size.
+    """
+
+    limit: float = 0.0
+    limits: Mapping[str, float] = field(default_factory=dict)
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunConfig:
     """`[run]`: `max_workers` tasks of a flow, and `max_runs` flows, at once (0: as many as there are cores)."""
 
@@ -94,6 +117,8 @@ class EndpointConfig:
     `workers` processes share the socket (0: as many as the service says). `grpc_port` is the preferred port of the gRPC
     server (0: none). The prediction log keeps `log_sample` of the requests (0: no log) for `log_days` days and up to
     `log_mib` MiB. A body above `body_mib` MiB is refused, and so are requests beyond the `waiting` ones of an API.
+    A new release is asked `warmup` recorded requests before it serves (0: none). Its processes stop when nothing was
+    asked for the time `idle` ("10m"; empty: they never do), and start again with the next request.
     """
 
     bento: str = ""
@@ -108,6 +133,8 @@ class EndpointConfig:
     log_mib: int = 1024
     body_mib: int = 100
     waiting: int = 1024
+    warmup: int = 100
+    idle: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -132,6 +159,7 @@ class Config:
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     run: RunConfig = field(default_factory=RunConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
+    skew: SkewConfig = field(default_factory=SkewConfig)
     sources: Mapping[str, SourceConfig] = field(default_factory=dict)
     endpoints: Mapping[str, EndpointConfig] = field(default_factory=dict)
     services: Mapping[str, ServiceConfig] = field(default_factory=dict)
@@ -153,6 +181,7 @@ _SECTIONS: dict[str, type] = {
     "features": FeaturesConfig,
     "run": RunConfig,
     "audit": AuditConfig,
+    "skew": SkewConfig,
 }
 _TABLES: dict[str, type] = {"endpoints": EndpointConfig, "services": ServiceConfig, "sources": SourceConfig}
 
@@ -271,11 +300,25 @@ def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
     if origin is tuple and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
     if origin is str and isinstance(value, str):
-        return value
+        return _text(value, path, key)
+    if hint == Mapping[str, float] and isinstance(value, Mapping):
+        return {name: _float(item, path, f"{key}.{name}") for name, item in value.items()}
     if origin not in (str, tuple) and isinstance(value, Mapping):
         return {name: str(item) for name, item in value.items()}
     wanted = {str: "a text", tuple: "a list of texts"}.get(origin, "a table of texts")
     raise _wrong(path, key, wanted, value)
+
+
+def _text(value: str, path: Path, key: str) -> str:
+    if key.endswith(".idle") and value and not seconds(value):
+        raise _wrong(path, key, 'a time as "90s", "10m" or "2h", or empty', value)
+    return value
+
+
+def seconds(text: str) -> float:
+    """Of a time as `90s`, `10m`, `2h` or `1d`; 0 for a text that is none."""
+    found = re.fullmatch(r"(\d+)\s*([smhd])", text.strip())
+    return float(found[1]) * _SECONDS[found[2]] if found else 0.0
 
 
 def _bool(value: object, path: Path, key: str) -> bool:
@@ -306,7 +349,7 @@ def _float(value: object, path: Path, key: str) -> float:
         found = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
     except ValueError:
         found = -1.0
-    if key.endswith(".log_sample") and not 0 <= found <= 1:
+    if (key.endswith((".log_sample", "skew.limit")) or key.startswith("skew.limits.")) and not 0 <= found <= 1:
         raise _wrong(path, key, "a share from 0 to 1", value)
     if not 0 <= found < math.inf:
         raise _wrong(path, key, "a number, 0 or more", value)

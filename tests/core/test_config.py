@@ -61,6 +61,8 @@ def test_no_file_means_defaults(tmp_path: Path) -> None:
         ("[endpoints.delay]\nwaiting = 0\n", ["endpoints.delay.waiting", "1 or more"]),
         ("[endpoints.delay]\ngrpc_port = 70000\n", ["endpoints.delay.grpc_port", "65535"]),
         ("[endpoints.delay]\nlog_sample = 1.5\n", ["endpoints.delay.log_sample", "0 to 1"]),
+        ('[endpoints.delay]\nidle = "soon"\n', ["endpoints.delay.idle", "10m"]),
+        ("[skew.limits]\ndelay = 2\n", ["skew.limits.delay", "0 to 1"]),
         ("[endpoints.delay]\nbody_mib = 0.5\n", ["endpoints.delay.body_mib", "whole number"]),
         ("tracking = 3\n", ["tracking", "table"]),
         ("endpoints = 5\n", ["endpoints", "table"]),
