@@ -6,9 +6,12 @@ Every change and the event that reports it are one transaction. Readers never bl
 from __future__ import annotations
 
 from boxplat.core.paths import Paths
+from boxplat.core.state.changes import Changes
 from boxplat.core.state.database import Database
+from boxplat.core.state.endpoints import Endpoints
 from boxplat.core.state.events import Events
 from boxplat.core.state.meta import Meta
+from boxplat.core.state.record import Record
 from boxplat.core.state.releases import Releases
 from boxplat.core.state.runs import Runs
 from boxplat.core.state.services import Services
@@ -24,8 +27,11 @@ class StateStore:
         self.services = Services(database, paths)
         self.runs = Runs(database, paths)
         self.releases = Releases(database)
+        self.changes = Changes(database)
+        self.endpoints = Endpoints(database)
         self.events = Events(database)
         self.meta = Meta(database)
+        self.record = Record(database)
 
     @classmethod
     def open(cls, paths: Paths) -> StateStore:

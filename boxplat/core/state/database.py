@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,17 +52,73 @@ MIGRATIONS = (
     );
     """,
     "alter table service add column grpc_port integer",
+    # Each release has processes of its own; a gateway has the endpoint's address. What served before goes on serving.
+    """
+    alter table release add column run text;
+    alter table release add column settings text not null default '{}';
+    alter table release add column evidence text not null default '{}';
+    create table endpoint (
+        name text primary key, asked integer not null default 0, port integer not null default 0,
+        asked_grpc integer not null default 0, grpc_port integer, shadow integer, taken integer not null default 0,
+        settings text not null default '{}'
+    );
+    create table change (
+        id integer primary key autoincrement, endpoint text not null, kind text not null, by text not null,
+        reason text not null default '', began real not null, pid integer, pid_started real,
+        weights text not null, shadow integer, before text not null default '{}', before_shadow integer,
+        moved real, ended real, problem text not null default '', evidence text not null default '{}'
+    );
+    create index change_endpoint on change (endpoint, moved);
+    insert into endpoint (name, asked, port, asked_grpc, grpc_port)
+        select name, json_extract(spec, '$.port'), coalesce(port, json_extract(spec, '$.port')),
+            coalesce(json_extract(spec, '$.grpc_port'), 0), grpc_port
+        from service where kind = 'endpoint';
+    insert into change (endpoint, kind, by, began, moved, ended, weights)
+        select endpoint, 'deploy', created_by, created, created, created, json_object(cast(number as text), 100)
+        from release where state in ('retired', 'live') order by endpoint, number;
+    delete from service where kind = 'endpoint'
+    """,
+    """
+    create table record (
+        number integer primary key, subject text not null, kind text not null, entry text not null, hash text not null
+    );
+    create index record_subject on record (subject, number);
+    create trigger record_no_update before update on record
+        begin select raise(abort, 'the record is append-only'); end;
+    create trigger record_no_delete before delete on record
+        begin select raise(abort, 'the record is append-only'); end;
+    create trigger record_in_order before insert on record
+        when new.number is not (select coalesce(max(number), 0) + 1 from record)
+        begin select raise(abort, 'the record is append-only'); end;
+    """,
 )
 
 
-class Transaction:
-    """An open write transaction, with the event log within reach."""
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; those in the body of a trigger are parts of one."""
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        if part.strip() and sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+
+class Transaction:
+    """An open write transaction on the file `path`, with the event log within reach."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.connection = connection
+        self.path = path
+        self.later: list[Callable[[sqlite3.Connection, Path], None]] = []
 
     def execute(self, sql: str, values: tuple[Any, ...] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
         return self.connection.execute(sql, values)
+
+    def afterwards(self, call: Callable[[sqlite3.Connection, Path], None]) -> None:
+        """Have something called once, with the connection and the file, when this is committed."""
+        if call not in self.later:
+            self.later.append(call)
 
     def event(self, subject: str, kind: str, data: Mapping[str, Any] | None = None) -> int:
         """Append one line to the audit log and return its id."""
@@ -110,13 +166,16 @@ class Database:
         with self._explained():
             connection = self._connect()
             connection.execute("begin immediate")
+            tx = Transaction(connection, self.path)
             try:
-                yield Transaction(connection)
+                yield tx
             except BaseException:
                 connection.execute("rollback")
                 raise
             connection.execute("commit")
             self._commits += 1
+            for call in tx.later:
+                call(connection, self.path)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -161,9 +220,8 @@ class Database:
         connection.execute("begin immediate")
         found = int(connection.execute("pragma user_version").fetchone()[0])
         for number in range(found, len(MIGRATIONS)):
-            for statement in MIGRATIONS[number].split(";"):
-                if statement.strip():
-                    connection.execute(statement)
+            for statement in _statements(MIGRATIONS[number]):
+                connection.execute(statement)
         connection.execute(f"pragma user_version = {len(MIGRATIONS)}")
         connection.execute("commit")
 
