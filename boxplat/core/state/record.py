@@ -24,7 +24,8 @@ from boxplat.core.state.database import MIGRATIONS, Database, Transaction
 RUNBOOK = "docs/runbooks/record-tampered.md"
 _HEAD = "record.head"
 # SQLite writes the first words of a trigger in capitals.
-LOCKS = {match[1]: match[0] for match in re.finditer(r"create trigger (\w+) .*?end", "\n".join(MIGRATIONS), re.DOTALL)}
+_TRIGGER = re.compile(r"create trigger (\w+) .*?; end", re.DOTALL)
+LOCKS = {match[1]: match[0] for script in MIGRATIONS for match in _TRIGGER.finditer(script)}
 
 
 def append(tx: Transaction, subject: str, kind: str, by: str, data: Mapping[str, Any] | None = None) -> Entry:
