@@ -165,7 +165,7 @@ class Called:
     begin: Callable[..., calling.Begun]
     path: str
     counting: Callable[[], Counting]
-    timeout: float | None
+    timeout: float
 
     async def call(self, *args: Any, **kwargs: Any) -> Any:
         """What the API answers.

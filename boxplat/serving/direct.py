@@ -2,7 +2,7 @@
 
 An ASGI application in front of BentoML's own: a JSON request to a plain `@bentoml.api` is read, checked, computed and
 written with BentoML's own models; everything else goes on to BentoML's application, in the same process and with the
-same service object. `Connection` asks it too, as the bytes of a request arrive.
+same service object. `Shortcut` asks it too, as the bytes of a request arrive.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Direct:
     Attributes:
         endpoints: by path, once BentoML has made the service object.
         asked: those that take any request to an API, likewise.
-        timeout: seconds that an answer may take; None: any time.
+        timeout: seconds that an answer may take.
         patience: with answers that take too long and clients that send too slowly.
         heads: of answers.
         journal: the prediction log; None: there is none.
@@ -56,8 +56,8 @@ class Direct:
         self.asked: dict[str, Asked] = {}
         self.counters: Counters | None = None
         self.journal = journal.of(settings, os.environ)
-        self.timeout: float | None = factory.timeout
-        self.patience = Patience(factory.timeout)
+        self.timeout: float = factory.timeout
+        self.patience = Patience(self.timeout)
         self._trace = trace_context
         self._inference = Door(self)
         self._threads = Threads(factory.service.config.get("threads", 1))

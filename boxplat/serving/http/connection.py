@@ -39,16 +39,21 @@ class Connection(HttpToolsProtocol):
 
     def _takes(self, data: bytes) -> bool:
         """Whether the short way takes what arrived between two requests: to answer it, or to hold it."""
-        raise NotImplementedError
+        return False
 
     @property
     def _is_taken(self) -> bool:
-        """A request is answered on the short way."""
-        raise NotImplementedError
+        """A request is being answered on the short way, in more than one turn of the loop."""
+        return False
 
     def _part(self) -> None:
         """The client sends no more: nothing that only waits need be computed."""
-        raise NotImplementedError
+
+    def _hold(self, data: bytes) -> None:
+        """Wait for the rest of a request of the short way."""
+        self._held = data
+        self._arriving(0)
+        self.received = len(data)
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)

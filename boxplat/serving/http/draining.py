@@ -55,7 +55,7 @@ async def parted(connections: Collection[Any]) -> None:
 
 
 def _awaited(connection: Any, waited: float) -> bool:
-    """Whether a request may still be on its way, ."""
+    """Whether a request may still be on its way; one that is here already is waited for by `Server.shutdown`."""
     cycle = getattr(connection, "cycle", connection)
     if cycle is None and not getattr(connection, "answered", False):
         return waited < UNREAD_SECONDS

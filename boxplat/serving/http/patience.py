@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import Protocol
 
@@ -46,10 +47,10 @@ class Patience:
     """What is waited for, oldest first; times are `time.perf_counter`'s.
 
     Args:
-        timeout: seconds that an answer may take; None: any time.
+        timeout: seconds that an answer may take.
     """
 
-    def __init__(self, timeout: float | None) -> None:
+    def __init__(self, timeout: float = math.inf) -> None:
         self._timeout = timeout
         self.answers: dict[Late, None] = {}
         # With the moment since when each is watched, and the bytes that it had then.
@@ -58,7 +59,7 @@ class Patience:
 
     def start(self) -> None:
         """Look after them on the running event loop."""
-        turn = _TURN if self._timeout is None else min(_TURN, max(self._timeout / 10, 0.01))
+        turn = min(_TURN, max(self._timeout / 10, 0.01))
         self._timer = asyncio.get_running_loop().call_later(turn, self._look)
 
     def stop(self) -> None:
@@ -69,7 +70,7 @@ class Patience:
     def _look(self) -> None:
         self.start()
         now = time.perf_counter()
-        while self._timeout is not None and self.answers:
+        while self.answers:
             oldest = next(iter(self.answers))
             if now - oldest.began < self._timeout:
                 break

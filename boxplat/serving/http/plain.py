@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import httptools
 
+from boxplat.serving.log.marks import WARMUP
+
 END = b"\r\n\r\n"
-MOST_HEAD = 4096
-_MOST_BODY, _MOST_HEADS = 2**18, 1024
+MOST_HEAD, MOST_HEADS = 4096, 1024
+_MOST_BODY = 2**18
 _JSON = b"application/json"
 _TARGET = re.compile(rb"/[\w./-]*")
 # Headers with another value in each request; what they say does not change how it is answered.
@@ -20,8 +22,16 @@ _VARYING = re.compile(
 _REQUEST_ID = re.compile(rb"\r\nx-request-id:[\t ]*([\x21-\x7e]{1,128})[\t ]*\r\n", re.IGNORECASE)
 
 
+class Plain(NamedTuple):
+    """The head of a request that is one body of a known length on a connection that stays."""
+
+    target: bytes
+    headers: dict[bytes, bytes]
+    length: int
+
+
 class Head(NamedTuple):
-    """What the head of a plain request tells."""
+    """What the head of a plain request to an API tells."""
 
     path: str
     length: int
@@ -46,9 +56,8 @@ def head_of(raw: bytes) -> tuple[Head | None, str]:
     return _head(_VARYING.sub(b"", raw)), _given(raw)
 
 
-@lru_cache(maxsize=_MOST_HEADS)
-def _head(raw: bytes) -> Head | None:
-    """The head of a plain JSON request; None for everything else."""
+def plain(raw: bytes) -> Plain | None:
+    """The head of a plain POST request; None for everything else."""
     lines = _Lines()
     parser = httptools.HttpRequestParser(lines)
     try:
@@ -57,27 +66,38 @@ def _head(raw: bytes) -> Head | None:
         return None
     headers = dict(lines.headers)
     length = headers.get(b"content-length", b"")
-    inference = headers.get(b"inference-header-content-length")
-    kind = headers.get(b"content-type", _JSON).split(b";")[0].strip()
-    plain = (
+    is_plain = (
         parser.get_method() == b"POST"
         and _TARGET.fullmatch(lines.target)
         and parser.get_http_version() == "1.1"
         # The parser's own word on the connection is no longer there when the body is empty.
         and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
         and len(headers) == len(lines.headers)
-        and (kind == _JSON or (inference is not None and kind == b"application/octet-stream"))
         and not headers.keys() & {b"expect", b"transfer-encoding", b"content-encoding", b"upgrade"}
         and length.isdigit()
-        and (inference is None or inference.isdigit())
+        and int(length) <= _MOST_BODY
     )
-    if not plain or int(length) > _MOST_BODY:
+    return Plain(lines.target, headers, int(length)) if is_plain else None
+
+
+@lru_cache(maxsize=MOST_HEADS)
+def _head(raw: bytes) -> Head | None:
+    """The head of a plain request to an API; None for everything else."""
+    found = plain(raw)
+    if found is None or WARMUP in found.headers:
+        return None
+    headers = found.headers
+    inference = headers.get(b"inference-header-content-length")
+    kind = headers.get(b"content-type", _JSON).split(b";")[0].strip()
+    if kind != _JSON and (inference is None or kind != b"application/octet-stream"):
+        return None
+    if inference is not None and not inference.isdigit():
         return None
     client = headers.get(b"x-client-id", b"").decode("latin-1")
     accepts = headers.get(b"accept-encoding", b"").decode("latin-1")
     raw_after = None if inference is None else int(inference)
-    head = Head(lines.target.decode("ascii"), int(length), client, raw_after, accepts)
-    if len(_KNOWN) < _MOST_HEADS:
+    head = Head(found.target.decode("ascii"), found.length, client, raw_after, accepts)
+    if len(_KNOWN) < MOST_HEADS:
         _KNOWN[raw] = head
     return head
 

@@ -70,6 +70,6 @@ def refusal(error: BaseException, path: str) -> Reply:
     return Reply.json(_UNEXPECTED if status >= 500 else [{"error": str(error)}], status)
 
 
-def timed_out(seconds: float | None) -> Reply:
+def timed_out(seconds: float) -> Reply:
     """The answer of BentoML's timeout middleware."""
     return Reply.json({"error": f"Not able to process the request in {seconds} seconds"}, 504, named=False)

@@ -99,9 +99,7 @@ class Shortcut(Connection):
             return False
         whole = end + head.length
         if len(data) < whole:
-            self._held = data
-            self._arriving(0)
-            self.received = len(data)
+            self._hold(data)
             return True
         self._held = data[whole:]
         self._arrived()

@@ -65,7 +65,7 @@ class Api:
     path: str
     taken: Signature
     given: Signature
-    timeout: float | None
+    timeout: float
 
     def of_body(self, body: bytes, kind: str, question: Question) -> list[Tensor]:
         """The tensors of a plain answer's body."""
