@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from boxplat.core.errors import BoxError
 from boxplat.features.server import refusal
@@ -15,16 +13,14 @@ from boxplat.features.server.forms import READ, SHAPES, Form, quick
 from boxplat.features.server.metrics import Metrics
 from boxplat.features.server.refusal import Refused
 from boxplat.features.server.validation import Validator
+from boxplat.serving.http.asgi import Message, Receive, Send
+from boxplat.serving.http.patience import Patience
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Route = Callable[[Form], Awaitable["Reply"]]
 AtOnce = Callable[[Form], bytes | None]
 
 JSON = b"application/json"
 MOST_BYTES = 64 * 1024 * 1024
-BODY_SECONDS = 30.0
 _CLOSE = ((b"connection", b"close"),)
 _LOCAL = (b"127.0.0.1", b"localhost", b"[::1]")
 _log = logging.getLogger("uvicorn.error")
@@ -44,6 +40,9 @@ class Application:
     Args:
         routes: by path and method. A POST route gets the request's form, a GET route an empty one.
         read: the route of reads for those that need not be waited for; None for any other.
+
+    Attributes:
+        patience: with clients that send too slowly.
     """
 
     def __init__(
@@ -53,6 +52,7 @@ class Application:
         self._metrics = metrics
         self._read = read
         self._validator = Validator()
+        self.patience = Patience()
 
     def at_once(self, content_type: bytes, body: bytes) -> bytes | None:
         """The answer to a read, None where it takes waiting or is an error: then the application has to be called."""
@@ -67,9 +67,9 @@ class Application:
             self._metrics.answered(READ, 200, time.perf_counter() - began)
         return answer
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await _not_http(scope, receive, send)
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
             return
         began = time.perf_counter()
         path = scope["path"]
@@ -86,7 +86,15 @@ class Application:
         await send({"type": "http.response.body", "body": body})
         self._metrics.answered(path if path in self._routes else "other", status, time.perf_counter() - began)
 
-    async def _reply(self, path: str, scope: Scope, receive: Receive) -> Reply:
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self.patience.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.patience.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _reply(self, path: str, scope: Message, receive: Receive) -> Reply:
         method, route = self._routes.get(path, ("", None))
         if route is None:
             raise refusal.no_such()
@@ -104,7 +112,7 @@ class Application:
             _log.exception("%s %s failed", method, path)
             raise Refused(refusal.SERVER_ERROR, f"{type(error).__name__}: {error}") from error
 
-    async def _form(self, path: str, scope: Scope, receive: Receive, content_type: bytes) -> Form:
+    async def _form(self, path: str, scope: Message, receive: Receive, content_type: bytes) -> Form:
         body = await _body(receive)
         if path not in SHAPES:
             return {}
@@ -112,7 +120,7 @@ class Application:
         return form if form is not None else await self._validator.form(scope, body)
 
 
-def checked(headers: list[tuple[bytes, bytes]]) -> bytes:
+def checked(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The content type, empty when not told. Requests that a web page makes a browser send here are refused."""
     content_type = b""
     for name, value in headers:
@@ -134,39 +142,16 @@ async def _body(receive: Receive) -> bytes:
     """The whole body.
 
     Raises:
-        Refused: too large, or too slow in coming.
+        Refused: too large, or the client went away.
     """
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            message = await receive()
-            if not message.get("more_body"):
-                return bytes(message.get("body", b""))
-            return await _rest([message["body"]], receive)
-    except TimeoutError:
-        raise Refused(refusal.TIMEOUT, f"the body did not come in {BODY_SECONDS:g} s", _CLOSE) from None
-
-
-async def _rest(chunks: list[bytes], receive: Receive) -> bytes:
-    size, more = len(chunks[0]), True
+    parts, size, more = [], 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Refused(refusal.BAD_REQUEST, "the client went away", _CLOSE)
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
         if size > MOST_BYTES:
             raise Refused(refusal.TOO_LARGE, f"a body has at most {MOST_BYTES} bytes", _CLOSE)
         more = message.get("more_body", False)
-    return b"".join(chunks)
-
-
-async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:
-    """The server's start and stop; a WebSocket is turned away."""
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close"})
-        return
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+    return b"".join(parts)

@@ -38,7 +38,7 @@ def _serve(repository: Path, listening: socket.socket) -> None:
 
     import uvicorn
 
-    from boxplat.features.server.connection import Connection
+    from boxplat.features.server.connection import ReadConnection
     from boxplat.features.server.routes import application
     from boxplat.serving.http.draining import read_before_closing
 
@@ -49,7 +49,7 @@ def _serve(repository: Path, listening: socket.socket) -> None:
     config = uvicorn.Config(
         application(repository),
         loop="uvloop",
-        http=Connection,
+        http=ReadConnection,
         ws="none",
         interface="asgi3",
         access_log=False,

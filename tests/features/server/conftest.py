@@ -130,9 +130,6 @@ class Server:
         # The socket listens already: a request waits there until the server is up.
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
-            # A connection's first request is answered in another way than those that follow.
-            connection.request("GET", "/health")
-            connection.getresponse().read()
             connection.request(method, path, as_bytes(body), dict(as_json(headers)))
             found = connection.getresponse()
             return Answer(found.status, found.getheader("content-type"), found.read())
