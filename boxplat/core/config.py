@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -13,19 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from boxplat.core.errors import BoxError, ExitCode, nearest
+from boxplat.core.gates import GateConfig
+from boxplat.core.live import GuardsConfig, OutcomesConfig
+from boxplat.core.values import convert, wrong
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NAME = "letters, digits and '-', starting with a letter"
-_LEAST = {
-    "max_workers": 0,
-    "max_runs": 0,
-    "workers": 0,
-    "log_days": 0,
-    "log_mib": 0,
-    "body_mib": 0,
-    "waiting": 1,
-    "warmup": 0,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +153,9 @@ class Config:
     sources: Mapping[str, SourceConfig] = field(default_factory=dict)
     endpoints: Mapping[str, EndpointConfig] = field(default_factory=dict)
     services: Mapping[str, ServiceConfig] = field(default_factory=dict)
+    gates: Mapping[str, GateConfig] = field(default_factory=dict)
+    outcomes: Mapping[str, OutcomesConfig] = field(default_factory=dict)
+    guards: Mapping[str, GuardsConfig] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def flat(self) -> dict[str, tuple[object, str]]:
@@ -183,7 +176,14 @@ _SECTIONS: dict[str, type] = {
     "audit": AuditConfig,
     "skew": SkewConfig,
 }
-_TABLES: dict[str, type] = {"endpoints": EndpointConfig, "services": ServiceConfig, "sources": SourceConfig}
+_TABLES: dict[str, type] = {
+    "endpoints": EndpointConfig,
+    "services": ServiceConfig,
+    "sources": SourceConfig,
+    "gates": GateConfig,
+    "outcomes": OutcomesConfig,
+    "guards": GuardsConfig,
+}
 
 
 def load(path: Path, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Config:
@@ -203,7 +203,7 @@ def load(path: Path, environ: Mapping[str, str], flags: Mapping[str, object] | N
         if section not in known:
             raise _unknown(path, section, known)
         if not isinstance(table, Mapping):
-            raise _wrong(path, section, "a table", table)
+            raise wrong(path, section, "a table", table)
     origins: dict[str, str] = {key: str(path) for key, _ in _leaves(tree, "")}
     for section, kind in _SECTIONS.items():
         for key in _fields(kind):
@@ -266,7 +266,8 @@ def _unknown(path: Path, key: str, known: typing.Iterable[str]) -> BoxError:
 
 
 def _named(kind: type, table: object, path: Path, section: str, name: str) -> Any:
-    if not name.replace("-", "").isalnum() or not name[0].isalpha():
+    # A model has whatever name it was registered under.
+    if kind is not GateConfig and (not name.replace("-", "").isalnum() or not name[0].isalpha()):
         raise BoxError(
             f"bad name {name!r} in [{section}] of {path}",
             why=f"a name is {_NAME}",
@@ -278,88 +279,11 @@ def _named(kind: type, table: object, path: Path, section: str, name: str) -> An
 
 def _build(kind: type, table: object, path: Path, prefix: str) -> Any:
     if not isinstance(table, Mapping):
-        raise _wrong(path, prefix, "a table", table)
+        raise wrong(path, prefix, "a table", table)
     hints = _fields(kind)
     values = {}
     for key, value in table.items():
         if key not in hints:
             raise _unknown(path, f"{prefix}.{key}", hints)
-        values[key] = _convert(hints[key], value, path, f"{prefix}.{key}")
+        values[key] = convert(hints[key], value, path, f"{prefix}.{key}")
     return kind(**values)
-
-
-def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
-    """The value in the field's type; texts (from the environment) are parsed, other mismatches refused."""
-    origin = typing.get_origin(hint) or hint
-    if origin is bool:
-        return _bool(value, path, key)
-    if origin is int:
-        return _int(value, path, key)
-    if origin is float:
-        return _float(value, path, key)
-    if origin is tuple and isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    if origin is str and isinstance(value, str):
-        return _text(value, path, key)
-    if hint == Mapping[str, float] and isinstance(value, Mapping):
-        return {name: _float(item, path, f"{key}.{name}") for name, item in value.items()}
-    if origin not in (str, tuple) and isinstance(value, Mapping):
-        return {name: str(item) for name, item in value.items()}
-    wanted = {str: "a text", tuple: "a list of texts"}.get(origin, "a table of texts")
-    raise _wrong(path, key, wanted, value)
-
-
-def _text(value: str, path: Path, key: str) -> str:
-    if key.endswith(".idle") and value and not seconds(value):
-        raise _wrong(path, key, 'a time as "90s", "10m" or "2h", or empty', value)
-    return value
-
-
-def seconds(text: str) -> float:
-    """Of a time as `90s`, `10m`, `2h` or `1d`; 0 for a text that is none."""
-    found = re.fullmatch(r"(\d+)\s*([smhd])", text.strip())
-    return float(found[1]) * _SECONDS[found[2]] if found else 0.0
-
-
-def _bool(value: object, path: Path, key: str) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in ("true", "false", "1", "0"):
-        return value.lower() in ("true", "1")
-    raise _wrong(path, key, "true or false", value)
-
-
-def _int(value: object, path: Path, key: str) -> int:
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value):
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _wrong(path, key, "a whole number", value)
-    last = key.rpartition(".")[2]
-    if last in _LEAST and value < _LEAST[last]:
-        raise _wrong(path, key, f"{_LEAST[last]} or more", value)
-    if key.startswith("audit.") and value < 1:
-        raise _wrong(path, key, "1 or more", value)
-    if last in ("port", "grpc_port") and not 0 <= value <= 65535:
-        raise _wrong(path, key, "a port from 0 to 65535", value)
-    return value
-
-
-def _float(value: object, path: Path, key: str) -> float:
-    try:
-        found = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
-    except ValueError:
-        found = -1.0
-    if (key.endswith((".log_sample", "skew.limit")) or key.startswith("skew.limits.")) and not 0 <= found <= 1:
-        raise _wrong(path, key, "a share from 0 to 1", value)
-    if not 0 <= found < math.inf:
-        raise _wrong(path, key, "a number, 0 or more", value)
-    return found
-
-
-def _wrong(path: Path, key: str, wanted: str, value: object) -> BoxError:
-    return BoxError(
-        f"{key} in {path} must be {wanted}",
-        why=f"found {value!r}",
-        fix=f"correct {key} in {path} (or the BOXPLAT_ variable that sets it), then: box config --origin",
-        code=ExitCode.USAGE,
-    )
