@@ -156,7 +156,11 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """An immutable, numbered thing that an endpoint can serve."""
+    """An immutable, numbered thing that an endpoint can serve.
+
+    `run` is the tracking run that made the model version, `settings` are those of its processes, `evidence` is what
+    spoke for it. `state` is created, live, shadow, retired or failed.
+    """
 
     endpoint: str
     number: int
@@ -168,13 +172,17 @@ class Release:
     created: float
     created_by: str
     state: str = "created"
+    run: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A stable name and URL that sends traffic to releases by weight (percent, by release number).
 
-    `grpc` is the address of its gRPC server, `127.0.0.1:4000`, where it has one.
+    `grpc` is the address of its gRPC server, `127.0.0.1:4000`, where it has one. `shadow` is the release that gets a
+    copy of each request. `reason` says why it does not run.
     """
 
     name: str
@@ -183,6 +191,8 @@ class Endpoint:
     traffic: Mapping[int, int]
     releases: tuple[Release, ...]
     grpc: str | None = None
+    shadow: int | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

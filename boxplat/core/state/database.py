@@ -57,22 +57,15 @@ MIGRATIONS = (
     alter table release add column run text;
     alter table release add column settings text not null default '{}';
     alter table release add column evidence text not null default '{}';
-    create table endpoint (
-        name text primary key, asked integer not null default 0, port integer not null default 0,
-        asked_grpc integer not null default 0, grpc_port integer, shadow integer, taken integer not null default 0,
-        settings text not null default '{}'
-    );
+    create table endpoint (name text primary key, shadow integer, settings text not null default '{}');
     create table change (
         id integer primary key autoincrement, endpoint text not null, kind text not null, by text not null,
         reason text not null default '', began real not null, pid integer, pid_started real,
         weights text not null, shadow integer, before text not null default '{}', before_shadow integer,
-        moved real, ended real, problem text not null default '', evidence text not null default '{}'
+        moved real, ended real, problem text not null default '', evidence text not null default '{}', owed text
     );
     create index change_endpoint on change (endpoint, moved);
-    insert into endpoint (name, asked, port, asked_grpc, grpc_port)
-        select name, json_extract(spec, '$.port'), coalesce(port, json_extract(spec, '$.port')),
-            coalesce(json_extract(spec, '$.grpc_port'), 0), grpc_port
-        from service where kind = 'endpoint';
+    insert into endpoint (name) select distinct endpoint from release;
     insert into change (endpoint, kind, by, began, moved, ended, weights)
         select endpoint, 'deploy', created_by, created, created, created, json_object(cast(number as text), 100)
         from release where state in ('retired', 'live') order by endpoint, number;

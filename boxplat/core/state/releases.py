@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Mapping
+from typing import Any
 
+from boxplat.core.errors import BoxError, ExitCode, not_found
 from boxplat.core.model import Release
+from boxplat.core.state import changes
+from boxplat.core.state.changes import Change
 from boxplat.core.state.database import Database, Transaction
+from boxplat.core.state.record import append
+
+# Who is live or a shadow is told by the traffic's own entry.
+_RECORDED = frozenset({"retired", "failed"})
 
 
 class Releases:
@@ -25,24 +34,35 @@ class Releases:
         feature_service: str | None,
         environment: str,
         by: str,
+        run: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        evidence: Mapping[str, Any] | None = None,
     ) -> Release:
         """Make the endpoint's next release.
 
         Args:
             environment: digest of the Python environment that it was made in.
+            run: tracking run that made the model version.
+            settings: of its processes.
+            evidence: what speaks for it, as the verdict of its gates.
         """
-        now = time.time()
         with self._database.write() as tx:
-            row = tx.execute("select max(number) as n from release where endpoint = ?", (endpoint,)).fetchone()
-            number = int(row["n"] or 0) + 1
-            tx.execute(
-                "insert into release (endpoint, number, bento, model, model_version, feature_service, environment, "
-                "created, created_by) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (endpoint, number, bento, model, model_version, feature_service, environment, now, by),
-            )
-            facts = {"number": number, "bento": bento, "model": model, "model_version": model_version, "by": by}
-            tx.event(endpoint, "release.created", facts)
-        return Release(endpoint, number, bento, model, model_version, feature_service, environment, now, by)
+            values = (bento, model, model_version, feature_service, environment, by, run)
+            return _add(tx, endpoint, values, settings or {}, evidence or {})
+
+    def deploy(
+        self, endpoint: str, by: str, reason: str, evidence: Mapping[str, Any], **made_of: Any
+    ) -> tuple[Release, Change]:
+        """Make the endpoint's next release and begin the change that is to give it all traffic.
+
+        Args:
+            made_of: bento, model, model_version, feature_service, environment, run and settings.
+        """
+        settings = made_of.pop("settings")
+        values = tuple(made_of[key] for key in ("bento", "model", "model_version", "feature_service", "environment"))
+        with self._database.write() as tx:
+            release = _add(tx, endpoint, (*values, by, made_of["run"]), settings, evidence)
+            return release, changes.begin(tx, endpoint, "deploy", {release.number: 100}, by, None, reason)
 
     def all(self, endpoint: str | None = None) -> list[Release]:
         """The newest releases first."""
@@ -51,53 +71,176 @@ class Releases:
             rows = db.execute(f"select * from release {where} order by endpoint, number desc", values).fetchall()
             return [_release(row) for row in rows]
 
+    def fail(self, endpoint: str, number: int, by: str, why: str) -> None:
+        """Mark a release as one that must not serve."""
+        with self._database.write() as tx:
+            _mark(tx, endpoint, number, "failed", by, why)
+
     def set_state(self, endpoint: str, number: int, state: str, by: str) -> None:
-        """Move a release through created, live, retired or failed."""
         with self._database.write() as tx:
             _mark(tx, endpoint, number, state, by)
 
     def serve(self, endpoint: str, number: int | None, by: str) -> None:
-        """Send every request to one release (None: none anywhere) and retire what was live, all at once."""
-        with self._database.write() as tx:
-            weights = tx.execute("select number, weight from traffic where endpoint = ?", (endpoint,)).fetchall()
-            live = tx.execute(
-                "select number from release where endpoint = ? and state = 'live'", (endpoint,)
-            ).fetchall()
-            wanted = {} if number is None else {number: 100}
-            if {row["number"]: row["weight"] for row in weights} == wanted and {row["number"] for row in live} == {
-                *wanted
-            }:
-                return
-            _route(tx, endpoint, wanted, by)
-            for row in live:
-                if row["number"] != number:
-                    _mark(tx, endpoint, row["number"], "retired", by)
-            if number is not None:
-                _mark(tx, endpoint, number, "live", by)
+        if self.traffic(endpoint) != ({} if number is None else {number: 100}):
+            self.split(endpoint, {} if number is None else {number: 100}, by)
+
+    def set_traffic(self, endpoint: str, weights: Mapping[int, int], by: str) -> None:
+        self.split(endpoint, weights, by)
 
     def traffic(self, endpoint: str) -> dict[int, int]:
         """Percent of the requests by release number."""
         with self._database.read() as db:
-            rows = db.execute("select number, weight from traffic where endpoint = ? order by number", (endpoint,))
-            return {row["number"]: row["weight"] for row in rows.fetchall()}
+            return _traffic(db, endpoint)
 
-    def set_traffic(self, endpoint: str, weights: Mapping[int, int], by: str) -> None:
-        """Send the endpoint's requests to these releases (percent; an empty mapping sends none anywhere)."""
+    def shadow(self, endpoint: str) -> int | None:
+        """The release that gets a copy of each request, whose answers nobody sees."""
+        with self._database.read() as db:
+            return _shadow(db, endpoint)
+
+    def split(
+        self,
+        endpoint: str,
+        weights: Mapping[int, int],
+        by: str,
+        *,
+        shadow: int | None = None,
+        reason: str = "",
+        evidence: Mapping[str, Any] | None = None,
+        kind: str = "split",
+        change: int | None = None,
+        failed: Mapping[int, str] | None = None,
+        owed: Mapping[str, Any] | None = None,
+    ) -> Change:
+        """Send an endpoint's requests to these releases; traffic, their states, record and event in one transaction.
+
+        The one way to change traffic. It starts no process: who needs that opens a change first.
+
+        Args:
+            weights: percent by release number; none: nobody gets any.
+            shadow: a release that gets a copy of each request.
+            evidence: why, for the record.
+            change: id of the change that this is the traffic step of (None: there is no other step).
+            failed: releases that must not serve again, each with the reason.
+            owed: the alias (model, alias, version) that has to follow, for `Changes.owing`.
+
+        Raises:
+            BoxError: weights that are not whole percents that add up to 100 (exit code 2), a release that does not
+                exist (9) or has failed (1). Then nothing has changed.
+        """
+        wanted = {number: weight for number, weight in weights.items() if weight != 0}
+        _valid(endpoint, wanted)
         with self._database.write() as tx:
-            _route(tx, endpoint, weights, by)
+            for number, why in (failed or {}).items():
+                _mark(tx, endpoint, number, "failed", by, why)
+            _serviceable(tx, endpoint, {*wanted} | ({shadow} if shadow else set()))
+            found = change or changes.begin(tx, endpoint, kind, wanted, by, shadow, reason).id
+            before, shade = _traffic(tx.connection, endpoint), _shadow(tx.connection, endpoint)
+            changes.moved(tx, found, before, shade, evidence or {}, owed)
+            _route(tx, endpoint, wanted, shadow)
+            _states(tx, endpoint, wanted, shadow, by)
+            moved = changes.of(tx.execute("select * from change where id = ?", (found,)).fetchone())
+            facts = {"weights": wanted, "before": before, "shadow": shadow, "kind": moved.kind, "change": found}
+            facts["reason"] = reason or moved.reason
+            tx.event(endpoint, "endpoint.traffic", {**facts, "by": by})
+            append(tx, f"endpoint/{endpoint}", "traffic.set", by, {**facts, "evidence": evidence or {}})
+            return moved
 
 
-def _mark(tx: Transaction, endpoint: str, number: int, state: str, by: str) -> None:
-    tx.execute("update release set state = ? where endpoint = ? and number = ?", (state, endpoint, number))
-    tx.event(endpoint, f"release.{state}", {"number": number, "by": by})
+def _valid(endpoint: str, weights: Mapping[int, int]) -> None:
+    if weights and (sum(weights.values()) != 100 or min(weights.values()) < 0):
+        said = " ".join(f"{number}={weight}" for number, weight in weights.items())
+        raise BoxError(
+            f"the split of {endpoint} does not add up to 100 percent",
+            why=f"{said}: {sum(weights.values())} in all, each from 0 to 100",
+            fix=f"box split {endpoint} RELEASE=PERCENT …   (the releases: box endpoints)",
+            code=ExitCode.USAGE,
+        )
 
 
-def _route(tx: Transaction, endpoint: str, weights: Mapping[int, int], by: str) -> None:
+def _serviceable(tx: Transaction, endpoint: str, numbers: set[int]) -> None:
+    rows = tx.execute("select number, state from release where endpoint = ?", (endpoint,)).fetchall()
+    known = {row["number"]: row["state"] for row in rows}
+    for number in sorted(numbers):
+        if number not in known:
+            raise not_found(f"release of {endpoint}", str(number), map(str, known), "box endpoints")
+        if known[number] == "failed":
+            raise BoxError(
+                f"release {number} of {endpoint} has failed and gets no requests",
+                why="it did not become ready, or it crashed soon after it got traffic",
+                fix=f"correct it, then: box deploy {endpoint}",
+            )
+
+
+def _add(
+    tx: Transaction,
+    endpoint: str,
+    values: tuple[Any, ...],
+    settings: Mapping[str, Any],
+    evidence: Mapping[str, Any],
+) -> Release:
+    row = tx.execute("select max(number) as n from release where endpoint = ?", (endpoint,)).fetchone()
+    number = int(row["n"] or 0) + 1
+    texts = (json.dumps(dict(settings), sort_keys=True), json.dumps(dict(evidence), sort_keys=True, default=str))
+    tx.execute(
+        "insert into release (endpoint, number, created, bento, model, model_version, feature_service, environment, "
+        "created_by, run, settings, evidence) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (endpoint, number, time.time(), *values, *texts),
+    )
+    found = tx.execute("select * from release where endpoint = ? and number = ?", (endpoint, number)).fetchone()
+    release = _release(found)
+    facts = {key: getattr(release, key) for key in ("number", "bento", "model", "model_version")}
+    tx.event(endpoint, "release.created", {**facts, "by": release.created_by})
+    facts |= {key: getattr(release, key) for key in ("feature_service", "environment", "settings")}
+    facts |= {"tracking_run": release.run, "gates": release.evidence or None}
+    append(tx, f"endpoint/{endpoint}", "release.created", release.created_by, facts)
+    return release
+
+
+def _traffic(db: sqlite3.Connection, endpoint: str) -> dict[int, int]:
+    rows = db.execute("select number, weight from traffic where endpoint = ? order by number", (endpoint,))
+    return {row["number"]: row["weight"] for row in rows.fetchall()}
+
+
+def _shadow(db: sqlite3.Connection, endpoint: str) -> int | None:
+    row = db.execute("select shadow from endpoint where name = ?", (endpoint,)).fetchone()
+    return row["shadow"] if row else None
+
+
+def _mark(tx: Transaction, endpoint: str, number: int, state: str, by: str, why: str = "") -> None:
+    done = tx.execute(
+        "update release set state = ? where endpoint = ? and number = ? and state <> ?",
+        (state, endpoint, number, state),
+    )
+    if done.rowcount:
+        facts = {"number": number} | ({"why": why} if why else {})
+        tx.event(endpoint, f"release.{state}", {**facts, "by": by})
+        if state in _RECORDED:
+            append(tx, f"endpoint/{endpoint}", f"release.{state}", by, facts)
+
+
+def _states(tx: Transaction, endpoint: str, weights: Mapping[int, int], shadow: int | None, by: str) -> None:
+    """Those with requests are live or shadow, those that had some are retired."""
+    rows = tx.execute("select number, state from release where endpoint = ?", (endpoint,)).fetchall()
+    for row in rows:
+        number, state = row["number"], row["state"]
+        if number in weights:
+            _mark(tx, endpoint, number, "live", by)
+        elif number == shadow:
+            _mark(tx, endpoint, number, "shadow", by)
+        elif state in ("live", "shadow"):
+            _mark(tx, endpoint, number, "retired", by)
+
+
+def _route(tx: Transaction, endpoint: str, weights: Mapping[int, int], shadow: int | None) -> None:
     tx.execute("delete from traffic where endpoint = ?", (endpoint,))
     for number, weight in weights.items():
         tx.execute("insert into traffic (endpoint, number, weight) values (?, ?, ?)", (endpoint, number, weight))
-    tx.event(endpoint, "endpoint.traffic", {"weights": dict(weights), "by": by})
+    tx.execute(
+        "insert into endpoint (name, shadow) values (?, ?) on conflict (name) do update set shadow = excluded.shadow",
+        (endpoint, shadow),
+    )
 
 
 def _release(row: sqlite3.Row) -> Release:
-    return Release(**{name: row[name] for name in Release.__dataclass_fields__})
+    values = {name: row[name] for name in Release.__dataclass_fields__}
+    return Release(**values | {"settings": json.loads(row["settings"]), "evidence": json.loads(row["evidence"])})
