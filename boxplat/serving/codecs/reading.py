@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from boxplat.serving.codecs import arrays, tensors
+from boxplat.serving.codecs import arrays
 from boxplat.serving.codecs.models import Arguments, Read, reads
 from boxplat.serving.codecs.numbers import UnfitError
 from boxplat.serving.codecs.schemas import fields_of, is_only
@@ -96,7 +96,7 @@ def _has_plain_default(core: Any) -> bool:
 def _take(core: Any) -> Take | None:
     if is_only(core):
         return _SCALARS.get(core["type"])
-    return arrays.take(core) or tensors.take(core)
+    return arrays.take(core)
 
 
 def _exact(kind: type) -> Take:

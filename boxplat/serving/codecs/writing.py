@@ -7,7 +7,7 @@ from functools import partial
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from boxplat.serving.codecs import arrays, frames, tensors
+from boxplat.serving.codecs import arrays, frames
 from boxplat.serving.codecs.models import Write, content_type, writes
 from boxplat.serving.codecs.numbers import NotFinite, UnfitError, numbers
 from boxplat.serving.codecs.schemas import fields_of, is_only
@@ -52,7 +52,7 @@ def _of(core: Any) -> Text | None:
         return found(core)
     if is_only(core):
         return _SCALARS.get(core["type"])
-    return arrays.text(core) or tensors.text(core) or frames.text(core)
+    return arrays.text(core) or frames.text(core)
 
 
 def _list_of(core: Any) -> Text | None:
