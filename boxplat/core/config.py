@@ -101,6 +101,14 @@ class RunConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """`[gateway]`: the preferred port of its readiness and statistics, and whether it logs every request."""
+
+    port: int = 8080
+    access_log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointConfig:
     """`[endpoints.NAME]`: a Bento folder, the registered model and alias that it serves, and how it is served.
 
@@ -109,6 +117,10 @@ class EndpointConfig:
     `log_mib` MiB. A body above `body_mib` MiB is refused, and so are requests beyond the `waiting` ones of an API.
     A new release is asked `warmup` recorded requests before it serves (0: none). Its processes stop when nothing was
     asked for the time `idle` ("10m"; empty: they never do), and start again with the next request.
+
+    At the gateway: requests with the same value of the header `sticky` go to the same release. One that stands still for
+    `timeout` seconds is given up; one whose process broke off is tried again up to `retries` times, where `repeatable`
+    whatever its method. Beyond `requests_per_second` (0: no limit) or `in_flight` ones at once requests are refused.
     """
 
     bento: str = ""
@@ -125,6 +137,16 @@ class EndpointConfig:
     waiting: int = 1024
     warmup: int = 100
     idle: str = ""
+    replicas: int = 1
+    memory_mib: int = 1024
+    gpu_memory_mib: int = 0
+    watch: str = "60s"
+    sticky: str = ""
+    timeout: float = 120.0
+    retries: int = 2
+    repeatable: bool = False
+    requests_per_second: float = 0.0
+    in_flight: int = 1024
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -148,6 +170,7 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    gateway: GatewayConfig = field(default_factory=GatewayConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
     skew: SkewConfig = field(default_factory=SkewConfig)
     sources: Mapping[str, SourceConfig] = field(default_factory=dict)
@@ -173,6 +196,7 @@ _SECTIONS: dict[str, type] = {
     "tracking": TrackingConfig,
     "features": FeaturesConfig,
     "run": RunConfig,
+    "gateway": GatewayConfig,
     "audit": AuditConfig,
     "skew": SkewConfig,
 }

@@ -13,7 +13,7 @@ from boxplat.core.errors import BoxError, ExitCode
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Keys whose values are such times.
-_TIMES = (".idle", ".within", ".settle", ".window", ".every", ".young")
+_TIMES = (".idle", ".within", ".settle", ".window", ".every", ".young", ".watch")
 _LEAST = {
     "slice_rows": 1,
     "latency_rows": 1,
@@ -25,6 +25,11 @@ _LEAST = {
     "body_mib": 0,
     "waiting": 1,
     "warmup": 0,
+    "replicas": 1,
+    "memory_mib": 1,
+    "gpu_memory_mib": 0,
+    "retries": 0,
+    "in_flight": 1,
 }
 _SHARES = (".log_sample", "skew.limit", ".errors", ".alpha", ".level")
 
@@ -59,6 +64,8 @@ def convert(hint: Any, value: Any, path: Path, key: str) -> Any:
 
 
 def _text(value: str, path: Path, key: str) -> str:
+    if key.endswith(".sticky") and not re.fullmatch(r"[A-Za-z0-9-]*", value):
+        raise wrong(path, key, "the name of a header", value)
     if key.endswith(_TIMES) and value and not seconds(value):
         raise wrong(path, key, 'a time as "90s", "10m" or "2h", or empty', value)
     return value
