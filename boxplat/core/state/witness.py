@@ -40,7 +40,13 @@ class Witness:
     def faults(self, entries: int) -> list[Fault]:
         """What is wrong with the file itself, beside a record of so many entries."""
         if not self.there:
-            return [Fault(None, "witness", "its file is gone: nothing tells whether the last entries were cut off")]
+            return [
+                Fault(
+                    None,
+                    "witness",
+                    "its file is gone or cannot be read: nothing tells whether the last entries were cut off",
+                )
+            ]
         found = [Fault(None, "witness", f"line {line} of its file is no line of it") for line in self.unreadable]
         last = max(self.hashes, default=0)
         absent = gaps(self.hashes, 0)
@@ -71,14 +77,10 @@ def parse(content: bytes | None, first: str | None) -> Witness:
 
 
 def read(path: Path) -> bytes | None:
-    """The file's content; None where there is none.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """The file's content; None where there is none that can be read."""
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except OSError:
         return None
 
 
