@@ -23,7 +23,7 @@ class OutcomesConfig:
     within: str = ""
     label: str = "label"
     loss: str = "brier"
-    bound: float = 1.0
+    bound: float = 0.0
     prediction: str = "prediction::double"
     threshold: float = 0.5
     level: float = 0.05

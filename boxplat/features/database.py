@@ -8,7 +8,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,6 +34,16 @@ class Limits(Protocol):
     def temp_directory(self) -> str | None: ...
     @property
     def settings(self) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """DuckDB's own limits."""
+
+    memory_limit: str | None = None
+    threads: int | None = None
+    temp_directory: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def connect(limits: Limits, paths: Iterable[str] = ()) -> DuckDBPyConnection:

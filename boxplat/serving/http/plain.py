@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import httptools
 
-from boxplat.serving.log.marks import WARMUP
+from boxplat.serving.log.marks import SHADOW, WARMUP
 
 END = b"\r\n\r\n"
 MOST_HEAD, MOST_HEADS = 4096, 1024
@@ -84,7 +84,7 @@ def plain(raw: bytes) -> Plain | None:
 def _head(raw: bytes) -> Head | None:
     """The head of a plain request to an API; None for everything else."""
     found = plain(raw)
-    if found is None or WARMUP in found.headers:
+    if found is None or found.headers.keys() & {SHADOW, WARMUP}:
         return None
     headers = found.headers
     inference = headers.get(b"inference-header-content-length")

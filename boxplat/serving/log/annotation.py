@@ -45,6 +45,8 @@ class Said:
 
 
 Slip = list[Said]
+# What is said of a request whose answer nobody sees.
+SHADOWED = Said(None, {"shadow": True})
 _slip: ContextVar[Slip | None] = ContextVar("boxplat_prediction_log", default=None)
 
 

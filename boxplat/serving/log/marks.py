@@ -4,3 +4,5 @@ from __future__ import annotations
 
 # Sent to a release before it serves: its answer is no prediction, and is not logged.
 WARMUP = b"x-boxplat-warmup"
+# A copy of a request that another release answers: nobody sees this answer.
+SHADOW = b"x-boxplat-shadow"

@@ -9,16 +9,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from boxplat.serving.http.asgi import Message, Receive, Send
+from boxplat.serving.http.asgi import Message, Receive, Send, given_id, header
 from boxplat.serving.log import annotation
 from boxplat.serving.log.columns import Cut
 from boxplat.serving.log.journal import Journal
-from boxplat.serving.log.marks import WARMUP
+from boxplat.serving.log.marks import SHADOW, WARMUP
 
 _ID = b"x-bentoml-request-id"
-_GIVEN = b"x-request-id"
-_LONGEST_ID = 128
-_HEXADECIMAL = re.compile("[0-9a-f]{16}")
+_HEXADECIMAL = re.compile(rb"[0-9a-f]{16}")
 
 
 @dataclass(slots=True)
@@ -48,14 +46,11 @@ class Observed:
 
     Args:
         app: the application.
-        journal: None: nothing is logged.
         apis: names of the APIs by path. Only POST requests are theirs.
         together: paths whose calls may be computed together with others; what is said there belongs to no request.
     """
 
-    def __init__(
-        self, app: Any, journal: Journal | None, apis: Mapping[str, str], together: Collection[str] = ()
-    ) -> None:
+    def __init__(self, app: Any, journal: Journal, apis: Mapping[str, str], together: Collection[str] = ()) -> None:
         self._app = app
         self._journal = journal
         self._apis = apis
@@ -63,18 +58,20 @@ class Observed:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         api = self._apis.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if api is None or self._journal is None:
+        if api is None:
             await self._app(scope, receive, send)
             return
-        if _header(scope["headers"], WARMUP):
+        if header(scope["headers"], WARMUP) is not None:
             # What the connection answered before may still be open in this context.
             annotation.close()
             await self._app(scope, receive, send)
             return
         slip = annotation.opened()
+        if header(scope["headers"], SHADOW) is not None:
+            slip.append(annotation.SHADOWED)
         if scope["path"] in self._together:
             annotation.close()
-        seen = _Seen(self._journal, api, _header(scope["headers"], _GIVEN))
+        seen = _Seen(self._journal, api, given_id(scope["headers"]))
         try:
             await self._app(scope, seen.receiving(receive), seen.sending(send))
         finally:
@@ -106,7 +103,7 @@ class _Seen:
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._status = message["status"]
-                self._id = self._id or _number(_header(message.get("headers", ()), _ID))
+                self._id = self._id or _number(header(message.get("headers", ()), _ID) or b"")
             elif message["type"] == "http.response.body":
                 self._answer.add(message.get("body", b""))
             await send(message)
@@ -123,13 +120,6 @@ class _Seen:
             self._journal.note(number, self._began, latency, self._api, self._status, 1, *bodies, slip)
 
 
-def _number(text: str) -> int | str:
+def _number(text: bytes) -> int | str:
     """BentoML's own ids are 64 bits in hexadecimal, unless it is configured otherwise."""
-    return int(text, 16) if _HEXADECIMAL.fullmatch(text) else text
-
-
-def _header(headers: Any, name: bytes) -> str:
-    for key, value in headers:
-        if key == name:
-            return bytes(value[:_LONGEST_ID]).decode("latin-1")
-    return ""
+    return int(text, 16) if _HEXADECIMAL.fullmatch(text) else text.decode("latin-1")

@@ -42,7 +42,7 @@ def of(said: bytes | None, facts: Mapping[str, str]) -> Predictions:
     objects = [] if said is None else json.loads(said)
     rows = max([1, *(one["rows"] or 0 for one in objects)])
     found: dict[str, list[Any] | None] = {name: [facts[name]] * rows if name in facts else None for name in FACTS}
-    found |= {name: None for name in (*TABLES, "as_of", "prediction", "problem")}
+    found |= {name: None for name in (*TABLES, "as_of", "prediction", "problem", "shadow")}
     for one in objects:
         _add(one, rows, found)
     for name in TABLES:
@@ -67,7 +67,7 @@ def _add(one: dict[str, Any], rows: int, found: dict[str, list[Any] | None]) -> 
         elif name == "as_of":
             moments = [value] * rows if plain else _column(value, rows)
             found[name] = [_moment(moment) for moment in moments]
-        elif name == "prediction":
+        elif name in ("prediction", "shadow"):
             found[name] = [value] * rows if plain else _column(value, rows)
         elif name != "rows":
             # Half a surrogate pair is no text for Parquet.

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boxplat.core.errors import BoxError, ExitCode
-from boxplat.features.database import connect, literal
+from boxplat.features.database import Defaults, connect, literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 _ATTEMPTS = 5
-
-
-@dataclass(frozen=True)
-class _Limits:
-    """DuckDB's own."""
-
-    memory_limit: str | None = None
-    threads: int | None = None
-    temp_directory: str | None = None
-    settings: dict[str, str] = field(default_factory=dict)
 
 
 def read(
@@ -96,7 +85,7 @@ def _unanswered(why: str) -> BoxError:
 def opened(folder: Path, since: datetime | None = None) -> Iterator[DuckDBPyConnection]:
     """A connection with the views `predictions` and `requests` over a log as it is now."""
     spooled, files = _content(folder, since)
-    con = connect(_Limits())
+    con = connect(Defaults())
     try:
         con.register("spooled", spooled)
         union = "select * from spooled"

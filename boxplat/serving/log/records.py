@@ -44,6 +44,7 @@ _PREDICTION = {
     "ages": pa.string(),
     "prediction": pa.string(),
     "problem": pa.string(),
+    "shadow": pa.bool_(),
 }
 SCHEMA = pa.schema({"id": pa.string(), "row": pa.int32(), "rows": pa.int32(), **_REQUEST, **_PREDICTION, **_BODIES})
 

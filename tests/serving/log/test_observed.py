@@ -40,7 +40,9 @@ async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send(part(b"second"))
 
 
-def through(app: Asgi, folder: Path, parts: list[bytes], path: str = "/predict", **limits: Any) -> list[Any]:
+def through(
+    app: Asgi, folder: Path, parts: list[bytes], path: str = "/predict", header: bytes = b"accept", **limits: Any
+) -> list[Any]:
     """One request through an observed application; returns the messages that it sent."""
     log = journal(folder, **limits)
     waiting = [{"type": "http.request", "body": one, "more_body": i + 1 < len(parts)} for i, one in enumerate(parts)]
@@ -52,7 +54,7 @@ def through(app: Asgi, folder: Path, parts: list[bytes], path: str = "/predict",
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"accept", b"*/*")]}
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [(header, b"1")]}
     try:
         asyncio.run(Observed(app, log, {"/predict": "predict", "/batched": "b"}, {"/batched"})(scope, receive, send))
     finally:
@@ -78,6 +80,13 @@ def test_only_apis_are_logged(tmp_path: Path, path: str) -> None:
         "/batched": [None],
         "/other": [],
     }[path]
+
+
+def test_answers_of_a_shadow_are_marked(tmp_path: Path) -> None:
+    """Nobody saw them: they must not be taken for what callers were told."""
+    through(echo, tmp_path / "log", [b"x"], header=b"x-boxplat-shadow")
+    through(echo, tmp_path / "log", [b"y"])
+    assert {row["input"]: row["shadow"] for row in rows(tmp_path / "log")} == {"x": True, "y": None}
 
 
 def test_large_bodies_are_cut_and_files_become_digests(tmp_path: Path) -> None:
