@@ -25,7 +25,7 @@ from boxplat.serving.http.guard import guarded
 from boxplat.serving.http.heads import Heads
 from boxplat.serving.http.patience import Patience
 from boxplat.serving.http.refusal import Reply, timed_out
-from boxplat.serving.inference.door import Door
+from boxplat.serving.inference.protocol import InferenceProtocol
 from boxplat.serving.log import journal
 from boxplat.serving.log.journal import Journal
 from boxplat.serving.log.observed import Observed
@@ -59,7 +59,7 @@ class Direct:
         self.timeout: float = factory.timeout
         self.patience = Patience(self.timeout)
         self._trace = trace_context
-        self._inference = Door(self)
+        self._inference = InferenceProtocol(self)
         self._threads = Threads(factory.service.config.get("threads", 1))
         trim(factory, app, self._threads)
         self._server = f"BentoML Service/{factory.service.name}".encode()

@@ -42,6 +42,8 @@ class Endpoint:
     respond: Callable[[Any], Awaitable[Response]]
     # Answered by the connection as the bytes arrive; False: only by the application.
     short: bool = True
+    # Makes what answers one request, of its head; None: the endpoint itself does.
+    for_head: Callable[[Any], Endpoint] | None = None
     # Makes the whole answer, where it has headers of its own.
     replied: Callable[[Any], Reply] | None = None
 
@@ -52,10 +54,6 @@ class Endpoint:
             BentoMLException: too many calls wait (429), or this one waited for too long (503); or what it raises.
         """
         return await calling.call(self.caller.begin, *args, **kwargs)
-
-    def opened(self, head: object) -> Endpoint:
-        """What answers a request with this head."""
-        return self
 
     def logged(self, body: bytes, answer: bytes) -> tuple[bytes, bytes]:
         """A request's and an answer's body for the prediction log."""
@@ -109,6 +107,16 @@ def path_of(factory: Any, method: Any) -> str:
 
     path: str = join_paths(factory.service.path_prefix, method.route)
     return path
+
+
+async def is_ready(factory: Any) -> bool:
+    """As a service's `/readyz` tells it."""
+    from starlette.exceptions import HTTPException
+
+    try:
+        return bool((await factory.readyz(None)).status_code == 200)
+    except HTTPException:
+        return False
 
 
 def is_apart(factory: Any) -> bool:

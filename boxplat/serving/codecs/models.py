@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 Arguments = tuple[Sequence[Any], dict[str, Any]]
@@ -28,6 +29,7 @@ def reads(spec: Any) -> Read:
     return read
 
 
+@cache
 def arguments(spec: Any) -> Callable[[Any], Arguments]:
     """How a validated input becomes a call's arguments."""
     from _bentoml_sdk.io_models import ARGS, KWARGS, IORootModel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 Message = MutableMapping[str, Any]
@@ -11,6 +11,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 _JSON = b"application/json"
+_LONGEST_ID = 128
 
 
 def turning(send: Send) -> Send:
@@ -24,20 +25,31 @@ def turning(send: Send) -> Send:
     return sending
 
 
+def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """The first value of a header; None where it is not there."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
 def is_json(scope: Message) -> bool:
     """BentoML takes a request without a content type, and one of a type that it does not know, for JSON."""
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            return bool(value.split(b";")[0].strip() == _JSON)
-    return True
+    kind = header(scope["headers"], b"content-type")
+    return kind is None or kind.split(b";")[0].strip() == _JSON
 
 
 def client_of(scope: Message) -> str:
     """Whom a request comes from: the name that a gateway gives, or the address."""
-    for name, value in scope["headers"]:
-        if name == b"x-client-id":
-            return bytes(value).decode("latin-1")
+    named = header(scope["headers"], b"x-client-id")
+    if named is not None:
+        return named.decode("latin-1")
     return str(scope["client"][0]) if scope.get("client") else ""
+
+
+def given_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The id that the client gave its request; empty where it gave none."""
+    return (header(headers, b"x-request-id") or b"")[:_LONGEST_ID].decode("latin-1")
 
 
 async def body_of(receive: Receive) -> bytes | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from boxplat.serving.http.asgi import App, Message, Receive, Send
+from boxplat.serving.http.asgi import App, Message, Receive, Send, header
 from boxplat.serving.http.refusal import Reply
 
 
@@ -15,10 +15,8 @@ def too_large(most: int) -> Reply:
 
 def declared(scope: Message) -> int:
     """The size of the body, in bytes, that the request's head names; 0: it names none."""
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return int(value) if value.isdigit() else 0
-    return 0
+    length = header(scope["headers"], b"content-length") or b""
+    return int(length) if length.isdigit() else 0
 
 
 def guarded(app: App, most: int | None) -> App:

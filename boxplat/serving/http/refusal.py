@@ -28,10 +28,15 @@ class Reply:
     more: tuple[tuple[bytes, bytes], ...] = ()
 
     @classmethod
-    def json(cls, value: Any, status: int, named: bool = True) -> Reply:
-        """As Starlette's `JSONResponse` writes it."""
+    def json(cls, value: Any, status: int, named: bool = True, retry_after: float | None = None) -> Reply:
+        """As Starlette's `JSONResponse` writes it.
+
+        Args:
+            retry_after: seconds.
+        """
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=None, separators=(",", ":"))
-        return cls(status, text.encode(), "application/json", named)
+        more = () if retry_after is None else ((b"retry-after", str(retry_after).encode()),)
+        return cls(status, text.encode(), "application/json", named, more)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Its own: length, type and what is besides."""
@@ -62,9 +67,7 @@ def refusal(error: BaseException, path: str) -> Reply:
     status = error.error_code.value
     after = getattr(error, "retry_after", None)
     if after is not None:
-        reply = Reply.json({"error": str(error)}, status)
-        reply.more = ((b"retry-after", str(after).encode()),)
-        return reply
+        return Reply.json({"error": str(error)}, status, retry_after=after)
     if status in (401, 403):
         return Reply.json({"error": "Authorization error"}, status)
     return Reply.json(_UNEXPECTED if status >= 500 else [{"error": str(error)}], status)

@@ -107,7 +107,8 @@ class Shortcut(Connection):
         return True
 
     def _begin(self, endpoint: Endpoint, body: bytes, head: Head, given: str) -> None:
-        endpoint = endpoint.opened(head)
+        if endpoint.for_head is not None:
+            endpoint = endpoint.for_head(head)
         number, began = random.getrandbits(64), time.perf_counter()
         self._short = short = Short(self, self._direct, endpoint, body, number, given, began)
         short.begin(head.client or (self.client[0] if self.client else ""))

@@ -46,7 +46,7 @@ def _all(value: Any, given: Signature) -> Iterator[Tensor]:
         for one in given.fields:
             yield tensor(one.name, getattr(value, one.name), one)
     elif field is not None and field.kind is Kind.FRAME:
-        yield from (_column(str(name), column) for name, column in _columns(value))
+        yield from (_array(str(name), column) for name, column in _columns(value))
     elif given.keyed and isinstance(value, dict) and value:
         yield from (tensor(str(name), inner) for name, inner in value.items())
     else:
@@ -139,10 +139,6 @@ def _columns(value: Any) -> Iterator[tuple[Any, Any]]:
     frame = value if isinstance(value, pd.DataFrame) else pd.DataFrame(value)
     for place, name in enumerate(frame.columns):
         yield name, frame.iloc[:, place].to_numpy()
-
-
-def _column(name: str, values: np.ndarray[Any, Any]) -> Tensor:
-    return _array(name, values)
 
 
 def _bytes(name: str, elements: list[bytes], shape: tuple[int, ...]) -> Tensor:

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from _bentoml_sdk.io_models import ARGS, KWARGS, IORootModel  # type: ignore[import-untyped]
 from pydantic_core import from_json, to_json
 
-from boxplat.serving.codecs import Read
+from boxplat.serving.codecs.models import Arguments, Read, arguments
 from boxplat.serving.inference.failures import InferenceError
 from boxplat.serving.inference.schema import Field, Kind, Signature
 from boxplat.serving.inference.tensors import BF16, BYTES, Tensor
@@ -81,7 +80,7 @@ def _listed(value: Any) -> Any:
     return value.tolist()
 
 
-def made(found: Any, taken: Signature, spec: Any, read: Read) -> tuple[Sequence[Any], dict[str, Any]]:
+def made(found: Any, taken: Signature, spec: Any, read: Read) -> Arguments:
     """The arguments of a call: what the API's model makes of a document.
 
     Args:
@@ -91,15 +90,8 @@ def made(found: Any, taken: Signature, spec: Any, read: Read) -> tuple[Sequence[
         pydantic.ValidationError: the model refuses it.
     """
     if is_plain(found, taken):
-        args, kwargs = read(as_json(found))
-        return args, kwargs
-    model = spec.model_validate(found)
-    if getattr(spec, "__root_input__", False):
-        return (model.root if issubclass(spec, IORootModel) else model,), {}
-    kwargs = {name: getattr(model, name) for name in spec.model_fields}
-    args = (kwargs.pop(ARGS),) if ARGS in kwargs else ()
-    kwargs.update(kwargs.pop(KWARGS, {}))
-    return args, kwargs
+        return read(as_json(found))
+    return arguments(spec)(spec.model_validate(found))
 
 
 def _value(tensor: Tensor, field: Field, model: str) -> Any:

@@ -40,9 +40,11 @@ def opened(body: bytes, encoding: str, most: int | None) -> bytes:
 
 def packed(body: bytes, accepted: str) -> tuple[bytes, str]:
     """An answer's body, compressed where the client takes that and it is worth it, and its encoding."""
+    if len(body) < _LEAST or not accepted:
+        return body, ""
     offered = {part.split(";")[0].strip() for part in accepted.split(",") if not part.replace(" ", "").endswith(";q=0")}
-    if len(body) >= _LEAST and "gzip" in offered:
+    if "gzip" in offered:
         return gzip.compress(body, _FASTEST, mtime=0), "gzip"
-    if len(body) >= _LEAST and "deflate" in offered:
+    if "deflate" in offered:
         return zlib.compress(body, _FASTEST), "deflate"
     return body, ""

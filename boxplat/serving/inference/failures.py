@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 
+from boxplat.serving.http.refusal import Reply
+
 _UNEXPECTED = "An unexpected error has occurred, please check the server log."
 
 
@@ -21,6 +23,10 @@ class InferenceError(Exception):
         self.message = message
         self.status = status
         self.retry_after = retry_after
+
+    def reply(self) -> Reply:
+        """As it is told over HTTP."""
+        return Reply.json({"error": self.message}, self.status, retry_after=self.retry_after)
 
 
 def refused(error: Exception, model: str) -> InferenceError:

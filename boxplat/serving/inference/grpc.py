@@ -12,11 +12,14 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from boxplat.serving.http.asgi import header
 from boxplat.serving.inference import inference_pb2 as pb
 from boxplat.serving.inference import messages
 from boxplat.serving.inference.config import configuration
 from boxplat.serving.inference.failures import InferenceError
-from boxplat.serving.inference.predictions import Call, Predictions
+from boxplat.serving.inference.predictions import Call, begun
+from boxplat.serving.inference.repository import Repository
+from boxplat.serving.inference.statistics import statistics
 
 SERVICE = "inference.GRPCInferenceService"
 _EMPTY_FINAL = "triton_enable_empty_final_response"
@@ -48,16 +51,16 @@ async def start(direct: Any, port: int) -> Server:
     # Otherwise two services could have one port, and each would get some of the other's calls.
     shares = int(direct.settings.workers > 1)
     server = grpc.aio.server(options=[*limits, ("grpc.so_reuseport", shares)])
-    predictions = Predictions(direct)
-    server.add_generic_rpc_handlers((Servicer(predictions).handlers(),))
-    probes = _Probes(predictions)
+    repository = Repository(direct)
+    server.add_generic_rpc_handlers((Servicer(repository).handlers(),))
+    probes = _Probes(repository)
     health_pb2_grpc.add_HealthServicer_to_server(probes, server)
     pool = pb.DESCRIPTOR.pool
     pool.AddSerializedFile(health_pb2.DESCRIPTOR.serialized_pb)
     names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server, pool=pool)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
-    for name in ("", SERVICE, *predictions.repository.models):
+    for name in ("", SERVICE, *repository.models):
         await probes.set(name, health_pb2.HealthCheckResponse.SERVING)
     await server.start()
     return Server(server, probes, bound)
@@ -84,9 +87,9 @@ class Server:
 class _Probes(health.aio.HealthServicer):  # type: ignore[misc]
     """gRPC's health service: serving while the service says that it is ready."""
 
-    def __init__(self, predictions: Predictions) -> None:
+    def __init__(self, repository: Repository) -> None:
         super().__init__()
-        self._repository = predictions.repository
+        self._repository = repository
 
     async def Check(self, request: Any, context: Any) -> Any:
         """As in grpc.health.v1."""
@@ -100,9 +103,8 @@ class _Probes(health.aio.HealthServicer):  # type: ignore[misc]
 class Servicer:
     """`inference.GRPCInferenceService`."""
 
-    def __init__(self, predictions: Predictions) -> None:
-        self._predictions = predictions
-        self._repository = predictions.repository
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
 
     def handlers(self) -> Any:
         """Its methods for gRPC's server. They take bytes: gRPC would not call broken ones the client's fault."""
@@ -142,7 +144,7 @@ class Servicer:
 
     async def ModelStatistics(self, request: Any, call: Any) -> Message:
         """How often models were asked."""
-        found = {"model_stats": self._predictions.statistics(request.name, request.version)}
+        found = {"model_stats": statistics(self._repository, request.name, request.version)}
         return ParseDict(found, pb.ModelStatisticsResponse())
 
     async def RepositoryIndex(self, request: Any, call: Any) -> Message:
@@ -151,7 +153,7 @@ class Servicer:
 
     async def ModelInfer(self, request: Any, call: Call) -> bytes:
         """One prediction."""
-        with self._predictions.begun(call) as one:
+        with begun(self._repository, call) as one:
             one.is_raw = True
             tensors = await one.tensors(messages.read(request))
             one.answer = messages.answer(call.model, self._repository.version, request.id, tensors).SerializeToString()
@@ -173,7 +175,7 @@ class Servicer:
                 yield found.SerializeToString()
 
     async def _parts(self, request: Any, call: Call) -> AsyncIterator[bytes]:
-        with self._predictions.begun(call) as one:
+        with begun(self._repository, call) as one:
             one.is_raw = True
             asked = messages.read(request)
             several = one.model.is_stream
@@ -234,7 +236,6 @@ def _call(request: Any, raw: bytes, context: Any) -> Call:
         (name.encode(), value.encode() if isinstance(value, str) else value)
         for name, value in context.invocation_metadata() or ()
     ]
-    client = next((value.decode("latin-1") for name, value in headers if name == b"x-client-id"), "")
-    return Call(
-        request.model_name, request.model_version, headers, client or context.peer().rsplit(":", 1)[0], raw, True
-    )
+    named = header(headers, b"x-client-id")
+    client = named.decode("latin-1") if named else context.peer().rsplit(":", 1)[0]
+    return Call(request.model_name, request.model_version, headers, client, raw, True)

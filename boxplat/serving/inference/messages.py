@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from boxplat.serving.inference import inference_pb2 as pb
 from boxplat.serving.inference.failures import InferenceError
 from boxplat.serving.inference.tensors import BYTES, DTYPES, Tensor, counted, from_bytes, from_raw, to_raw
-from boxplat.serving.inference.wire import UNSUPPORTED, Asked
+from boxplat.serving.inference.wire import Asked, must_be_supported
 
 # FP16 and BF16 have no field of their own and can only be sent raw.
 _CONTENTS = {
@@ -40,19 +40,13 @@ def read(request: pb.ModelInferRequest) -> Asked:
     if raws and len(raws) != len(request.inputs):
         raise InferenceError(f"expected {len(request.inputs)} raw inputs for as many inputs, got {len(raws)}")
     for one in (*request.inputs, *request.outputs):
-        _refuse(one.parameters)
+        must_be_supported(one.parameters)
     if raws:
         tensors = [_raw(one, raw) for one, raw in zip(request.inputs, raws, strict=True)]
     else:
         tensors = [_typed(one) for one in request.inputs]
     parameters = {name: _parameter(value) for name, value in request.parameters.items()}
     return Asked(tensors, [one.name for one in request.outputs], request.id, parameters)
-
-
-def _refuse(parameters: Mapping[str, Any]) -> None:
-    for name in UNSUPPORTED:
-        if name in parameters:
-            raise InferenceError(f"'{name}' is not supported")
 
 
 def _parameter(value: pb.InferParameter) -> Any:

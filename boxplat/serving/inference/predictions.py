@@ -11,17 +11,17 @@ from http import HTTPStatus
 from typing import Any
 
 from boxplat.serving.calls.calling import CLIENT
+from boxplat.serving.http.asgi import given_id, header
 from boxplat.serving.inference import wire
 from boxplat.serving.inference.exchange import Headers
 from boxplat.serving.inference.failures import InferenceError, refused
 from boxplat.serving.inference.model import Model
 from boxplat.serving.inference.repository import Repository
-from boxplat.serving.inference.statistics import statistics
 from boxplat.serving.inference.tensors import Tensor
 from boxplat.serving.inference.ways import Question
 from boxplat.serving.inference.wire import Asked
 from boxplat.serving.log import annotation
-from boxplat.serving.log.marks import WARMUP
+from boxplat.serving.log.marks import SHADOW, WARMUP
 
 # As nginx counts a request whose client went away before it was answered.
 _GONE = 499
@@ -95,75 +95,48 @@ class Prediction:
         return Question(self.call.model, asked.outputs, self.call.headers)
 
 
-class Predictions:
-    """Answers of a service's models.
+@contextmanager
+def begun(repository: Repository, call: Call) -> Iterator[Prediction]:
+    """A prediction from its request to its answer.
 
-    Args:
-        direct: the service's application (`boxplat.serving.direct.Direct`), after it has started.
+    Raises:
+        InferenceError: whatever went wrong within.
     """
-
-    def __init__(self, direct: Any) -> None:
-        self.repository = Repository(direct)
-        self._direct = direct
-
-    def statistics(self, name: str = "", version: str = "") -> list[dict[str, Any]]:
-        """How often a model was asked; no name: all models.
-
-        Raises:
-            InferenceError: there is none of this name.
-        """
-        if name:
-            self.repository.model(name, version)
-        return statistics(self._direct, self.repository, [name] if name else self.repository.names)
-
-    @contextmanager
-    def begun(self, call: Call) -> Iterator[Prediction]:
-        """A prediction from its request to its answer.
-
-        Raises:
-            InferenceError: whatever went wrong within.
-        """
-        model = self.repository.model(call.model, call.version)
-        one = Prediction(call, model, random.getrandbits(64))
-        CLIENT.set(call.client)
-        self._direct.tell_request(one.number)
-        # What BentoML's application answers is counted and logged on its way there.
-        with _told(call.model) if model.counts_itself else self._counted(one):
-            yield one
-
-    @contextmanager
-    def _counted(self, one: Prediction) -> Iterator[None]:
-        journal = None if _is_warmup(one.call.headers) else self._direct.journal
-        slip = None
-        # What the connection answered before may still be open in this context.
-        annotation.close()
-        if journal is not None:
-            slip = annotation.opened()
-        began, since = time.time_ns(), time.perf_counter_ns()
-        with self._direct.counters.request(one.model.path) as counted:
-            counted.status = _GONE
-            try:
-                with _told(one.call.model):
-                    yield
-                counted.status = HTTPStatus.OK
-            except InferenceError as error:
-                counted.status = error.status
-                raise
-            finally:
-                if journal is not None and counted.status not in _UNLOGGED:
-                    number = _given(one.call.headers) or one.number
-                    latency = time.perf_counter_ns() - since
-                    told = int(counted.status), one.batch, *one.logged(), slip
-                    journal.note(number, began, latency, one.model.name, *told)
+    model = repository.model(call.model, call.version)
+    one = Prediction(call, model, random.getrandbits(64))
+    CLIENT.set(call.client)
+    repository.direct.tell_request(one.number)
+    # What BentoML's application answers is counted and logged on its way there.
+    with _told(call.model) if model.counts_itself else _counted(repository.direct, one):
+        yield one
 
 
-def _given(headers: Headers) -> str:
-    """The name that the client gave its request."""
-    return next((value[:128].decode("latin-1") for name, value in headers if name == b"x-request-id"), "")
-
-
-def _is_warmup(headers: Headers) -> bool:
-    return any(name == WARMUP for name, _ in headers)
+@contextmanager
+def _counted(direct: Any, one: Prediction) -> Iterator[None]:
+    journal = None if header(one.call.headers, WARMUP) is not None else direct.journal
+    slip = None
+    # What the connection answered before may still be open in this context.
+    annotation.close()
+    if journal is not None:
+        slip = annotation.opened()
+        if header(one.call.headers, SHADOW) is not None:
+            slip.append(annotation.SHADOWED)
+    began, since = time.time_ns(), time.perf_counter_ns()
+    with direct.counters.request(one.model.path) as counted:
+        counted.status = _GONE
+        try:
+            with _told(one.call.model):
+                yield
+            counted.status = HTTPStatus.OK
+        except InferenceError as error:
+            counted.status = error.status
+            raise
+        finally:
+            if journal is not None and counted.status not in _UNLOGGED:
+                number = given_id(one.call.headers) or one.number
+                latency = time.perf_counter_ns() - since
+                told = int(counted.status), one.batch, *one.logged(), slip
+                journal.note(number, began, latency, one.model.name, *told)
 
 
 @contextmanager

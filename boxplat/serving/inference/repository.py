@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from boxplat.serving.endpoint import is_ready, path_of
 from boxplat.serving.inference.failures import InferenceError
 from boxplat.serving.inference.model import Model
 
@@ -14,7 +15,7 @@ class Repository:
     """What clients can ask of a service.
 
     Args:
-        direct: the application in front of BentoML's (`boxplat.serving.direct.Direct`), after it has started.
+        direct: the service's application (`boxplat.serving.direct.Direct`), after it has started.
 
     Attributes:
         models: by API; where a service has one API only, the service's name is another name of it.
@@ -22,16 +23,13 @@ class Repository:
     """
 
     def __init__(self, direct: Any) -> None:
-        from bentoml._internal.utils.uri import join_paths
-
-        self._factory = direct.factory
-        service = self._factory.service
+        self.direct = direct
+        service = direct.factory.service
         self.name: str = service.name
         self.version = str(service.bento.tag.version or 1) if service.bento is not None else "1"
-        self._apis: dict[str, Model] = {}
-        for name, method in service.apis.items():
-            path = join_paths(service.path_prefix, method.route)
-            self._apis[name] = Model(direct, method, path)
+        self._apis = {
+            name: Model(direct, method, path_of(direct.factory, method)) for name, method in service.apis.items()
+        }
         only = {self.name: next(iter(self._apis.values()))} if len(self._apis) == 1 else {}
         self.models = only | self._apis
 
@@ -55,13 +53,7 @@ class Repository:
 
     async def is_ready(self) -> bool:
         """As `/readyz` tells it."""
-        from starlette.exceptions import HTTPException
-
-        try:
-            answer = await self._factory.readyz(None)
-        except HTTPException:
-            return False
-        return bool(answer.status_code == 200)
+        return await is_ready(self.direct.factory)
 
     def metadata(self) -> dict[str, Any]:
         """Of the server."""

@@ -11,12 +11,14 @@ from typing import Any
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
-from boxplat.serving.http.asgi import Message, Receive, Send
+from boxplat.serving.http.asgi import Message, Receive, Send, body_of, client_of
 from boxplat.serving.inference import compression, generate, wire
 from boxplat.serving.inference.config import configuration
 from boxplat.serving.inference.failures import InferenceError
-from boxplat.serving.inference.predictions import Call, Predictions
-from boxplat.serving.inference.turn import BINARY, LENGTH
+from boxplat.serving.inference.infer import LENGTH, reply
+from boxplat.serving.inference.predictions import Call, begun
+from boxplat.serving.inference.repository import Repository
+from boxplat.serving.inference.statistics import statistics
 from boxplat.serving.inference.ways import JSON
 
 
@@ -46,19 +48,19 @@ class Rest:
         self._direct = direct
 
     @cached_property
-    def predictions(self) -> Predictions:
-        """What the models answer."""
-        return Predictions(self._direct)
+    def repository(self) -> Repository:
+        """The models."""
+        return Repository(self._direct)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        body = await _body(receive)
+        body = await body_of(receive)
         if body is None:
             return
         try:
             response = await self._answered(_request(scope, body, self._direct.settings.body_bytes))
         except InferenceError as error:
-            response = _refusal(error)
+            response = error.reply().response()
         await response(scope, receive, send)
 
     async def _answered(self, request: Request) -> Response:
@@ -68,37 +70,36 @@ class Rest:
         if parts == ("repository", "index"):
             _must_be(request, "POST")
             options = wire.parsed(request.body) if request.body.strip() else {}
-            return _json(await self.predictions.repository.index(bool(options.get("ready"))))
+            return _json(await self.repository.index(bool(options.get("ready"))))
         if parts[:2] == ("repository", "models") and len(parts) == 4 and parts[3] in ("load", "unload"):
             raise InferenceError("explicit model load / unload is not allowed: models are released by `box deploy`")
         _must_be(request, "GET")
         if parts == ("models", "stats"):
-            return _json({"model_stats": self.predictions.statistics()})
+            return _json({"model_stats": statistics(self.repository)})
         if parts == ("health", "live"):
             return _json({"live": True})
         if parts == ("health", "ready"):
-            ready = await self.predictions.repository.is_ready()
+            ready = await self.repository.is_ready()
             return _json({"ready": ready}, 200 if ready else 503)
         if not parts:
-            return _json(self.predictions.repository.metadata())
+            return _json(self.repository.metadata())
         raise InferenceError("Not Found", 404)
 
     async def _of_model(self, request: Request) -> Response:
-        repository = self.predictions.repository
+        repository = self.repository
         name, version = request.call.model, request.call.version
         verb = request.parts[4:] if request.parts[2:3] == ("versions",) else request.parts[2:]
         if verb in (("infer",), ("generate",), ("generate_stream",)):
             _must_be(request, "POST")
-            return await {"infer": self._infer, "generate": self._generate, "generate_stream": self._stream}[verb[0]](
-                request
-            )
+            answers = {"infer": self._infer, "generate": self._generate, "generate_stream": self._stream}
+            return await answers[verb[0]](request)
         model = repository.model(name, version)
         _must_be(request, "GET")
         if verb == ("ready",):
             ready = await repository.is_ready()
             return _json({"name": name, "ready": ready}, 200 if ready else 503)
         if verb == ("stats",):
-            return _json({"model_stats": self.predictions.statistics(name, version)})
+            return _json({"model_stats": statistics(repository, name, version)})
         if verb == ("config",):
             return _json(configuration(name, model))
         if not verb:
@@ -106,22 +107,18 @@ class Rest:
         raise InferenceError("Not Found", 404)
 
     async def _infer(self, request: Request) -> Response:
-        with self.predictions.begun(request.call) as one:
+        with begun(self.repository, request.call) as one:
             asked = wire.read(request.body, _length(request.headers.get(LENGTH)))
             tensors = await one.tensors(asked)
-            body, head = wire.write(request.call.model, self.predictions.repository.version, asked, tensors)
+            body, head = wire.write(request.call.model, self.repository.version, asked, tensors)
             one.answer, one.is_raw = body, head is not None
-        body, encoding = compression.packed(body, request.headers.get("accept-encoding", ""))
-        headers = {name.decode(): text.decode() for name, text in self._direct.named(one.number)}
-        if encoding:
-            headers["content-encoding"] = encoding
-        if head is not None:
-            headers[LENGTH] = str(head)
-        return Response(body, 200, headers, JSON if head is None else BINARY)
+        response = reply(body, head, request.headers.get("accept-encoding", "")).response()
+        response.headers.update({name.decode(): text.decode() for name, text in self._direct.named(one.number)})
+        return response
 
     async def _generate(self, request: Request) -> Response:
-        with self.predictions.begun(request.call) as one:
-            said = generate.Said.of(request.body, one.model, request.call.model, self.predictions.repository.version)
+        with begun(self.repository, request.call) as one:
+            said = generate.Said.of(request.body, one.model, request.call.model, self.repository.version)
             one.answer = to_json(said.message(await one.tensors(said.asked)), inf_nan_mode="constants")
             return Response(one.answer, media_type=JSON)
 
@@ -142,8 +139,8 @@ class Rest:
         return StreamingResponse(all_events(), 200, {"cache-control": "no-cache"}, "text/event-stream")
 
     async def _events(self, request: Request) -> AsyncGenerator[bytes, None]:
-        with self.predictions.begun(request.call) as one:
-            said = generate.Said.of(request.body, one.model, request.call.model, self.predictions.repository.version)
+        with begun(self.repository, request.call) as one:
+            said = generate.Said.of(request.body, one.model, request.call.model, self.repository.version)
             async with aclosing(one.parts(said.asked)) as parts:
                 async for part in parts:
                     one.answer = generate.event(said.message(part))
@@ -158,23 +155,10 @@ def _request(scope: Message, body: bytes, most: int | None) -> Request:
         if len(parts) < 4:
             raise InferenceError("Not Found", 404)
         version = parts[3]
-    peer = scope["client"][0] if scope.get("client") else ""
     opened = compression.opened(body, headers.get("content-encoding", "").lower(), most)
-    client = headers.get("x-client-id", peer)
-    call = Call(parts[1] if len(parts) > 1 else "", version, scope["headers"], client, opened, LENGTH in headers)
+    model = parts[1] if len(parts) > 1 else ""
+    call = Call(model, version, scope["headers"], client_of(scope), opened, LENGTH in headers)
     return Request(scope["method"], parts, headers, opened, call)
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """A request's body; None where the client has gone."""
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(parts)
 
 
 def _must_be(request: Request, method: str) -> None:
@@ -192,10 +176,3 @@ def _length(text: str | None) -> int | None:
 
 def _json(value: Any, status: int = 200) -> Response:
     return Response(to_json(value, inf_nan_mode="constants"), status, media_type=JSON)
-
-
-def _refusal(error: InferenceError) -> Response:
-    response = _json({"error": error.message}, error.status)
-    if error.retry_after is not None:
-        response.headers["retry-after"] = str(error.retry_after)
-    return response

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from boxplat.serving.inference.repository import Repository
@@ -10,15 +9,16 @@ from boxplat.serving.inference.repository import Repository
 _NANO = 10**9
 
 
-def statistics(direct: Any, repository: Repository, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The requests that models have had, on all paths and by all workers.
+def statistics(repository: Repository, name: str = "", version: str = "") -> list[dict[str, Any]]:
+    """The requests that a model has had, on all paths and by all workers; no name: all models.
 
-    Args:
-        direct: the service's application (`boxplat.serving.direct.Direct`).
-        names: of the models.
+    Raises:
+        InferenceError: there is none of this name.
     """
-    counts = _series(direct)
-    return [_of(name, repository, counts) for name in names]
+    if name:
+        repository.model(name, version)
+    counts = _series(repository.direct)
+    return [_of(one, repository, counts) for one in ([name] if name else repository.names)]
 
 
 def _of(name: str, repository: Repository, counts: dict[tuple[str, bool], list[float]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from boxplat.serving.calls import calling
 from boxplat.serving.codecs import reader, writer
+from boxplat.serving.codecs.models import Arguments
 from boxplat.serving.endpoint import Endpoint, is_no_value
 from boxplat.serving.inference import answers, arguments, multipart
 from boxplat.serving.inference.exchange import App, Exchange, Headers, asked
@@ -98,7 +99,7 @@ class Called:
                 return await self.responded(value, question), batch
             return self.tensors(value, question), batch
 
-    def arguments(self, found: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+    def arguments(self, found: Any) -> Arguments:
         """The arguments of the call that a document stands for."""
         return arguments.made(found, self._api.taken, self._api.method.input_spec, self._endpoint.read)
 

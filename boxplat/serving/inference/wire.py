@@ -33,8 +33,7 @@ class Asked:
 # Of a larger one that is no text the log keeps a digest.
 _MOST_LOGGED = 2**15
 _URL = b"data:application/octet-stream;base64,"
-# Parameters of tensors that would change what they mean.
-UNSUPPORTED = ("classification", "shared_memory_region")
+_UNSUPPORTED = ("classification", "shared_memory_region")
 
 
 def read(body: bytes, header: int | None) -> Asked:
@@ -92,7 +91,7 @@ def _said(head: bytes) -> _Said:
     if not isinstance(identity, str):
         raise InferenceError("'id' must be a string")
     for one in outputs:
-        _refuse(_parameters(one))
+        must_be_supported(_parameters(one))
     return _Said(inputs, list(binary), identity, parameters, {**binary, "": plain})
 
 
@@ -164,7 +163,7 @@ class _Raw:
 def _input(one: Any) -> _Input:
     name = _name(one)
     parameters = _parameters(one)
-    _refuse(parameters)
+    must_be_supported(parameters)
     for key in ("datatype", "shape"):
         if key not in one:
             raise InferenceError(f"input '{name}' has no '{key}'")
@@ -187,8 +186,13 @@ def _tensor(one: _Input, raw: _Raw) -> Tensor:
     return from_raw(one.name, one.datatype, one.shape, raw.take(one.name, one.size))
 
 
-def _refuse(parameters: Mapping[str, Any]) -> None:
-    for name in UNSUPPORTED:
+def must_be_supported(parameters: Mapping[str, Any]) -> None:
+    """Parameters of a tensor.
+
+    Raises:
+        InferenceError: one of them would change what the tensor means.
+    """
+    for name in _UNSUPPORTED:
         if name in parameters:
             raise InferenceError(f"'{name}' is not supported")
 

@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from boxplat.serving.inference.door import Door
+from boxplat.serving.inference.protocol import InferenceProtocol
 from boxplat.serving.log import reading
 from tests.serving.conftest import worker
 from tests.serving.inference.asking import tensors
@@ -183,8 +183,8 @@ def test_a_service_keeps_its_own_routes(route: Any, is_ours: bool) -> None:
     class Direct:
         app = Starlette(routes=[Route("/readyz", _nothing), route])
 
-    door = Door(Direct())
+    protocol = InferenceProtocol(Direct())
     for path in ("/v2", "/v2/", "/v2/models/x/infer"):
-        assert door.answers({"type": "http", "path": path}) is is_ours
+        assert protocol.answers({"type": "http", "path": path}) is is_ours
     for path in ("/", "/v1", "/v22", "/predict"):
-        assert not door.answers({"type": "http", "path": path})
+        assert not protocol.answers({"type": "http", "path": path})

@@ -21,7 +21,7 @@ LENGTH = "inference-header-content-length"
 _NOTHING = wire.Asked(())
 
 
-class Turn:
+class Infer:
     """From its body to its answer; stands for its endpoint.
 
     Args:
@@ -41,7 +41,7 @@ class Turn:
         self._wire = name, version
         self._head = head
         self._is_raw = False
-        # Before it was compressed.
+        # Not compressed.
         self._answer = b""
         self._asked = _NOTHING
 
@@ -61,17 +61,9 @@ class Turn:
             InferenceError: it has not the outputs that are wanted.
         """
         tensors = self._way.tensors(value, self._question())
-        body, head = wire.write(*self._wire, self._asked, tensors)
+        self._answer, head = wire.write(*self._wire, self._asked, tensors)
         self._is_raw = head is not None
-        more = [] if head is None else [(LENGTH.encode(), str(head).encode())]
-        if self._head.accepts:
-            self._answer = body
-            body, encoding = compression.packed(body, self._head.accepts)
-            if encoding:
-                more.append((b"content-encoding", encoding.encode()))
-        reply = Reply(200, body, JSON if head is None else BINARY)
-        reply.more = tuple(more)
-        return reply
+        return reply(self._answer, head, self._head.accepts)
 
     def logged(self, body: bytes, answer: bytes) -> tuple[bytes, bytes]:
         """A request's and an answer's body for the prediction log."""
@@ -81,15 +73,25 @@ class Turn:
         """The answer, where the function made one itself: a response, a stream, a file."""
         tensors = await self._way.responded(value, self._question())
         body, head = wire.write(*self._wire, self._asked, tensors)
-        return Response(body, 200, {} if head is None else {LENGTH: str(head)}, JSON if head is None else BINARY)
+        return reply(body, head, "").response()
 
     def _question(self) -> Question:
         return Question(self._wire[0], self._asked.outputs, ())
 
     def refused(self, error: BaseException) -> Reply:
         """The answer to a request that ended in this error."""
-        told = refused(contained(error), self._wire[0])
-        reply = Reply.json({"error": told.message}, told.status)
-        if told.retry_after is not None:
-            reply.more = ((b"retry-after", str(told.retry_after).encode()),)
-        return reply
+        return refused(contained(error), self._wire[0]).reply()
+
+
+def reply(body: bytes, head: int | None, accepted: str) -> Reply:
+    """An answer, compressed where the client takes that.
+
+    Args:
+        head: length of the JSON at the beginning of the body; None: all of it.
+        accepted: the request's Accept-Encoding.
+    """
+    more = [] if head is None else [(LENGTH.encode(), str(head).encode())]
+    body, encoding = compression.packed(body, accepted)
+    if encoding:
+        more.append((b"content-encoding", encoding.encode()))
+    return Reply(200, body, JSON if head is None else BINARY, more=tuple(more))

@@ -1,24 +1,23 @@
-"""Where a service's application lets the inference protocol in; light until the protocol is used."""
+"""The inference protocol for a service's application; light until the protocol is used."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from boxplat.serving.endpoint import Endpoint
-from boxplat.serving.inference import opening
 
 if TYPE_CHECKING:
     from boxplat.serving.http.plain import Head
     from boxplat.serving.inference.rest import Rest
-    from boxplat.serving.inference.turn import Turn
 
 # As requests over HTTP have, at the same time.
 _GRACE_SECONDS = 5.0
 
 
-class Door:
+class InferenceProtocol:
     """Both forms of the protocol for one service.
 
     Args:
@@ -56,16 +55,17 @@ class Door:
         names = {endpoint.name, service.name} if len(service.apis) == 1 else {endpoint.name}
         for name in names:
             path = f"/v2/models/{name}/infer"
-            self._direct.endpoints[path] = opening.of(endpoint, partial(self._turn, endpoint, name))
+            self._direct.endpoints[path] = replace(endpoint, for_head=partial(self._infer, endpoint, name))
 
-    def _turn(self, endpoint: Endpoint, name: str, head: Head) -> Turn:
-        from boxplat.serving.inference.turn import Turn
+    def _infer(self, endpoint: Endpoint, name: str, head: Head) -> Endpoint:
+        from boxplat.serving.inference.infer import Infer
         from boxplat.serving.inference.ways import Called
 
-        repository = self._rest.predictions.repository
+        repository = self._rest.repository
         model = repository.model(name)
         assert isinstance(model.way, Called)
-        return Turn(endpoint, model, model.way, name, repository.version, head)
+        # It has everything that a request asks of its endpoint; a new endpoint for each would cost more than the rest.
+        return cast(Endpoint, Infer(endpoint, model, model.way, name, repository.version, head))
 
     @cached_property
     def _rest(self) -> Rest:
