@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from boxplat.features.audit import Choice, Report
     from boxplat.features.offline.compact import Merged
     from boxplat.releases.calibration import Calibration, Wanted
+    from boxplat.releases.promotion import Promotion, Step
 
 Told = Callable[[str], None]
 
@@ -353,6 +354,25 @@ class Models:
 
         box = self._box
         return calibrate(box.state, box.paths, box.settings, wanted, box.by, told)
+
+    def promote(self, wanted: Step, told: Told = _silent) -> Promotion:
+        """Judge a version by its gates; move the alias and deploy the endpoints that follow it if they let it through.
+
+        A refused version is no error here: `refused` of what is returned says so, and `judgement` why.
+        """
+        from boxplat.releases.promotion import promote
+
+        box = self._box
+        return promote(box.state, box.paths, box.settings, wanted, box.by, told)
+
+    def rollback(
+        self, name: str, alias: str = "champion", reason: str = "", timeout: float = 180.0, told: Told = _silent
+    ) -> Promotion:
+        """Move an alias back to the version that had it before, and deploy the endpoints that follow it."""
+        from boxplat.releases.promotion import rollback
+
+        box = self._box
+        return rollback(box.state, box.paths, box.settings, name, box.by, told, alias, reason, timeout)
 
 
 class Export:

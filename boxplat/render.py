@@ -17,12 +17,13 @@ from boxplat.core.model import Check, Endpoint, Event, Gpu, ModelVersion, Run, S
 
 if TYPE_CHECKING:
     from boxplat.releases.calibration import Calibration
+    from boxplat.releases.promotion import Promotion
 
 SCHEMA_VERSION = 1
 _COLOURS = {
     "running": "32", "succeeded": "32", "ok": "32", "live": "32",
     "starting": "33", "waiting": "33", "stopping": "33", "queued": "33", "warn": "33", "unhealthy": "33",
-    "failed": "31", "fail": "31", "fresh": "32", "stale": "31",
+    "failed": "31", "fail": "31", "refused": "31", "passed": "32", "fresh": "32", "stale": "31",
 }  # fmt: skip
 
 
@@ -282,6 +283,39 @@ def calibration(found: Calibration) -> str:
     text = table((*heads, *(name.upper() for name in metrics), "VERDICT"), lines)
     where = "recorded on" if found.recorded else "not recorded on"
     return f"{text}\n\n{found.choice.backend}: {where} {found.name} version {found.version}"
+
+
+def promotion(found: Promotion) -> str:
+    """Every gate with its outcome, and what became of the alias."""
+    judged = found.judgement
+    head = f"{found.model} version {found.version}, to {found.alias} ({_beside(found.former)})"
+    parts = [head]
+    if judged is not None:
+        left = f", {judged.left_out} left out: seen in training" if judged.left_out else ""
+        groups = f" in {judged.groups} groups" if judged.groups != judged.rows else ""
+        parts = [f"{head}\n{judged.rows} held-out rows{groups}{left} ({judged.data}, {judged.seconds:.0f} s)"]
+        lines = [(gate.name, gate.outcome, gate.found, gate.champion, gate.rule) for gate in judged.gates]
+        parts.append(table(("GATE", "OUTCOME", "FOUND", "CHAMPION", "RULE"), lines))
+    elif found.unjudged:
+        parts.append(f"not judged: {found.unjudged}")
+    parts.append(_became(found))
+    return "\n\n".join(parts)
+
+
+def _beside(former: int | None) -> str:
+    return "nothing has it yet" if former is None else f"now version {former}"
+
+
+def _became(found: Promotion) -> str:
+    if found.moved:
+        lines = [f"{found.alias} of {found.model} is version {found.version} now" + (" (forced)" * found.forced)]
+    elif found.former == found.version:
+        lines = [f"{found.alias} of {found.model} is version {found.version} already"]
+    else:
+        lines = ["refused" if found.refused else "the gates let it through; nothing was changed (dry run)"]
+    lines += [f"{endpoint} serves it: release {number}" for endpoint, number in found.releases.items()]
+    lines += [f"{endpoint} follows it, but is not deployed: box deploy {endpoint}" for endpoint in found.waiting]
+    return "\n".join(lines)
 
 
 def _whole(value: float | None) -> str | None:

@@ -166,6 +166,15 @@ class TrackingApi:
         for key, value in tags.items():
             self._post("model-versions/set-tag", name=name, version=number, key=key, value=value)
 
+    def set_alias(self, name: str, alias: str, number: str) -> None:
+        """Let an alias of a registered model point at a version."""
+        self._post("registered-models/alias", name=name, alias=alias, version=number)
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Take an alias away; nothing happens where there is none."""
+        body = json.dumps({"name": name, "alias": alias}).encode()
+        self._request("DELETE", f"{_API}/registered-models/alias", body)
+
     def registered_models(self) -> list[dict[str, Any]]:
         """Every registered model, with its aliases."""
         return self._pages("registered-models/search", "registered_models")
@@ -198,7 +207,7 @@ class TrackingApi:
 
     @contextlib.contextmanager
     def _sent(self, method: str, path: str, body: bytes | None = None) -> Iterator[http.client.HTTPResponse]:
-        kind = "application/json" if method == "POST" else "application/octet-stream"
+        kind = "application/octet-stream" if method == "PUT" else "application/json"
         # A connection for each request: the server closes idle ones, and a request lost that way must not be repeated.
         connection = self._kind(self._host, self._port, timeout=self._timeout)
         try:

@@ -1,4 +1,4 @@
-"""models list, show, calibrate."""
+"""models list, show, calibrate, promote, rollback."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from boxplat import render
-from boxplat.cli.base import Commands, json_option, next_step, progress, the_box
+from boxplat.cli.base import Commands, json_option, next_step, progress, say, the_box
 
 
 @click.group(cls=Commands)
 def models() -> None:
-    """Registered models: list, show, calibrate."""
+    """Registered models: list, show, calibrate, promote, rollback."""
 
 
 @models.command("list")
@@ -70,6 +70,40 @@ def calibrate(name: str, as_json: bool, **choices: Any) -> None:
     click.echo(render.as_json(calibration=found) if as_json else render.calibration(found))
     if found.recorded:
         next_step("box restart ENDPOINT   (it loads what was chosen when it starts)")
+
+
+@models.command()
+@click.argument("name")
+@click.argument("version")
+@click.option("--to", default="champion", show_default=True, metavar="ALIAS", help="The alias to move.")
+@click.option("--force", is_flag=True, help="Move it although a gate refuses; needs --reason, and is recorded.")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for the record.")
+@click.option("--dry-run", is_flag=True, help="Judge, and change nothing.")
+@click.option("--timeout", default=180.0, show_default=True, help="Seconds that an endpoint's deploy may take.")
+@json_option
+def promote(name: str, version: str, as_json: bool, **choices: Any) -> None:
+    """Judge VERSION (a number or an alias) by its gates and move an alias to it. Exit code 5 if refused."""
+    from boxplat.releases.promotion import Step
+
+    found = the_box().models.promote(Step(name, version, **choices), progress)
+    click.echo(render.as_json(promotion=found) if as_json else render.promotion(found))
+    if found.refused and found.judgement is not None:
+        refusal = found.judgement.refusal()
+        # Standard output has its one object already.
+        say(str(refusal))
+        raise SystemExit(int(refusal.code))
+
+
+@models.command()
+@click.argument("name")
+@click.option("--alias", default="champion", show_default=True, help="The alias to move back.")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for the record.")
+@click.option("--timeout", default=180.0, show_default=True, help="Seconds that an endpoint's deploy may take.")
+@json_option
+def rollback(name: str, as_json: bool, alias: str, reason: str, timeout: float) -> None:
+    """Move an alias back to the version that had it before."""
+    found = the_box().models.rollback(name, alias, reason, timeout, progress)
+    click.echo(render.as_json(promotion=found) if as_json else render.promotion(found))
 
 
 COMMANDS: tuple[click.Command, ...] = (models,)

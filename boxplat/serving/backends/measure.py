@@ -19,7 +19,7 @@ import numpy as np
 
 from boxplat.serving.backends.loading import runner
 from boxplat.serving.backends.model import Model
-from boxplat.serving.backends.runner import Array
+from boxplat.serving.backends.runner import Array, Spec
 from boxplat.serving.backends.source import Source
 from boxplat.serving.backends.table import save
 
@@ -46,7 +46,8 @@ def _serve(reply: Callable[..., None], folder: str, name: str, threads: int, tab
     model = Model(runner(Source(Path(folder)), name, threads, tuple(sizes)), name, "")
     loaded = time.perf_counter()
     model.warm(dict.fromkeys((1, 2, *sizes)), rows)
-    reply(load_seconds=loaded - began, first_seconds=time.perf_counter() - loaded)
+    takes = [_form(spec) for spec in model.inputs]
+    reply(load_seconds=loaded - began, first_seconds=time.perf_counter() - loaded, takes=takes)
     for line in sys.stdin:
         asked = json.loads(line)
         if "answers" in asked:
@@ -54,6 +55,10 @@ def _serve(reply: Callable[..., None], folder: str, name: str, threads: int, tab
             reply(answered=True)
         else:
             reply(seconds=_seconds(model, rows, asked["size"], asked["seconds"]), memory_mib=_memory())
+
+
+def _form(spec: Spec) -> str:
+    return f"{spec.dtype} [{', '.join('N' if size is None else str(size) for size in spec.shape)}]"
 
 
 def _reserved_output() -> Callable[..., None]:

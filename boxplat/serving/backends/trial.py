@@ -28,6 +28,8 @@ class FailedError(Exception):
 class Trial:
     """One back end of one model, loaded and warm, in a process of its own.
 
+    `takes`: its inputs in words, type and shape; empty where the model does not say.
+
     Args:
         rows: the `.npz` file with the inputs.
         log: where the process writes what it has to say.
@@ -68,6 +70,7 @@ class Trial:
             raise
         self.load_seconds = float(ready["load_seconds"])
         self.first_seconds = float(ready["first_seconds"])
+        self.takes = tuple(str(one) for one in ready["takes"])
         self.memory_mib = 0.0
 
     def seconds(self, size: int, wanted: float) -> float:
@@ -81,6 +84,12 @@ class Trial:
         self._ask(answers=str(self._answers))
         with np.load(self._answers, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
+
+    def outputs(self) -> list[Array]:
+        """Every output of all rows, in the largest batches; rows are repeated where these are larger."""
+        found = self.answers()
+        largest = max(int(name.partition(".")[0]) for name in found)
+        return [array for name, array in found.items() if name.startswith(f"{largest}.")]
 
     def close(self) -> None:
         """End the process."""

@@ -1,0 +1,285 @@
+"""Promote: gates, then the alias, then the endpoints that follow it; and back to the version before."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from boxplat.core.config import Config
+from boxplat.core.errors import BoxError, ExitCode, not_found
+from boxplat.core.model import ModelVersion
+from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
+from boxplat.releases import aliases
+from boxplat.releases.deployment import deploy
+from boxplat.releases.gates.verdict import Judgement
+from boxplat.releases.models import versions
+
+Told = Callable[[str], None]
+ALIAS = "champion"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to promote: `version` is a number or an alias of the model; `to` the alias that is moved.
+
+    `force` moves it although a gate refuses, for a `reason` that is recorded; `dry_run` only judges. `timeout`: seconds
+    that each endpoint's deploy may take.
+    """
+
+    model: str
+    version: str
+    to: str = ALIAS
+    force: bool = False
+    reason: str = ""
+    dry_run: bool = False
+    timeout: float = 180.0
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What became of it: `moved` says whether the alias went from `former` to `version`.
+
+    `judgement` is None where nothing was judged: `unjudged` says why. `releases`: the endpoints that were deployed,
+    with their new live release; `waiting`: those that follow the alias but are not deployed.
+    """
+
+    model: str
+    version: int
+    alias: str
+    former: int | None
+    moved: bool
+    judgement: Judgement | None = None
+    unjudged: str = ""
+    forced: bool = False
+    releases: Mapping[str, int] = field(default_factory=dict)
+    waiting: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether a gate keeps it from being promoted."""
+        return self.judgement is not None and not self.judgement.passed and not self.forced
+
+
+@dataclass(frozen=True)
+class _Box:
+    """What every step needs."""
+
+    state: StateStore
+    paths: Paths
+    config: Config
+    by: str
+    told: Told
+
+
+def promote(state: StateStore, paths: Paths, config: Config, wanted: Step, by: str, told: Told) -> Promotion:
+    """Judge a version by the gates of its model, and move the alias and deploy its endpoints if all let it through.
+
+    Returns:
+        The promotion; where gates refuse it, nothing but the refusal's entry in the record was made, and
+        `judgement.refusal()` is the error of exit code 5.
+
+    Raises:
+        BoxError: no such model or version (exit code 9), no gates are declared or one makes no sense (2), the evidence
+            cannot be gathered, another promotion is under way (1), or an endpoint cannot be deployed; then the alias is
+            back where it was.
+    """
+    if wanted.force and not wanted.reason.strip():
+        raise _no_reason(wanted)
+    box = _Box(state, paths, config, by, told)
+    with _alone(paths, wanted.model):
+        version = _version(versions(state, wanted.model), wanted)
+        champion = next((one for one in versions(state, wanted.model) if wanted.to in one.aliases), None)
+        former = champion.version if champion else None
+        if former == version.version:
+            told(f"{wanted.model} version {version.version} is {wanted.to} already")
+            done, waiting = ({}, ()) if wanted.dry_run else _follow(box, wanted.model, wanted.to, wanted.timeout)
+            return Promotion(wanted.model, former, wanted.to, former, False, releases=done, waiting=waiting)
+        judgement, unjudged = _judged(box, wanted, version, champion)
+        found = Promotion(wanted.model, version.version, wanted.to, former, False, judgement, unjudged, wanted.force)
+        if wanted.dry_run:
+            return found
+        if found.refused:
+            evidence = judgement.evidence() if judgement else {}
+            facts = {"alias": wanted.to, "version": version.version, "former": former, "evidence": evidence}
+            aliases.tell(state, wanted.model, aliases.REFUSED, by, facts)
+            return found
+        return _moved(box, wanted, found)
+
+
+def rollback(
+    state: StateStore,
+    paths: Paths,
+    config: Config,
+    model: str,
+    by: str,
+    told: Told,
+    alias: str = ALIAS,
+    reason: str = "",
+    timeout: float = 180.0,
+) -> Promotion:
+    """Move an alias back to the version that had it before, and deploy its endpoints; nothing is judged again.
+
+    Raises:
+        BoxError: nothing had it before (exit code 9), that version is gone (9), or an endpoint cannot be deployed; then
+            the alias is back where it was.
+    """
+    box = _Box(state, paths, config, by, told)
+    with _alone(paths, model):
+        now = aliases.noted(state, model, alias)
+        target = aliases.before(state, model, alias)
+        there = [one.version for one in versions(state, model)]
+        if target is None or target not in there:
+            raise _nothing_before(model, alias, now, target)
+        wanted = Step(model, str(target), alias, reason=reason, timeout=timeout)
+        found = Promotion(model, target, alias, now, False, unjudged="it was judged when it was promoted")
+        return _moved(box, wanted, found, back=True)
+
+
+def _judged(
+    box: _Box, wanted: Step, version: ModelVersion, champion: ModelVersion | None
+) -> tuple[Judgement | None, str]:
+    """The judgement; or, where somebody answers for the version, why there is none."""
+    from boxplat.releases.gates.judging import judged
+
+    try:
+        if wanted.model not in box.config.gates:
+            raise _no_gates(wanted.model, box.paths)
+        return judged(box.state, box.paths, box.config, version, champion, wanted.to, box.by, box.told), ""
+    except BoxError as error:
+        if not wanted.force:
+            raise
+        return None, f"{error.what}: {error.why}"
+
+
+def _moved(box: _Box, wanted: Step, found: Promotion, back: bool = False) -> Promotion:
+    """Move the alias, deploy what follows it; the alias goes back when that fails."""
+    facts: dict[str, Any] = {"forced": found.forced, "reason": wanted.reason.strip()}
+    if found.judgement is not None:
+        facts |= {"passed": found.judgement.passed, "evidence": found.judgement.evidence()}
+    elif found.unjudged:
+        facts["unjudged"] = found.unjudged
+    kind = aliases.ROLLBACK if back else aliases.PROMOTED
+    former = aliases.move(box.state, wanted.model, wanted.to, found.version, box.by, kind, facts, back=back)
+    box.told(f"{wanted.to} of {wanted.model} is version {found.version} now (it was {former or 'none'})")
+    done: dict[str, int] = {}
+    try:
+        done, waiting = _follow(box, wanted.model, wanted.to, wanted.timeout, done)
+    except BaseException as error:
+        _undo(box, wanted, former, done, error)
+        if isinstance(error, BoxError):
+            raise _not_deployed(wanted, found, former, error) from error
+        raise
+    return Promotion(
+        found.model,
+        found.version,
+        found.alias,
+        former,
+        True,
+        found.judgement,
+        found.unjudged,
+        found.forced,
+        done,
+        waiting,
+    )
+
+
+def _follow(
+    box: _Box, model: str, alias: str, timeout: float, done: dict[str, int] | None = None
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Deploy the endpoints that serve this alias; those that serve nothing now are only named.
+
+    Args:
+        done: gets each endpoint and its release as soon as it is live.
+    """
+    done = {} if done is None else done
+    followers = [name for name, said in box.config.endpoints.items() if (said.model, said.alias) == (model, alias)]
+    live = [name for name in followers if box.state.releases.traffic(name)]
+    for name in live:
+        done[name] = deploy(box.state, box.paths, box.config, name, box.by, timeout, box.told).number
+    return done, tuple(name for name in followers if name not in live)
+
+
+def _undo(box: _Box, wanted: Step, former: int | None, done: Mapping[str, int], error: BaseException) -> None:
+    """Put the alias back, and deploy again what had followed it."""
+    why = error.what if isinstance(error, BoxError) else type(error).__name__
+    facts = {"reason": f"an endpoint could not be deployed: {why}"}
+    aliases.move(box.state, wanted.model, wanted.to, former, box.by, data=facts, back=True)
+    box.told(f"{wanted.to} of {wanted.model} is back at version {former or 'none'}")
+    for name in done if former is not None else ():
+        deploy(box.state, box.paths, box.config, name, box.by, wanted.timeout, box.told)
+
+
+def _version(found: Sequence[ModelVersion], wanted: Step) -> ModelVersion:
+    """By number or alias."""
+    for one in found:
+        if wanted.version == str(one.version) or wanted.version in one.aliases:
+            return one
+    known = [str(one.version) for one in found] + sorted({alias for one in found for alias in one.aliases})
+    raise not_found(f"version of model {wanted.model}:", wanted.version, known, f"box models show {wanted.model}")
+
+
+@contextmanager
+def _alone(paths: Paths, model: str) -> Iterator[None]:
+    """One promotion of a model at a time; the kernel frees the lock however its holder ends."""
+    name = "".join(letter if letter.isalnum() else "-" for letter in model)
+    descriptor = os.open(paths.state / f"promote-{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BoxError(
+                f"another command is moving an alias of {model}",
+                why="two promotions of one model at once would undo each other",
+                fix=f"box models show {model}   (try again when it has ended)",
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _no_reason(wanted: Step) -> BoxError:
+    return BoxError(
+        "a forced promotion needs a reason",
+        why="it is recorded beside the gates that refused",
+        fix=f'box models promote {wanted.model} {wanted.version} --to {wanted.to} --force --reason "…"',
+        code=ExitCode.USAGE,
+    )
+
+
+def _no_gates(model: str, paths: Paths) -> BoxError:
+    return BoxError(
+        f"no gates are declared for model {model}",
+        why=f"{paths.config} has no [gates.{model}], so nothing says what a version must show",
+        fix=f'declare them, for a start: [gates.{model}] with data = "module:function" and metric = "auc"   '
+        "(docs/promotion.md)",
+        code=ExitCode.USAGE,
+    )
+
+
+def _nothing_before(model: str, alias: str, now: int | None, target: int | None) -> BoxError:
+    if target is not None:
+        why = f"it was version {target}, which is not in the registry any more"
+    else:
+        why = f"the record knows nothing that had it before version {now}" if now else "no version has it"
+    return BoxError(
+        f"{alias} of {model} cannot go back",
+        why=why,
+        fix=f"box models promote {model} VERSION --to {alias}   (versions: box models show {model})",
+        code=ExitCode.NOT_FOUND,
+    )
+
+
+def _not_deployed(wanted: Step, found: Promotion, former: int | None, error: BoxError) -> BoxError:
+    return BoxError(
+        f"{wanted.model} version {found.version} cannot serve: {error.what}; {wanted.to} is back at "
+        f"{f'version {former}' if former is not None else 'none'}",
+        why=error.why,
+        fix=error.fix,
+        log=error.log,
+        code=error.code,
+    )
