@@ -11,16 +11,15 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from boxplat.serving.asking import in_threads
 from boxplat.serving.calls import calling
 from boxplat.serving.calls.threads import Threads
-from boxplat.serving.codecs.models import arguments
+from boxplat.serving.codecs.models import Arguments, arguments
 from boxplat.serving.counting import Counted, Counters
-from boxplat.serving.endpoint import is_plain, path_of
+from boxplat.serving.endpoint import is_plain, is_ready, path_of
 from boxplat.serving.http.refusal import Reply, refusal, timed_out
 
 Counting = contextlib.AbstractContextManager[Counted]
@@ -119,14 +118,10 @@ def _proxy(factory: Any, ways: dict[str, Way]) -> Any:
     """BentoML's proxy of a running service, whose calls take these ways."""
     from _bentoml_impl.client.proxy2 import AsyncClient, RemoteProxy, SyncClient  # type: ignore[import-untyped]
     from _bentoml_impl.serde import Payload  # type: ignore[import-untyped]
-    from starlette.exceptions import HTTPException
 
     class Client(AsyncClient):  # type: ignore[misc]
         async def is_ready(self, timeout: int | None = None) -> bool:
-            try:
-                return bool((await factory.readyz(None)).status_code == 200)
-            except HTTPException:
-                return False
+            return await is_ready(factory)
 
         async def _call(self, endpoint: Any, args: Any, kwargs: dict[str, Any], *, headers: Any = None) -> Any:
             found = await ways[endpoint.name](*args, **kwargs)
@@ -150,77 +145,76 @@ def _ways(factory: Any, threads: Threads, waiting: int, counted: Callable[[str, 
         path = path_of(factory, method)
         counting = partial(counted, factory.service.name, path)
         if method.is_stream:
-            found[name] = Streamed(method, function, threads, path, counting).call
+            found[name] = partial(_stream, method, function, threads, path, counting)
         else:
             begin = calling.caller(factory, method, function, threads, waiting).begin
-            found[name] = Called(method, begin, path, counting, factory.timeout).call
+            found[name] = partial(_call, method, begin, path, counting, factory.timeout)
     return found
 
 
-@dataclass(frozen=True)
-class Called:
-    """An API that takes and gives values."""
+async def _call(
+    method: Any,
+    begin: Callable[..., calling.Begun],
+    path: str,
+    counting: Callable[[], Counting],
+    timeout: float,
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """What an API answers.
 
-    method: Any
-    begin: Callable[..., calling.Begun]
-    path: str
-    counting: Callable[[], Counting]
-    timeout: float
-
-    async def call(self, *args: Any, **kwargs: Any) -> Any:
-        """What the API answers.
-
-        Raises:
-            ValidationError: the arguments are not what it takes.
-            BentoMLException: whatever went wrong on its side, with its status and the text of its answer.
-        """
-        given = _received(self.method.input_spec, args, kwargs)
-        with self.counting() as counted:
-            limit = asyncio.timeout(self.timeout)
-            try:
-                async with limit:
-                    value = await calling.call(self.begin, *given[0], **given[1])
-                sent = _sent(self.method.output_spec, value)
-                counted.status = 200
-                return sent
-            except Exception as error:
-                reply = timed_out(self.timeout) if limit.expired() else refusal(error, self.path)
-                counted.status = reply.status
-                raise _failure(reply) from error
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """An API that streams."""
-
-    method: Any
-    function: Callable[..., Any]
-    threads: Threads
-    path: str
-    counting: Callable[[], Counting]
-
-    async def call(self, *args: Any, **kwargs: Any) -> AsyncGenerator[bytes, None]:
-        """What the API yields, piece by piece; raises as `Called.call`."""
-        from _bentoml_impl.serde import PickleSerde
-
-        given = _received(self.method.input_spec, args, kwargs)
-        stream = self.function(*given[0], **given[1])
-        if inspect.isgenerator(stream):
-            stream = in_threads(stream, self.threads)
+    Raises:
+        ValidationError: the arguments are not what it takes.
+        BentoMLException: whatever went wrong on its side, with its status and the text of its answer.
+    """
+    given = _received(method.input_spec, args, kwargs)
+    with counting() as counted:
+        limit = asyncio.timeout(timeout)
         try:
-            response = await self.method.output_spec.to_http_response(stream, PickleSerde())
-        except Exception as error:
-            raise _failure(refusal(error, self.path)) from error
-        return self._bytes_of(response.body_iterator)
-
-    async def _bytes_of(self, pieces: Any) -> AsyncGenerator[bytes, None]:
-        with self.counting() as counted:
-            async for piece in pieces:
-                yield piece.encode() if isinstance(piece, str) else bytes(piece)
+            async with limit:
+                value = await calling.call(begin, *given[0], **given[1])
+            sent = _sent(method.output_spec, value)
             counted.status = 200
+            return sent
+        except Exception as error:
+            reply = timed_out(timeout) if limit.expired() else refusal(error, path)
+            counted.status = reply.status
+            raise _failure(reply) from error
 
 
-def _received(spec: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+async def _stream(
+    method: Any,
+    function: Callable[..., Any],
+    threads: Threads,
+    path: str,
+    counting: Callable[[], Counting],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> AsyncGenerator[bytes, None]:
+    """What an API yields, piece by piece; raises as `_call`."""
+    from _bentoml_impl.serde import PickleSerde
+
+    given = _received(method.input_spec, args, kwargs)
+    stream = function(*given[0], **given[1])
+    if inspect.isgenerator(stream):
+        stream = in_threads(stream, threads)
+    try:
+        response = await method.output_spec.to_http_response(stream, PickleSerde())
+    except Exception as error:
+        raise _failure(refusal(error, path)) from error
+    return _pieces(response.body_iterator, counting)
+
+
+async def _pieces(pieces: Any, counting: Callable[[], Counting]) -> AsyncGenerator[bytes, None]:
+    with counting() as counted:
+        async for piece in pieces:
+            yield piece.encode() if isinstance(piece, str) else bytes(piece)
+        counted.status = 200
+
+
+def _received(spec: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Arguments:
     """The arguments as they arrive: of the types that the API names, and copies, not the caller's own objects."""
     model = spec.from_inputs(*args, **kwargs)
     dumped = model.model_dump()
