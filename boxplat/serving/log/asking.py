@@ -46,7 +46,7 @@ def predictions(
         raise not_found("endpoint", name, endpoints, "box endpoints")
     from boxplat.serving.log import reading
 
-    begin = _time(since) if since else None
+    begin = moment(since) if since else None
     if sql is not None:
         return [dict(row) for row in reading.query(folder, sql, begin).to_pylist()]
     found = reading.read(folder, begin, where=where, limit=limit)
@@ -57,7 +57,12 @@ def _value(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def _time(text: str) -> datetime:
+def moment(text: str) -> datetime:
+    """The time that `30m`, `1h`, `2d` (ago) or an ISO time names (without a zone: UTC).
+
+    Raises:
+        BoxError: it names none (exit code 2).
+    """
     span = re.fullmatch(r"(\d+)\s*([smhd])", text.strip())
     if span:
         return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
