@@ -1,0 +1,129 @@
+"""From the state of the box to the routes that the gateway should have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from boxplat.core.config import EndpointConfig
+from boxplat.core.replicas import KIND, Replica
+from boxplat.core.state import StateStore
+from boxplat.core.state.services import Wanted
+from boxplat.releases.gateway.model import Route, Target
+from boxplat.releases.gateway.spread import spread
+from boxplat.supervisor.sockets import free_port
+
+_PORTS, _PARTS = "gateway.ports", "gateway.parts"
+# Where a process listens and answers, or would at once.
+_ANSWERS = ("running", "asleep")
+
+
+def routes(state: StateStore, starting: bool) -> list[Route]:
+    """The route of every endpoint that has traffic.
+
+    Args:
+        starting: nobody listens yet; then a port that was taken by a stranger meanwhile is given up.
+    """
+    with state.database.read():
+        settings = state.endpoints.settings()
+        rows = [row for row in state.services.wanted() if row.service.kind == KIND]
+        replicas = [(replica, row) for row in rows if (replica := Replica.of(row.service.name)) is not None]
+        names = {*settings, *(replica.endpoint for replica, _ in replicas)}
+        traffic = {name: weights for name in sorted(names) if (weights := state.releases.traffic(name))}
+        shadows = {name: state.releases.shadow(name) for name in traffic}
+    options = {name: _options(settings.get(name, {})) for name in traffic}
+    ports = _ports(state, options, starting)
+    parts = _parts(state, traffic)
+    found = []
+    for name, option in options.items():
+        targets = _targets([(replica, row) for replica, row in replicas if replica.endpoint == name], traffic[name])
+        port, grpc_port = ports[name]
+        found.append(
+            Route(
+                endpoint=name,
+                port=port,
+                grpc_port=grpc_port,
+                parts=parts[name],
+                targets=targets,
+                shadow=shadows[name],
+                sticky=option.sticky,
+                timeout=option.timeout,
+                retries=option.retries,
+                repeatable=option.repeatable,
+                requests_per_second=option.requests_per_second,
+                body_mib=option.body_mib,
+                in_flight=option.in_flight,
+            )
+        )
+    return found
+
+
+def _options(settings: Mapping[str, Any]) -> EndpointConfig:
+    known = {one.name for one in fields(EndpointConfig)}
+    return EndpointConfig(**{key: value for key, value in settings.items() if key in known})
+
+
+def _targets(replicas: Iterable[tuple[Replica, Wanted]], weights: Mapping[int, int]) -> dict[int, tuple[Target, ...]]:
+    """The processes of each release that requests may go to.
+
+    Those that answer; where none does, those that will: a connection waits at the supervisor's socket for them. A
+    release that is being stopped keeps its processes for what it has begun.
+    """
+    by_release: dict[int, list[Wanted]] = {}
+    for replica, row in sorted(replicas, key=lambda pair: pair[0]):
+        if row.port:
+            by_release.setdefault(replica.release, []).append(row)
+    found = {}
+    for release, rows in by_release.items():
+        wanted = [row for row in rows if row.desired]
+        answering = [row for row in wanted if row.state in _ANSWERS]
+        ending = [row for row in rows if row.pid is not None]
+        chosen = answering or wanted or ([] if weights.get(release) else ending)
+        if chosen:
+            found[release] = tuple(Target(row.port or 0, row.grpc_port) for row in chosen)
+    return found
+
+
+def _ports(
+    state: StateStore, options: Mapping[str, EndpointConfig], starting: bool
+) -> dict[str, tuple[int, int | None]]:
+    """(HTTP, gRPC) ports by endpoint: those that they had, else the preferred ones, else the next free ones."""
+    kept: dict[str, Any] = json.loads(state.meta.get(_PORTS) or "{}")
+    found: dict[str, tuple[int, int | None]] = {}
+    taken: set[int] = {port for one in kept.values() for port in one["has"] if port}
+    for name, option in options.items():
+        asked, before = [option.port, option.grpc_port], kept.get(name)
+        if before is None or before["asked"] != asked:
+            before = {"asked": asked, "has": [None, None]}
+        port, grpc_port = before["has"]
+        port = _port(port, option.port, taken, starting)
+        grpc_port = _port(grpc_port, option.grpc_port, taken, starting) if option.grpc_port else None
+        kept[name] = {"asked": asked, "has": [port, grpc_port]}
+        found[name] = port, grpc_port
+    text = json.dumps(kept, sort_keys=True)
+    if text != state.meta.get(_PORTS):
+        state.meta.set(_PORTS, text)
+    return found
+
+
+def _port(had: int | None, preferred: int, taken: set[int], starting: bool) -> int:
+    """The port that it had, unless somebody took it while nobody listened; else a free one."""
+    if had and not (starting and free_port(had) != had):
+        return had
+    port = free_port(preferred)
+    while port in taken:
+        port = free_port(port + 1)
+    taken.add(port)
+    return port
+
+
+def _parts(state: StateStore, traffic: Mapping[str, Mapping[int, int]]) -> dict[str, tuple[tuple[int, int], ...]]:
+    """The parts of the hash space, from those that each endpoint had before."""
+    before: dict[str, Any] = json.loads(state.meta.get(_PARTS) or "{}")
+    found = {name: spread(weights, [(r, p) for r, p in before.get(name, [])]) for name, weights in traffic.items()}
+    text = json.dumps(found, sort_keys=True)
+    if text != json.dumps(before, sort_keys=True):
+        state.meta.set(_PARTS, text)
+    return found

@@ -1,0 +1,198 @@
+"""The gateway's process: holds Envoy, and keeps its configuration equal to the state of the box."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from boxplat.core.errors import BoxError
+from boxplat.core.logs import last_words
+from boxplat.core.paths import Paths
+from boxplat.core.replicas import GATEWAY
+from boxplat.core.state import StateStore
+from boxplat.releases.gateway.admin import Admin
+from boxplat.releases.gateway.applied import folder, note
+from boxplat.releases.gateway.collect import routes
+from boxplat.releases.gateway.files import Folder, RefusedError, envoy
+from boxplat.releases.gateway.model import Route, Settings, Tracing
+from boxplat.releases.gateway.render import BOOTSTRAP, render
+from boxplat.releases.gateway.service import STOP_SECONDS
+from boxplat.releases.gateway.tracing import tracing
+
+_TURN = 0.05
+_PAUSE_AFTER_ERROR = 1.0
+_READY_SECONDS = 30.0
+_ACCESS_LOG = "gateway-access.log"
+_PR_SET_PDEATHSIG = 1
+_MOST_THREADS = 4
+
+
+class Gateway:
+    """One life of Envoy.
+
+    Args:
+        port: of its own listener.
+        access_log: whether each request is logged.
+    """
+
+    def __init__(self, paths: Paths, state: StateStore, port: int, access_log: bool) -> None:
+        self._paths = paths
+        self._state = state
+        self._port = port
+        self._log = f"../{paths.logs.name}/{_ACCESS_LOG}" if access_log else ""
+        self._folder = Folder(folder(paths))
+        self._admin = Admin(self._folder.path)
+        self._tracing = _tracing()
+        self._routes: list[Route] = []
+        self._refused: dict[str, str] | None = None
+        self._seen: tuple[int, int] | None = None
+        self._stop = threading.Event()
+
+    def run(self) -> int:
+        """Until a signal, or Envoy's end; the exit status."""
+        signal.signal(signal.SIGTERM, lambda *_: self._stop.set())
+        signal.signal(signal.SIGINT, lambda *_: self._stop.set())
+        self._begin()
+        process = self._start()
+        if not self._ready(process):
+            return process.poll() or 1
+        note(self._state, self._routes)
+        while not self._stop.wait(_TURN):
+            if process.poll() is not None:
+                return process.returncode or 1
+            self._follow()
+        self._end(process)
+        return 0
+
+    def _begin(self) -> None:
+        """Files for a new Envoy; where they would not do, none of the endpoints: it tells why and waits for better."""
+        self._seen = self._state.database.version()
+        found, settings = routes(self._state, starting=True), self._settings()
+        try:
+            self._folder.check(found, settings)
+        except RefusedError as error:
+            self._refuse(render(found, settings), str(error))
+            found = []
+        self._folder.begin(found, settings)
+        self._routes = found
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        threads = str(max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) // 4)))
+        argv = [str(envoy()), "-c", BOOTSTRAP, "--concurrency", threads, "--disable-hot-restart", "-l", "warning"]
+        argv += ["--drain-time-s", "5", "--drain-strategy", "immediate", "--file-flush-interval-msec", "500"]
+        libc = ctypes.CDLL(None)
+
+        def follow_parent() -> None:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+        # In a group of its own: what asks this process to end must not reach Envoy before its requests are answered.
+        return subprocess.Popen(
+            argv, cwd=self._folder.path, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=follow_parent
+        )
+
+    def _ready(self, process: subprocess.Popen[bytes]) -> bool:
+        deadline = time.monotonic() + _READY_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            if self._stop.wait(_TURN / 5):
+                break
+            try:
+                if self._admin.ready():
+                    return True
+            except OSError:
+                continue
+        process.kill()
+        return False
+
+    def _follow(self) -> None:
+        """Take over what has changed in the state."""
+        try:
+            version = self._state.database.version()
+            if version == self._seen:
+                return
+            self._seen = version
+            self._take(routes(self._state, starting=False))
+        except (BoxError, OSError) as error:
+            # A full disk or a busy state: what is in use stays in use.
+            print(f"the gateway keeps its configuration: {error}", file=sys.stderr, flush=True)
+            self._seen = None
+            self._stop.wait(_PAUSE_AFTER_ERROR)
+
+    def _take(self, found: list[Route]) -> None:
+        settings = self._settings()
+        wanted = render(found, settings)
+        if wanted == self._folder.files or wanted == self._refused:
+            return
+        began = time.monotonic()
+        try:
+            self._folder.check(found, settings)
+            self._folder.change(found, settings, self._admin)
+        except RefusedError as error:
+            self._refuse(wanted, str(error))
+            note(self._state, self._routes, str(error))
+            return
+        self._routes, self._refused = found, None
+        note(self._state, found)
+        self._state.events.append(GATEWAY, "gateway.configured", _summary(found, time.monotonic() - began))
+
+    def _refuse(self, wanted: dict[str, str], why: str) -> None:
+        """Say once that a configuration cannot be used."""
+        self._refused = wanted
+        words = last_words(self._paths.service_log(GATEWAY), 3)
+        self._state.events.append(GATEWAY, "gateway.refused", {"why": why, "log": words})
+
+    def _settings(self) -> Settings:
+        return Settings(self._port, self._log, (), self._tracing)
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """Take nothing new, answer what is there, and stop."""
+        deadline = time.monotonic() + STOP_SECONDS * 0.8
+        try:
+            self._admin.stop_listening()
+            while self._busy() and time.monotonic() < deadline and process.poll() is None:
+                time.sleep(_TURN)
+        except OSError as error:
+            print(f"the gateway ends at once: {error}", file=sys.stderr, flush=True)
+        process.terminate()
+        process.wait()
+
+    def _busy(self) -> bool:
+        """Whether an endpoint's listener has a request in flight."""
+        active = self._admin.numbers(r"^http\..*\.downstream_rq_active$")
+        own = (f"http.{GATEWAY}.", "http.admin.")
+        return any(count for name, count in active.items() if not name.startswith(own))
+
+
+def _summary(found: list[Route], took: float) -> dict[str, object]:
+    weights = {route.endpoint: {str(number): percent for number, percent in route.weights.items()} for route in found}
+    return {"weights": weights, "seconds": round(took, 3)}
+
+
+def _tracing() -> Tracing | None:
+    try:
+        return tracing(os.environ)
+    except ValueError as error:
+        print(f"no spans: {error}", file=sys.stderr, flush=True)
+        return None
+
+
+def main() -> None:
+    """Entry point: `python -m boxplat.releases.gateway.main --port N`, in the environment of a box."""
+    parser = argparse.ArgumentParser(prog="boxplat.releases.gateway.main")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--no-access-log", action="store_true")
+    flags = parser.parse_args()
+    os.umask(0o077)
+    paths = Paths(Path(os.environ["BOXPLAT_PROJECT"]))
+    state = StateStore.open(paths)
+    sys.exit(Gateway(paths, state, flags.port, not flags.no_access_log).run())
+
+
+if __name__ == "__main__":
+    main()
