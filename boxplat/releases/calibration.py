@@ -21,8 +21,8 @@ from boxplat.core.state import StateStore
 from boxplat.releases.models import tracking_url, versions
 
 if TYPE_CHECKING:
-    from boxplat.serving.backends.calibration import Measured, Plan
     from boxplat.serving.backends.choice import Choice
+    from boxplat.serving.backends.selection import Measured, Plan
     from boxplat.serving.backends.source import Source
     from boxplat.serving.backends.table import Table
 
@@ -70,7 +70,7 @@ def calibrate(
         BoxError: no such version (exit code 9), tracking does not run (3), no rows to check answers on (4), or not even
             the reference runs (5).
     """
-    from boxplat.serving.backends import calibration, source, table
+    from boxplat.serving.backends import selection, source, table
 
     version = _version(state, wanted)
     url = tracking_url(state)
@@ -80,8 +80,8 @@ def calibrate(
         tracking_models.fetch(f"models:/{version.name}/{version.version}", folder, url)
         rows = table.find(folder, wanted.data)
         plan = _plan(state, wanted, paths)
-        results = calibration.calibrate(folder, rows, plan, child_environment(paths, config, url), told)
-        winner = calibration.chosen(results)
+        results = selection.calibrate(folder, rows, plan, child_environment(paths, config, url), told)
+        winner = selection.chosen(results)
         if winner is None:
             raise _nothing_runs(version, results)
         choice = _choice(source.in_folder(folder), winner, results, plan, rows)
@@ -110,7 +110,7 @@ def _version(state: StateStore, wanted: Wanted) -> ModelVersion:
 
 
 def _plan(state: StateStore, wanted: Wanted, paths: Paths) -> Plan:
-    from boxplat.serving.backends.calibration import Limits, Plan
+    from boxplat.serving.backends.selection import Limits, Plan
 
     standard = Limits()
     limits = Limits(
@@ -133,8 +133,8 @@ def _sizes(state: StateStore, model: str, paths: Paths) -> tuple[int, ...]:
 
 
 def _choice(source: Source, winner: Measured, results: Sequence[Measured], plan: Plan, rows: Table) -> Choice:
-    from boxplat.serving.backends.calibration import versions as installed
     from boxplat.serving.backends.choice import Choice, machine
+    from boxplat.serving.backends.selection import versions as installed
     from boxplat.serving.backends.source import PROBE
 
     files = [PROBE, *source.made_for(winner.backend)]

@@ -37,10 +37,14 @@ class Eager:
             return arrays_of(self._module(*(torch.from_numpy(array) for array in arrays)))
 
 
-def make(source: Source, threads: int, architecture: Architecture | None) -> Eager:
-    """The model as torch runs it without further ado."""
+def make(source: Source, threads: int, architecture: Architecture | None, compiled: bool) -> Eager:
+    """The model as torch runs it without further ado, or compiled (Inductor) at its first calls.
+
+    Args:
+        compiled: for any number of rows; it needs a C++ compiler.
+    """
     module, inputs = loaded(source, architecture)
-    return Eager(module, inputs, threads)
+    return Eager(torch.compile(module, dynamic=True) if compiled else module, inputs, threads)
 
 
 def loaded(source: Source, architecture: Architecture | None = None) -> tuple[torch.nn.Module, tuple[Spec, ...]]:

@@ -7,6 +7,8 @@ import logging
 import os
 import zipfile
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,24 +59,23 @@ def load(
         with opened(source) as found:
             return load(found, threads=threads, batches=batches, backend=backend, architecture=architecture)
     source.check()
+    basis, choice = reference(source), source.choice
     asked = backend or os.environ.get(OVERRIDE)
-    wanted = asked or (source.choice.backend if source.choice else reference(source))
-    threads = threads or (source.choice.threads if source.choice else 1)
-    sizes = batches or (source.choice.batches if source.choice else BATCHES)
-    if wanted == reference(source):
-        return _warm(Model(runner(source, wanted, threads, sizes, architecture), wanted, source.version), source, sizes)
+    wanted = asked or (choice.backend if choice else basis)
+    threads = threads or (choice.threads if choice else 1)
+    sizes = batches or (choice.batches if choice else BATCHES)
+    make = partial(_warm, source, threads, sizes, architecture)
+    if wanted == basis:
+        return make(basis)
     try:
-        return _chosen(source, wanted, threads, sizes, architecture, None if asked else source.choice)
+        return make(wanted) if asked or choice is None else _as_calibrated(source, choice, make)
     except Exception as error:
         # Whatever keeps a back end from working must not keep the service from answering.
         reason = f"{type(error).__name__}: {error}"
         if asked:
             raise _unusable(asked, reason) from error
-        basis = reference(source)
         _log.warning("version %s runs on %s, not on %s as chosen: %s", source.version, basis, wanted, reason)
-        return _warm(
-            Model(runner(source, basis, threads, sizes, architecture), basis, source.version, reason), source, sizes
-        )
+        return make(basis, reason)
 
 
 def reference(source: Source) -> str:
@@ -98,14 +99,10 @@ def runner(
         from boxplat.serving.backends.ort import OnnxRuntime
 
         return OnnxRuntime(_onnx(source, name), threads)
-    if name == "eager":
+    if name in ("eager", "compile"):
         from boxplat.serving.backends import eager
 
-        return eager.make(source, threads, architecture)
-    if name == "compile":
-        from boxplat.serving.backends import compiled
-
-        return compiled.make(source, threads, architecture)
+        return eager.make(source, threads, architecture, compiled=name == "compile")
     if name in CUDA:
         from boxplat.serving.backends import cuda
 
@@ -143,25 +140,25 @@ def _onnx(source: Source, name: str) -> Path:
     return path
 
 
-def _chosen(
-    source: Source,
-    name: str,
-    threads: int,
-    sizes: tuple[int, ...],
-    architecture: Architecture | None,
-    choice: Choice | None,
-) -> Model:
-    if choice is not None:
-        _same_files(source, choice)
-        _same_arithmetic(name, choice)
-    model = _warm(Model(runner(source, name, threads, sizes, architecture), name, source.version), source, sizes)
+def _as_calibrated(source: Source, choice: Choice, make: Callable[[str], Model]) -> Model:
+    _same_files(source, choice)
+    _same_arithmetic(choice)
+    model = make(choice.backend)
     recorded = probe(source)
-    if recorded is not None and choice is not None:
+    if recorded is not None:
         _same_answers(model, *recorded, choice.tolerance)
     return model
 
 
-def _warm(model: Model, source: Source, sizes: tuple[int, ...]) -> Model:
+def _warm(
+    source: Source,
+    threads: int,
+    sizes: tuple[int, ...],
+    architecture: Architecture | None,
+    name: str,
+    reason: str = "",
+) -> Model:
+    model = Model(runner(source, name, threads, sizes, architecture), name, source.version, reason)
     recorded = probe(source)
     # torch.compile treats one row apart from many.
     model.warm(dict.fromkeys((1, 2, *sizes)), recorded[0] if recorded else ())
@@ -176,10 +173,10 @@ def _same_files(source: Source, choice: Choice) -> None:
             raise UnusableError(f"{name} is not what was calibrated")
 
 
-def _same_arithmetic(name: str, choice: Choice) -> None:
+def _same_arithmetic(choice: Choice) -> None:
     """Rounding to few bits depends on the instructions, and so does the quality that was measured."""
     here = machine()
-    if name == "onnxruntime-int8" and here["instructions"] != choice.machine.get("instructions"):
+    if choice.backend == "onnxruntime-int8" and here["instructions"] != choice.machine.get("instructions"):
         raise UnusableError(f"it was calibrated on {choice.machine.get('cpu')}, and this is {here['cpu']}")
 
 

@@ -80,13 +80,10 @@ def _npz(path: Path, origin: str) -> Table:
 def _parquet(path: Path) -> Table:
     import pyarrow.parquet as pq
 
-    columns = {name: column.to_numpy() for name, column in zip(*_named(pq.read_table(path)), strict=True)}
+    found = pq.read_table(path)
+    columns = {name: found.column(name).to_numpy() for name in found.column_names}
     labels = columns.pop(LABELS, None)
     return _table([np.column_stack([np.asarray(c, np.float32) for c in columns.values()])], labels, str(path))
-
-
-def _named(table: Any) -> tuple[list[str], list[Any]]:
-    return table.column_names, table.columns
 
 
 def _example(path: Path) -> Table:

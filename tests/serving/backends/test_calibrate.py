@@ -23,9 +23,9 @@ from boxplat.core.model import ModelVersion
 from boxplat.releases import calibration as releases
 from boxplat.releases.models import tracking_url
 from boxplat.serving import backends
-from boxplat.serving.backends import calibration, loading, measure, table, trial
-from boxplat.serving.backends.calibration import Limits, Measured, Plan
+from boxplat.serving.backends import loading, measure, selection, table, trial
 from boxplat.serving.backends.choice import EVIDENCE, TAG, Choice
+from boxplat.serving.backends.selection import Limits, Measured, Plan
 from boxplat.serving.backends.trial import Trial
 from tests.conftest import run_box
 from tests.serving.backends import models
@@ -180,13 +180,13 @@ def test_without_tracking_it_says_what_to_start(box_command: Callable[..., Any])
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without torch.compile, and with the shortest of measurements."""
-    monkeypatch.setattr(calibration, "CPU", STANDARD[:3])
-    monkeypatch.setattr(calibration, "REPEATS", 1)
-    monkeypatch.setattr(calibration, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(selection, "CPU", STANDARD[:3])
+    monkeypatch.setattr(selection, "REPEATS", 1)
+    monkeypatch.setattr(selection, "TURN_SECONDS", 0.01)
 
 
 def measured(folder: Path, **plan: Any) -> dict[str, Measured]:
-    rows = calibration.calibrate(
+    rows = selection.calibrate(
         folder, table.find(folder, None), Plan(batches=(1, 8), **plan), os.environ, lambda line: None
     )
     return {row.backend: row for row in rows}
@@ -204,7 +204,7 @@ def test_a_tolerance_decides(gated: Path, quick: None) -> None:
 def test_a_model_that_cannot_be_exported_keeps_its_other_back_ends(
     tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibration, "CPU", ("eager", "onnxruntime"))
+    monkeypatch.setattr(selection, "CPU", ("eager", "onnxruntime"))
     folder = models.exported(models.Unexportable(), tmp_path)
     table.save(folder / table.NAME, {"rows": np.eye(6, dtype=np.float32)})
     found = measured(folder)
@@ -213,18 +213,18 @@ def test_a_model_that_cannot_be_exported_keeps_its_other_back_ends(
 
 
 def test_where_nothing_runs_nothing_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "CPU", ("eager",))
+    monkeypatch.setattr(selection, "CPU", ("eager",))
     folder = models.exported(models.Gated(), tmp_path)
     table.save(folder / table.NAME, {"rows": np.zeros((4, 9), np.float32)})
     found = measured(folder)
     assert {row.verdict for row in found.values()} == {"failed"}
-    assert "has shape" in found["eager"].reason and calibration.chosen(tuple(found.values())) is None
+    assert "has shape" in found["eager"].reason and selection.chosen(tuple(found.values())) is None
 
 
 def test_a_back_end_whose_process_dies_is_the_only_one_that_fails(
     gated: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibration, "CPU", STANDARD[:2])
+    monkeypatch.setattr(selection, "CPU", STANDARD[:2])
     rows = models.rows_of(np.random.default_rng(2).normal(size=(8, 5)), np.arange(8) % 4)
     table.save(gated / table.NAME, {"rows": rows})
     seconds = Trial.seconds
@@ -251,7 +251,7 @@ def test_a_back_end_whose_process_dies_is_the_only_one_that_fails(
     ],
 )
 def test_each_step_away_from_the_model_must_pay(ratios: dict[str, float], winner: str) -> None:
-    assert calibration._winner("eager", ratios) == winner
+    assert selection._winner("eager", ratios) == winner
 
 
 def test_data_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_an_unknown_metric_is_found_before_anything_is_measured(gated: Path) -> 
     heard: list[str] = []
     rows = table.Table((np.ones((2, 6), np.float32),), None, "here")
     with pytest.raises(BoxError, match="no metric 'f1'"):
-        calibration.calibrate(gated, rows, Plan(metric="f1"), os.environ, heard.append)
+        selection.calibrate(gated, rows, Plan(metric="f1"), os.environ, heard.append)
     assert not heard
 
 

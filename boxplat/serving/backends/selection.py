@@ -88,14 +88,7 @@ def calibrate(folder: Path, table: Table, plan: Plan, env: Mapping[str, str], to
     if plan.metric is not None:
         known(plan.metric)
     source = Source(folder)
-    source.check()
-    if source.weights is not None and source.program is None and source.onnx is None:
-        raise BoxError(
-            "weights alone cannot be calibrated",
-            why=f"{source.weights.name} holds tensors; only the service knows the class that they belong to",
-            fix="register the model as an exported program: mlflow.pytorch.log_model(…, serialization_format='pt2')",
-            code=ExitCode.PRECONDITION,
-        )
+    _must_be_whole(source)
     with tempfile.TemporaryDirectory(prefix="boxplat-trials-") as place, contextlib.ExitStack() as open_trials:
         scratch = Path(place)
         names = _candidates(source, plan.cuda)
@@ -126,6 +119,17 @@ def versions() -> dict[str, str]:
 def chosen(rows: Sequence[Measured]) -> Measured | None:
     """The back end that was picked."""
     return next((row for row in rows if row.verdict == "chosen"), None)
+
+
+def _must_be_whole(source: Source) -> None:
+    source.check()
+    if source.weights is not None and source.program is None and source.onnx is None:
+        raise BoxError(
+            "weights alone cannot be calibrated",
+            why=f"{source.weights.name} holds tensors; only the service knows the class that they belong to",
+            fix="register the model as an exported program: mlflow.pytorch.log_model(…, serialization_format='pt2')",
+            code=ExitCode.PRECONDITION,
+        )
 
 
 def _candidates(source: Source, cuda: bool) -> tuple[str, ...]:
