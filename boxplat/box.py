@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from boxplat.features.offline.compact import Merged
     from boxplat.releases.calibration import Calibration, Wanted
     from boxplat.releases.promotion import Promotion, Step
+    from boxplat.releases.why import Answer, History
 
 Told = Callable[[str], None]
 
@@ -59,6 +60,7 @@ class Box:
         self._by = by or f"{user()}/sdk"
         self.features = Features(self)
         self.models = Models(self)
+        self.endpoints = Endpoints(self)
         self.export = Export(self)
 
     @cached_property
@@ -242,9 +244,15 @@ class Box:
 
         undeploy(self.state, self.paths, self.settings, name, self.by)
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Every endpoint with its releases and traffic."""
-        return self.status().endpoints
+    def why(self, subject: str) -> Answer:
+        """What a prediction, a release, a model version or a run was made of, and what it went into.
+
+        Args:
+            subject: `delay@7`, `models:/delay/3`, a run's number, a prediction's id…
+        """
+        from boxplat.releases.why import why
+
+        return why(self.state, self.paths, subject)
 
     def predict(self, name: str, data: Any, timeout: float = 60.0, route: str | None = None) -> Any:
         """Ask an endpoint: `data` is the request's JSON, as text or as an object.
@@ -373,6 +381,28 @@ class Models:
 
         box = self._box
         return rollback(box.state, box.paths, box.settings, name, box.by, told, alias, reason, timeout)
+
+    def history(self, name: str) -> History:
+        """What was decided on a model, why, by whom, and which endpoints served which version when."""
+        from boxplat.releases.why import of_model
+
+        return of_model(self._box.state, self._box.paths, name)
+
+
+class Endpoints:
+    """`box endpoints …`; called, it is every endpoint with its releases and traffic."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def __call__(self) -> tuple[Endpoint, ...]:
+        return self._box.status().endpoints
+
+    def history(self, name: str) -> History:
+        """What was live when on an endpoint, why, by whom, and on which evidence."""
+        from boxplat.releases.why import of_endpoint
+
+        return of_endpoint(self._box.state, self._box.paths, list(self._box.settings.endpoints), name)
 
 
 class Export:

@@ -106,4 +106,15 @@ def rollback(name: str, as_json: bool, alias: str, reason: str, timeout: float) 
     click.echo(render.as_json(promotion=found) if as_json else render.promotion(found))
 
 
+@models.command()
+@click.argument("name")
+@json_option
+def history(name: str, as_json: bool) -> None:
+    """What was decided on a model, why, by whom; and which endpoints served which version when."""
+    from boxplat import trees
+
+    found = the_box().models.history(name)
+    click.echo(render.as_json(history=found) if as_json else trees.history(found))
+
+
 COMMANDS: tuple[click.Command, ...] = (models,)

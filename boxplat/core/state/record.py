@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,13 +127,16 @@ class Record:
         """Append an entry inside the transaction of the change that it tells of."""
         return append(tx, subject, kind, by, data)
 
-    def entries(self, subject: str | None = None, kinds: Sequence[str] = (), after: int = 0) -> list[Entry]:
+    def entries(
+        self, subject: str | None = None, kinds: Sequence[str] = (), after: int = 0, without: Collection[int] = ()
+    ) -> list[Entry]:
         """Entries from the oldest to the newest.
 
         Args:
             subject: only of this subject.
             kinds: only of these kinds; none: of all.
             after: only with numbers above this one.
+            without: numbers that are passed over, as of entries that are known to be wrong.
 
         Raises:
             BoxError: one of them is no entry any more (exit code 4).
@@ -145,7 +148,8 @@ class Record:
             where, values = [*where, f"kind in ({', '.join('?' * len(kinds))})"], [*values, *kinds]
         with self._database.read() as db:
             sql = f"select number, cast(entry as blob), hash from record where {' and '.join(where)} order by number"
-            return [_entry(number, text, digest) for number, text, digest in db.execute(sql, values).fetchall()]
+            rows = [row for row in db.execute(sql, values).fetchall() if row["number"] not in without]
+        return [_entry(number, text, digest) for number, text, digest in rows]
 
     def verify(self) -> Verdict:
         """Check every entry, the order, the end, and the locks of the table."""

@@ -73,6 +73,12 @@ class Runs:
             rows = db.execute("select * from run where state in ('queued', 'running') order by id").fetchall()
             return [self._run(row) for row in rows]
 
+    def tracked_as(self, tracking_run_id: str) -> Run | None:
+        """The run that has this tracking run."""
+        with self._database.read() as db:
+            row = db.execute("select * from run where tracking_run_id = ?", (tracking_run_id,)).fetchone()
+            return self._run(row) if row else None
+
     def done_before(self, fingerprint: str) -> Run | None:
         """The newest run that succeeded with this fingerprint of code and parameters."""
         with self._database.read() as db:

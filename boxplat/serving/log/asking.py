@@ -13,7 +13,8 @@ from boxplat.core.errors import BoxError, ExitCode, not_found
 from boxplat.core.paths import Paths
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_JSON = ("keys", "features", "ages", "prediction")
+# Columns that hold JSON.
+JSON = ("keys", "features", "ages", "prediction")
 
 
 def folder_of(paths: Paths, endpoint: str) -> Path:
@@ -50,7 +51,7 @@ def predictions(
     if sql is not None:
         return [dict(row) for row in reading.query(folder, sql, begin).to_pylist()]
     found = reading.read(folder, begin, where=where, limit=limit)
-    return [{**row, **{column: _value(row[column]) for column in _JSON}} for row in found.to_pylist()]
+    return [{**row, **{column: _value(row[column]) for column in JSON}} for row in found.to_pylist()]
 
 
 def _value(text: str | None) -> Any:

@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from boxplat.serving.log import deletions
 from boxplat.serving.log.spool import SUFFIX, claim
 
 _DAY = 86_400.0
@@ -15,7 +16,8 @@ _MIB = 2**20
 def enforce(folder: Path, days: int, mib: int, now: float | None = None) -> list[Path]:
     """Delete files that are older than `days`, and the oldest ones while all together are larger than `mib`.
 
-    A spool that is being written to stays. Names begin with the time, so that their order is that of age.
+    A spool that is being written to stays. Names begin with the time, so that their order is that of age. What was in
+    the files is noted beside them (`deletions`).
 
     Returns:
         What was deleted.
@@ -34,7 +36,11 @@ def enforce(folder: Path, days: int, mib: int, now: float | None = None) -> list
     for path, size, modified in files:
         too_old = days > 0 and modified < oldest
         too_large = mib > 0 and total > mib * _MIB
-        if (too_old or too_large) and _deleted(path):
+        if not too_old and not too_large:
+            continue
+        noted = deletions.described(path, "age" if too_old else "size")
+        if _deleted(path):
+            deletions.note(folder, noted)
             total -= size
             gone.append(path)
     return gone
