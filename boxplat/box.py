@@ -12,6 +12,7 @@ from boxplat.core.config import Config, load
 from boxplat.core.environment import user
 from boxplat.core.errors import BoxError
 from boxplat.core.model import (
+    AccessKey,
     Check,
     Endpoint,
     Event,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from boxplat.releases.calibration import Calibration, Wanted
     from boxplat.releases.promotion import Promotion, Step
     from boxplat.releases.why import Answer, History
+    from boxplat.releases.keys import NewKey
 
 Told = Callable[[str], None]
 
@@ -62,6 +64,7 @@ class Box:
         self.models = Models(self)
         self.endpoints = Endpoints(self)
         self.export = Export(self)
+        self.keys = Keys(self)
 
     @cached_property
     def settings(self) -> Config:
@@ -385,6 +388,29 @@ class Models:
     def history(self, name: str) -> History:
         """What was decided on a model, why, by whom, and which endpoints served which version when."""
         from boxplat.releases.why import of_model
+class Keys:
+    """`box keys …`"""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def make(self, name: str, scopes: Sequence[str] = ("invoke",)) -> NewKey:
+        """Make a key of the gateway; its token is in the answer and nowhere else."""
+        from boxplat.releases import keys
+
+        return keys.make(self._box.state, name, scopes, self._box.by)
+
+    def list(self, revoked: bool = False) -> list[AccessKey]:
+        """The keys in use; with `revoked` also those of before."""
+        return self._box.state.keys.all(revoked)
+
+    def revoke(self, name: str) -> None:
+        """End a key; the gateway refuses it when this returns."""
+        from boxplat.releases import keys
+
+        keys.revoke(self._box.state, name, self._box.by)
+
+
 
         return of_model(self._box.state, self._box.paths, name)
 

@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boxplat.core.model import Check, Endpoint, Event, Gpu, ModelVersion, Run, ServiceStatus, Snapshot, Task
+from boxplat.core.model import AccessKey, Check, Endpoint, Event, Gpu, ModelVersion, Run, ServiceStatus, Snapshot, Task
 
 if TYPE_CHECKING:
     from boxplat.releases.calibration import Calibration
@@ -222,6 +222,13 @@ def endpoints(rows: Iterable[Endpoint]) -> str:
         traffic = " ".join(f"{number}={weight}" for number, weight in row.traffic.items())
         lines.append((row.name, row.state, row.url, row.grpc, traffic, model))
     return table(("ENDPOINT", "STATE", "URL", "GRPC", "RELEASE=%", "MODEL"), lines)
+
+
+def access_keys(rows: Iterable[AccessKey]) -> str:
+    return table(
+        ("KEY", "SCOPES", "MADE", "BY", "REVOKED"),
+        [(row.name, ", ".join(row.scopes), clock(row.made), row.made_by, ago(row.revoked)) for row in rows],
+    )
 
 
 def freshness(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -118,9 +118,10 @@ class EndpointConfig:
     A new release is asked `warmup` recorded requests before it serves (0: none). Its processes stop when nothing was
     asked for the time `idle` ("10m"; empty: they never do), and start again with the next request.
 
-    At the gateway: requests with the same value of the header `sticky` go to the same release. One that stands still for
-    `timeout` seconds is given up; one whose process broke off is tried again up to `retries` times, where `repeatable`
-    whatever its method. Beyond `requests_per_second` (0: no limit) or `in_flight` ones at once requests are refused.
+    At the gateway: requests with the same value of the header `sticky` go to the same release. One that stands still
+    for `timeout` seconds is given up; one whose process broke off is tried again up to `retries` times, whatever its
+    method where `repeatable`. Beyond `requests_per_second` (0: no limit) or `in_flight` ones at once requests are
+    refused.
     """
 
     bento: str = ""

@@ -199,6 +199,17 @@ class Endpoint:
 class Event:
     """One line of the append-only audit log."""
 
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """A key of the gateway, without the key itself. `revoked` is None while it is in use."""
+
+    name: str
+    scopes: tuple[str, ...]
+    made: float
+    made_by: str
+    revoked: float | None = None
+
+
     id: int
     at: float
     subject: str

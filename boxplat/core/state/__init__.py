@@ -10,6 +10,7 @@ from boxplat.core.state.changes import Changes
 from boxplat.core.state.database import Database
 from boxplat.core.state.endpoints import Endpoints
 from boxplat.core.state.events import Events
+from boxplat.core.state.keys import Keys
 from boxplat.core.state.meta import Meta
 from boxplat.core.state.record import Record
 from boxplat.core.state.releases import Releases
@@ -32,6 +33,7 @@ class StateStore:
         self.events = Events(database)
         self.meta = Meta(database)
         self.record = Record(database)
+        self.keys = Keys(database)
 
     @classmethod
     def open(cls, paths: Paths) -> StateStore:

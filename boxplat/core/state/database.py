@@ -84,6 +84,13 @@ MIGRATIONS = (
         when new.number is not (select coalesce(max(number), 0) + 1 from record)
         begin select raise(abort, 'the record is append-only'); end;
     """,
+    """
+    create table access_key (
+        id integer primary key, name text not null, scopes text not null, digest text not null unique,
+        made real not null, made_by text not null, revoked real, revoked_by text
+    );
+    create unique index access_key_name on access_key (name) where revoked is null
+    """,
 )
 
 

@@ -13,7 +13,7 @@ from boxplat.core.paths import Paths
 from boxplat.core.replicas import GATEWAY
 from boxplat.core.state import StateStore
 from boxplat.releases.gateway.admin import Admin
-from boxplat.releases.gateway.model import Route
+from boxplat.releases.gateway.model import Key, Route
 
 _KEY = "gateway.applied"
 
@@ -34,10 +34,14 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The configuration in use since `at`; `error` says why a later one was refused, and is empty otherwise."""
+    """The configuration in use since `at`; `error` says why a later one was refused, and is empty otherwise.
+
+    `keys` are the names of those that are let in; without any everybody on this machine is.
+    """
 
     at: float = 0.0
     endpoints: Mapping[str, Door] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
     error: str = ""
 
     def serves(self, endpoint: str, weights: Mapping[int, int], shadow: int | None = None) -> bool:
@@ -54,13 +58,14 @@ def applied(state: StateStore) -> Applied:
         return Applied()
     found: dict[str, Any] = json.loads(text)
     doors = {name: _door(data) for name, data in found["endpoints"].items()}
-    return Applied(found["at"], doors, found["error"])
+    return Applied(found["at"], doors, tuple(found["keys"]), found["error"])
 
 
-def note(state: StateStore, routes: Sequence[Route], error: str = "") -> None:
+def note(state: StateStore, routes: Sequence[Route], keys: Sequence[Key], error: str = "") -> None:
     """Write down what is in use, and why something else is not."""
     doors = {route.endpoint: asdict(_served(route)) for route in routes}
-    state.meta.set(_KEY, json.dumps({"at": time.time(), "endpoints": doors, "error": error}))
+    names = [key.name for key in keys]
+    state.meta.set(_KEY, json.dumps({"at": time.time(), "endpoints": doors, "keys": names, "error": error}))
 
 
 def folder(paths: Paths) -> Path:

@@ -17,11 +17,12 @@ from boxplat.core.logs import last_words
 from boxplat.core.paths import Paths
 from boxplat.core.replicas import GATEWAY
 from boxplat.core.state import StateStore
+from boxplat.releases.gateway.access import keys
 from boxplat.releases.gateway.admin import Admin
 from boxplat.releases.gateway.applied import folder, note
 from boxplat.releases.gateway.collect import routes
 from boxplat.releases.gateway.files import Folder, RefusedError, envoy
-from boxplat.releases.gateway.model import Route, Settings, Tracing
+from boxplat.releases.gateway.model import Key, Route, Settings, Tracing
 from boxplat.releases.gateway.render import BOOTSTRAP, render
 from boxplat.releases.gateway.service import STOP_SECONDS
 from boxplat.releases.gateway.tracing import tracing
@@ -51,6 +52,7 @@ class Gateway:
         self._admin = Admin(self._folder.path)
         self._tracing = _tracing()
         self._routes: list[Route] = []
+        self._keys: tuple[Key, ...] = ()
         self._refused: dict[str, str] | None = None
         self._seen: tuple[int, int] | None = None
         self._stop = threading.Event()
@@ -63,7 +65,7 @@ class Gateway:
         process = self._start()
         if not self._ready(process):
             return process.poll() or 1
-        note(self._state, self._routes)
+        note(self._state, self._routes, self._keys)
         while not self._stop.wait(_TURN):
             if process.poll() is not None:
                 return process.returncode or 1
@@ -81,7 +83,7 @@ class Gateway:
             self._refuse(render(found, settings), str(error))
             found = []
         self._folder.begin(found, settings)
-        self._routes = found
+        self._routes, self._keys = found, settings.keys
 
     def _start(self) -> subprocess.Popen[bytes]:
         threads = str(max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) // 4)))
@@ -135,10 +137,10 @@ class Gateway:
             self._folder.change(found, settings, self._admin)
         except RefusedError as error:
             self._refuse(wanted, str(error))
-            note(self._state, self._routes, str(error))
+            note(self._state, self._routes, self._keys, str(error))
             return
-        self._routes, self._refused = found, None
-        note(self._state, found)
+        self._routes, self._keys, self._refused = found, settings.keys, None
+        note(self._state, found, settings.keys)
         self._state.events.append(GATEWAY, "gateway.configured", _summary(found, time.monotonic() - began))
 
     def _refuse(self, wanted: dict[str, str], why: str) -> None:
@@ -148,7 +150,7 @@ class Gateway:
         self._state.events.append(GATEWAY, "gateway.refused", {"why": why, "log": words})
 
     def _settings(self) -> Settings:
-        return Settings(self._port, self._log, (), self._tracing)
+        return Settings(self._port, self._log, keys(self._paths, self._state), self._tracing)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         """Take nothing new, answer what is there, and stop."""
