@@ -14,8 +14,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from boxplat.serving.asking import in_threads
 from boxplat.serving.calls import calling
+from boxplat.serving.calls.streams import in_threads
 from boxplat.serving.calls.threads import Threads
 from boxplat.serving.codecs.models import Arguments, arguments
 from boxplat.serving.counting import Counted, Counters

@@ -15,11 +15,11 @@ from typing import Any
 
 from starlette.responses import Response
 
-from boxplat.serving.asking import Asked, asked
 from boxplat.serving.calls.calling import CLIENT
 from boxplat.serving.calls.threads import Threads
 from boxplat.serving.counting import Counters
 from boxplat.serving.endpoint import Endpoint, path_of, plain
+from boxplat.serving.general import General, general
 from boxplat.serving.http.asgi import App, Message, Receive, Send, body_of, client_of, is_json, turning
 from boxplat.serving.http.guard import guarded
 from boxplat.serving.http.heads import Heads
@@ -38,7 +38,7 @@ class Direct:
 
     Attributes:
         endpoints: by path, once BentoML has made the service object.
-        asked: those that take any request to an API, likewise.
+        general: those that take any request to an API, likewise.
         timeout: seconds that an answer may take.
         patience: with answers that take too long and clients that send too slowly.
         heads: of answers.
@@ -53,7 +53,7 @@ class Direct:
         self.factory = factory
         self.settings = settings
         self.endpoints: dict[str, Endpoint] = {}
-        self.asked: dict[str, Asked] = {}
+        self.general: dict[str, General] = {}
         self.counters: Counters | None = None
         self.journal = journal.of(settings, os.environ)
         self.timeout: float = factory.timeout
@@ -87,9 +87,9 @@ class Direct:
             body = await body_of(receive)
             if body is not None:
                 await self._answer(endpoint, body, scope, receive, send)
-        elif is_call and scope["path"] in self.asked:
+        elif is_call and scope["path"] in self.general:
             CLIENT.set(client_of(scope))
-            await self.asked[scope["path"]](scope, receive, send)
+            await self.general[scope["path"]](scope, receive, send)
         else:
             if self.counters is not None and scope["path"].endswith("/metrics"):
                 self.counters.flush()
@@ -129,7 +129,7 @@ class Direct:
     def _start(self) -> None:
         self.counters = Counters.of(self.app)
         self.endpoints = plain(self.factory, self._threads, self.settings.waiting)
-        self.asked = asked(self, self._threads)
+        self.general = general(self, self._threads)
         if self.journal is not None:
             self.journal.start()
             self._observed = self._logged(self.journal)
@@ -141,7 +141,7 @@ class Direct:
     def _logged(self, log: Journal) -> App:
         """What is not answered on the short way, with its predictions in the log."""
         paths = {path_of(self.factory, method): method for method in self.factory.service.apis.values()}
-        ours = {*self.endpoints, *self.asked}
+        ours = {*self.endpoints, *self.general}
         together = [path for path, method in paths.items() if method.batchable and path not in ours]
         return Observed(self._call, log, {path: method.name for path, method in paths.items()}, together)
 

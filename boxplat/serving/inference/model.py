@@ -77,5 +77,5 @@ class Model:
         if endpoint is not None:
             return Called(api, endpoint)
         has_files = any(field.kind is Kind.FILE for field in (*self.taken.fields, *self.given.fields))
-        stream = direct.asked.get(api.path) if self.is_stream and not api.method.ctx_param and not has_files else None
+        stream = direct.general.get(api.path) if self.is_stream and not api.method.ctx_param and not has_files else None
         return Through(api, direct) if stream is None else Streamed(api, stream.call)

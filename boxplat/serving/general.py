@@ -10,12 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import logging
 import random
-from collections.abc import AsyncGenerator, Callable
-from contextvars import copy_context
+from collections.abc import Callable
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -24,7 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from boxplat.serving.calls import calling
-from boxplat.serving.calls.threads import Job, Threads
+from boxplat.serving.calls.streams import in_threads
+from boxplat.serving.calls.threads import Threads
 from boxplat.serving.codecs import writer
 from boxplat.serving.codecs.requests import reading
 from boxplat.serving.endpoint import is_apart, is_no_value, path_of
@@ -34,24 +32,22 @@ if TYPE_CHECKING:
     from boxplat.serving.direct import Direct
     from boxplat.serving.http.asgi import Message, Receive, Send
 
-_ENDED = object()
 
-
-def asked(direct: Direct, threads: Threads) -> dict[str, Asked]:
+def general(direct: Direct, threads: Threads) -> dict[str, General]:
     """By path, the APIs of a running service as ASGI applications that take POST; all but tasks."""
     factory = direct.factory
     if not is_apart(factory) or not factory.is_main:
         return {}
-    found: dict[str, Asked] = {}
+    found: dict[str, General] = {}
     for name, method in factory.service.apis.items():
         path = path_of(factory, method)
         if not method.is_task and not (method.batchable and method.ctx_param) and path not in found:
-            found[path] = Asked(direct, path, method, getattr(factory._service_instance, name).local, threads)
+            found[path] = General(direct, path, method, getattr(factory._service_instance, name).local, threads)
     return found
 
 
-class Asked:
-    """One API.
+class General:
+    """One API, for requests of every kind.
 
     Args:
         function: the user's, bound to the service object.
@@ -183,32 +179,3 @@ def _call(direct: Direct, path: str, method: Any, function: Callable[..., Any], 
         return made if inspect.isasyncgen(made) else in_threads(made, threads)
 
     return stream
-
-
-async def in_threads(generator: Any, threads: Threads) -> AsyncGenerator[Any, None]:
-    """What a plain generator gives, each step of it in one of the service's threads; closed when no more is wanted."""
-    turn = Lock()
-
-    def step() -> Any:
-        with turn:
-            return next(generator, _ENDED)
-
-    def close() -> None:
-        with turn:
-            generator.close()
-
-    try:
-        while (value := await threads.call(step)) is not _ENDED:
-            yield value
-    except RuntimeError as error:
-        if "StopIteration" not in str(error):
-            raise
-    finally:
-        if inspect.getgeneratorstate(generator) != inspect.GEN_CLOSED:
-            # A step may still run, so the end of it is not waited for here.
-            threads.run([Job(copy_context(), close, _closed)])
-
-
-def _closed(_: None, error: BaseException | None) -> None:
-    if error is not None:
-        logging.getLogger("bentoml.serve").error("Exception while closing a stream", exc_info=error)
