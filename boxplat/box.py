@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from boxplat.core.state import StateStore
     from boxplat.features.audit import Choice, Report
     from boxplat.features.offline.compact import Merged
+    from boxplat.features.skew import Report as Skew
     from boxplat.releases.calibration import Calibration, Wanted
     from boxplat.releases.promotion import Promotion, Step
     from boxplat.releases.why import Answer, History
@@ -333,6 +334,13 @@ class Features:
 
         box = self._box
         return audit(box.state, box.paths, box.settings, choice or Choice(), box.by, told)
+
+    def skew(self, endpoint: str, since: str | None = None, limit: int = 1_000_000, told: Told = _silent) -> Skew:
+        """The features that an endpoint served, recomputed offline as of their time; `limit`: newest predictions."""
+        from boxplat.features.skew import skew
+
+        box = self._box
+        return skew(box.state, box.paths, box.settings, endpoint, box.by, since, limit, told)
 
     def compact(self, view: str | None = None, order: str = "time", told: Told = _silent) -> dict[str, Merged]:
         """Merge the part files that were appended to the sources (None: of every view)."""

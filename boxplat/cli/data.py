@@ -1,4 +1,4 @@
-"""features apply, materialize, get, freshness, audit, compact."""
+"""features apply, materialize, get, freshness, audit, skew, compact."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 import click
 
 from boxplat import render
+from boxplat.cli import complete
 from boxplat.cli.base import Commands, json_option, next_step, progress, say, the_box
 from boxplat.core.errors import BoxError, ExitCode, not_found
 
 
 @click.group(cls=Commands)
 def features() -> None:
-    """Feast features: apply, materialize, get; freshness, audit, compact."""
+    """Feast features: apply, materialize, get; freshness, audit, skew, compact."""
 
 
 @features.command("apply")
@@ -85,6 +86,23 @@ def audit(**given: Any) -> None:
     if not report.passed:
         refusal = report.refusal()
         # Standard output has its one object already.
+        say(str(refusal))
+        raise SystemExit(int(refusal.code))
+
+
+@features.command()
+@click.argument("endpoint", shell_complete=complete.endpoints)
+@click.option("--since", metavar="TIME", help="30m, 1h, 2d, or an ISO time: older predictions are left out.")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(1), default=1_000_000, show_default=True, help="The newest N."
+)
+@json_option
+def skew(endpoint: str, since: str | None, limit: int, as_json: bool) -> None:
+    """Served features, recomputed. Exit code 10 if they differ."""
+    report = the_box().features.skew(endpoint, since, limit, progress)
+    click.echo(render.as_json(**report.as_dict()) if as_json else str(report))
+    if not report.passed:
+        refusal = report.refusal()
         say(str(refusal))
         raise SystemExit(int(refusal.code))
 
