@@ -26,16 +26,19 @@ from boxplat.core.model import (
     Task,
 )
 from boxplat.core.paths import Paths, find_root
+from boxplat.groups import Outcomes
 
 if TYPE_CHECKING:
     from boxplat.core.state import StateStore
+    from boxplat.core.state.changes import Change
     from boxplat.features.audit import Choice, Report
     from boxplat.features.offline.compact import Merged
     from boxplat.features.skew import Report as Skew
     from boxplat.releases.calibration import Calibration, Wanted
+    from boxplat.releases.comparison.compare import Comparison
+    from boxplat.releases.keys import NewKey
     from boxplat.releases.promotion import Promotion, Step
     from boxplat.releases.why import Answer, History
-    from boxplat.releases.keys import NewKey
 
 Told = Callable[[str], None]
 
@@ -63,9 +66,10 @@ class Box:
         self._by = by or f"{user()}/sdk"
         self.features = Features(self)
         self.models = Models(self)
-        self.endpoints = Endpoints(self)
-        self.export = Export(self)
         self.keys = Keys(self)
+        self.endpoints = Endpoints(self)
+        self.outcomes = Outcomes(self)
+        self.export = Export(self)
 
     @cached_property
     def settings(self) -> Config:
@@ -125,7 +129,7 @@ class Box:
         from boxplat import lifecycle
 
         lifecycle.must_run(self.paths)
-        self.state.services.restart(name, self.by)
+        lifecycle.restart(self.state, name, self.by)
 
     def wait(
         self, names: Sequence[str] = (), timeout: float = 120.0, told: Callable[[ServiceStatus], None] | None = None
@@ -235,18 +239,56 @@ class Box:
     # -- serving -------------------------------------------------------------------------------------------------
 
     def deploy(self, name: str, timeout: float = 180.0, told: Told = _silent) -> Release:
-        """Make an endpoint's next release and bring it live; the one before keeps serving if that fails."""
+        """Make an endpoint's next release and bring it live; those before it serve on if that fails."""
         from boxplat import lifecycle
-        from boxplat.releases import deploy
+        from boxplat.releases.deployment import deploy
 
         lifecycle.must_run(self.paths)
         return deploy(self.state, self.paths, self.settings, name, self.by, timeout, told)
 
     def undeploy(self, name: str) -> None:
         """Stop an endpoint; its releases stay on record."""
-        from boxplat.releases import undeploy
+        from boxplat.releases.deployment import undeploy
 
         undeploy(self.state, self.paths, self.settings, name, self.by)
+
+    def split(
+        self,
+        name: str,
+        weights: Mapping[int, int],
+        shadow: int | None = None,
+        timeout: float = 180.0,
+        told: Told = _silent,
+        reason: str = "",
+    ) -> Change:
+        """Divide an endpoint's requests among releases (percent by number).
+
+        Args:
+            shadow: a release that gets a copy of each request.
+        """
+        from boxplat import lifecycle
+        from boxplat.releases.traffic import split
+
+        lifecycle.must_run(self.paths)
+        return split(
+            self.state, self.paths, self.settings, name, weights, self.by, shadow, timeout, told, reason=reason
+        )
+
+    def rollback(
+        self,
+        name: str,
+        number: int | None = None,
+        timeout: float = 180.0,
+        told: Told = _silent,
+        reason: str = "",
+        evidence: Mapping[str, Any] | None = None,
+    ) -> Change:
+        """Return an endpoint to what was really live before, or to a release that once was; its alias follows."""
+        from boxplat import lifecycle
+        from boxplat.releases.traffic import rollback
+
+        lifecycle.must_run(self.paths)
+        return rollback(self.state, self.paths, self.settings, name, self.by, number, timeout, told, reason, evidence)
 
     def why(self, subject: str) -> Answer:
         """What a prediction, a release, a model version or a run was made of, and what it went into.
@@ -264,7 +306,7 @@ class Box:
         Args:
             route: which API of the service, where it has several.
         """
-        from boxplat.releases import predict
+        from boxplat.releases.prediction import predict
 
         return predict(self.state, self.paths, self.settings, name, data, timeout, route)
 
@@ -286,6 +328,19 @@ class Box:
         from boxplat.serving.log.asking import predictions
 
         return predictions(self.paths, list(self.settings.endpoints), name, since, where, limit, sql)
+
+    def compare(self, name: str, pair: tuple[int, int] | None = None, since: str | None = None) -> Comparison:
+        """Two releases of an endpoint beside each other on live outcomes; valid however often it is asked.
+
+        Args:
+            pair: their numbers; by default those that were last beside each other.
+            since: `30m`, `1h`, `2d`, or an ISO time; by default since both had traffic.
+        """
+        from boxplat.releases.comparison.compare import compare
+        from boxplat.serving.log.asking import moment
+
+        begin = moment(since).timestamp() if since else None
+        return compare(self.state, self.paths, self.settings, name, pair, begin)
 
     # -- watch ---------------------------------------------------------------------------------------------------
 
@@ -349,6 +404,29 @@ class Features:
         return compact(self._box.state, self._box.paths, self._box.settings, view, order, self._box.by, told)
 
 
+class Keys:
+    """`box keys …`"""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def make(self, name: str, scopes: Sequence[str] = ("invoke",)) -> NewKey:
+        """Make a key of the gateway; its token is in the answer and nowhere else."""
+        from boxplat.releases import keys
+
+        return keys.make(self._box.state, name, scopes, self._box.by)
+
+    def list(self, revoked: bool = False) -> list[AccessKey]:
+        """The keys in use; with `revoked` also those of before."""
+        return self._box.state.keys.all(revoked)
+
+    def revoke(self, name: str) -> None:
+        """End a key; the gateway refuses it when this returns."""
+        from boxplat.releases import keys
+
+        keys.revoke(self._box.state, name, self._box.by)
+
+
 class Models:
     """`box models …`"""
 
@@ -396,29 +474,6 @@ class Models:
     def history(self, name: str) -> History:
         """What was decided on a model, why, by whom, and which endpoints served which version when."""
         from boxplat.releases.why import of_model
-class Keys:
-    """`box keys …`"""
-
-    def __init__(self, box: Box) -> None:
-        self._box = box
-
-    def make(self, name: str, scopes: Sequence[str] = ("invoke",)) -> NewKey:
-        """Make a key of the gateway; its token is in the answer and nowhere else."""
-        from boxplat.releases import keys
-
-        return keys.make(self._box.state, name, scopes, self._box.by)
-
-    def list(self, revoked: bool = False) -> list[AccessKey]:
-        """The keys in use; with `revoked` also those of before."""
-        return self._box.state.keys.all(revoked)
-
-    def revoke(self, name: str) -> None:
-        """End a key; the gateway refuses it when this returns."""
-        from boxplat.releases import keys
-
-        keys.revoke(self._box.state, name, self._box.by)
-
-
 
         return of_model(self._box.state, self._box.paths, name)
 
@@ -447,9 +502,13 @@ class Export:
 
     def kubernetes(self, output: str | Path, overlay: str = "dev", told: Told = _silent) -> list[str]:
         """Write the project as Kubernetes manifests; returns the paths written, relative to `output`."""
+        from boxplat.adapters import bentos
         from boxplat.declarations import services
         from boxplat.export import kubernetes
+        from boxplat.releases.deployment import live_release
 
-        endpoints = [spec for spec in self._box.state.services.specs() if spec.kind == "endpoint"]
-        declared = [*services(self._box.settings, self._box.paths), *endpoints]
+        box = self._box
+        live = [live_release(box.state, name) for name in box.state.endpoints.settings()]
+        endpoints = [bentos.service(one, box.settings, box.paths) for one in live if one is not None]
+        declared = [*services(box.settings, box.paths), *endpoints]
         return kubernetes(self._box.paths, self._box.settings, declared, Path(output), overlay, told)

@@ -8,6 +8,7 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.feature_store import FEATURES, has_box_store
 from boxplat.core.model import Service
 from boxplat.core.paths import Paths
+from boxplat.core.replicas import GATEWAY
 
 
 def services(config: Config, paths: Paths) -> list[Service]:
@@ -21,7 +22,7 @@ def services(config: Config, paths: Paths) -> list[Service]:
     declared = [tracking.service(config, paths)]
     if has_box_store(paths, config):
         declared.append(_feature_server(config))
-    taken = {"tracking", FEATURES, *config.endpoints}
+    taken = {"tracking", FEATURES, GATEWAY, *config.endpoints}
     for name, own in config.services.items():
         if name in taken or not own.command:
             raise BoxError(

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 from boxplat.adapters import tracking
@@ -18,8 +19,11 @@ from boxplat.core.graph import needs
 from boxplat.core.logs import last_words
 from boxplat.core.model import ServiceStatus, State, Supervisor
 from boxplat.core.paths import Paths
+from boxplat.core.replicas import GATEWAY, Replica
 from boxplat.core.state import StateStore
 from boxplat.declarations import services
+from boxplat.releases import gateway
+from boxplat.releases.wanted import declaration, wanted
 from boxplat.supervisor.leftovers import sweep
 from boxplat.supervisor.lock import Lock, holder
 from boxplat.supervisor.loop import WANTED, Loop
@@ -42,6 +46,26 @@ def declare(paths: Paths, config: Config, state: StateStore, only: set[str], by:
     for name, row in known.items():
         if row.service.kind == "service" and name not in names:
             state.services.remove(name, by)
+    if GATEWAY in known:
+        state.services.declare(gateway.service(config), known[GATEWAY].desired, by)
+    for name in state.endpoints.settings():
+        if name in config.endpoints:
+            state.endpoints.settle(name, asdict(config.endpoints[name]))
+
+
+def declare_releases(paths: Paths, config: Config, state: StateStore, by: str) -> None:
+    """Make the declarations of the releases that serve what this version of boxplat makes of them.
+
+    Only while nothing runs: it would replace processes.
+    """
+    known = {row.service.name: row.desired for row in state.services.wanted()}
+    for name, which in wanted(state, moved=True).items():
+        try:
+            service = declaration(state, paths, config, which)
+        except BoxError as error:
+            state.events.append(which.endpoint, "release.undeclared", {"number": which.release, "why": str(error)})
+        else:
+            state.services.declare(service, known.get(name, True), by)
 
 
 def with_needs(state: StateStore, config: Config, paths: Paths, names: Iterable[str]) -> set[str]:
@@ -65,14 +89,16 @@ def up(paths: Paths, config: Config, state: StateStore, names: Iterable[str], de
     Raises:
         BoxError: another supervisor runs this box and `detach` is off (exit code 1), or it did not start.
     """
-    wanted = with_needs(state, config, paths, names)
+    chosen = with_needs(state, config, paths, names_of(state, names))
     _outwait_a_stopping_one(paths, state)
     there = holder(paths)
-    if there is not None and not detach and not wanted:
+    if there is not None and not detach and not chosen:
         raise already(paths, there)
-    declare(paths, config, state, wanted, by)
+    declare(paths, config, state, chosen, by)
+    if there is None:
+        declare_releases(paths, config, state, by)
     state.meta.set(WANTED, "up")
-    for name in wanted or [row.service.name for row in state.services.wanted() if row.desired]:
+    for name in chosen or [row.service.name for row in state.services.wanted() if row.desired]:
         _want(state, name, by)
     if there is not None:
         return there
@@ -144,8 +170,8 @@ def _outwait_a_stopping_one(paths: Paths, state: StateStore, seconds: float = 60
 
 
 def stop(state: StateStore, names: Iterable[str], by: str) -> None:
-    """Ask for the end of the named services."""
-    for name in names:
+    """Ask for the end of the named services; an endpoint's are the processes of its releases."""
+    for name in names_of(state, names):
         state.services.set_desired(name, False, by)
 
 
@@ -214,14 +240,18 @@ def wait(
     Raises:
         BoxError: unknown name (9), no supervisor (3), a service gave up (1), or time is up (6).
     """
-    wanted, deadline = set(names), time.monotonic() + timeout
+    asked, deadline = list(names), time.monotonic() + timeout
     seen: dict[str, State] = {}
     must_run(paths)
     while True:
+        named = names_of(state, asked)
+        if named - set(asked):
+            # An endpoint is reached through it.
+            named.add(GATEWAY)
         rows = {row.name: row for row in state.services.all()}
-        for name in wanted - rows.keys():
+        for name in named - rows.keys():
             raise not_found("service", name, rows, "box status")
-        chosen = [row for name, row in rows.items() if (name in wanted if wanted else row.desired)]
+        chosen = [row for name, row in rows.items() if (name in named if named else row.desired)]
         for row in chosen:
             if seen.get(row.name) != row.state:
                 seen[row.name] = row.state
@@ -247,6 +277,24 @@ def _give_up(chosen: list[ServiceStatus], late: bool, timeout: float) -> None:
                 log=row.log,
                 code=ExitCode.FAILED if row.state is State.FAILED else ExitCode.TIMED_OUT,
             )
+
+
+def names_of(state: StateStore, names: Iterable[str]) -> set[str]:
+    """The services that names mean: that of an endpoint means the processes of the releases that get its requests."""
+    found: set[str] = set()
+    rows = state.services.all()
+    for name in names:
+        numbers = {*state.releases.traffic(name)} | {state.releases.shadow(name)}
+        own = {row.name for row in rows if (which := Replica.of(row.name)) and which.endpoint == name}
+        own = {one for one in own if (which := Replica.of(one)) and which.release in numbers}
+        found |= own or {name}
+    return found
+
+
+def restart(state: StateStore, name: str, by: str) -> None:
+    """Replace a service's process, or those of an endpoint's releases."""
+    for one in sorted(names_of(state, [name])):
+        state.services.restart(one, by)
 
 
 def not_running(paths: Paths) -> BoxError:

@@ -11,6 +11,7 @@ from boxplat.core.logs import follow as follow_file
 from boxplat.core.logs import tail
 from boxplat.core.model import Run, RunState
 from boxplat.core.paths import Paths
+from boxplat.core.replicas import Replica
 from boxplat.core.state import StateStore
 from boxplat.supervisor.lock import holder
 
@@ -27,9 +28,24 @@ def path_of(paths: Paths, state: StateStore, name: str) -> Path:
     if name == "supervisor":
         return paths.supervisor_log
     known = [row.name for row in state.services.all()]
-    if name not in known:
-        raise not_found("service or run", name, [*known, "supervisor"], "box status   (runs: box runs)")
-    return paths.service_log(name)
+    if name in known:
+        return paths.service_log(name)
+    newest = _release(state, name)
+    if newest is not None:
+        return paths.service_log(newest)
+    if Replica.of(name) and paths.service_log(name).exists():
+        return paths.service_log(name)
+    raise not_found(
+        "service or run", name, [*known, *state.endpoints.settings(), "supervisor"], "box status   (runs: box runs)"
+    )
+
+
+def _release(state: StateStore, name: str) -> str | None:
+    """The process whose log is an endpoint's: of the newest release that gets requests, else of the newest of all."""
+    traffic, releases = state.releases.traffic(name), state.releases.all(name)
+    if not releases:
+        return None
+    return Replica(name, max(traffic, default=releases[0].number)).name
 
 
 def lines_of(

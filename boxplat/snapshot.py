@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from boxplat.core import processes
 from boxplat.core.config import Config
-from boxplat.core.model import Endpoint, ServiceStatus, Snapshot, State
+from boxplat.core.model import ServiceStatus, Snapshot, State
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
+from boxplat.releases.endpoints import endpoints
 from boxplat.supervisor.lock import holder
 
 
@@ -19,9 +20,9 @@ def take(paths: Paths, config: Config, state: StateStore, runs: int = 50, events
 
     there = holder(paths)
     with state.database.read():
-        services = [_believed(row, there is not None) for row in state.services.all()]
+        services = [believed(row, there is not None) for row in state.services.all()]
         recent, log = state.runs.all(limit=runs), state.events.all(limit=events)
-        served = endpoints(config, state, services)
+        served = endpoints(config.endpoints, state, services)
     tree = processes.children() if there else {}
     measured = tuple(_measured(row, tree) for row in services)
     gpus, note = gpu.read()
@@ -39,7 +40,7 @@ def take(paths: Paths, config: Config, state: StateStore, runs: int = 50, events
     )
 
 
-def _believed(row: ServiceStatus, held: bool) -> ServiceStatus:
+def believed(row: ServiceStatus, held: bool) -> ServiceStatus:
     """Without a supervisor no recorded state is trusted."""
     if held:
         return row
@@ -53,17 +54,3 @@ def _measured(row: ServiceStatus, tree: dict[int, list[int]]) -> ServiceStatus:
     if row.pid is None:
         return row
     return replace(row, memory_bytes=sum(processes.memory(pid) for pid in processes.descendants(row.pid, tree)))
-
-
-def endpoints(config: Config, state: StateStore, services: list[ServiceStatus]) -> tuple[Endpoint, ...]:
-    """Every endpoint that is configured or was ever released."""
-    running = {row.name: row for row in services if row.kind == "endpoint"}
-    releases = state.releases.all()
-    found = []
-    for name in sorted({*config.endpoints, *(release.endpoint for release in releases)}):
-        row = running.get(name)
-        own = tuple(release for release in releases if release.endpoint == name)
-        now = row.state if row else State.STOPPED
-        grpc = f"127.0.0.1:{row.grpc_port}" if row and row.url and row.grpc_port else None
-        found.append(Endpoint(name, row.url if row else None, now, state.releases.traffic(name), own, grpc))
-    return tuple(found)

@@ -14,7 +14,9 @@ def main(seconds: int) -> None:
     box = Box()
     champion = next(version for version in box.models.show("delay") if "champion" in version.aliases)
     answer = json.loads((box.paths.data / "example_answer.json").read_text())
-    services = {row.name: row for row in box.status().services}
+    shown = box.status()
+    services = {row.name: row for row in shown.services}
+    endpoint = next(row for row in shown.endpoints if row.name == "delay")
     print(f"\nmodel      delay version {champion.version} (champion)")
     print(f"test AUC   {champion.metrics['auc']:.4f}")
     print(f"Brier      {champion.metrics['brier']:.4f}")
@@ -25,7 +27,7 @@ def main(seconds: int) -> None:
         print(headline(one))
     print(f"\nready in {seconds} s. Look at it:")
     print(f"  MLflow         {services['tracking'].url}")
-    print(f"  the endpoint   {services['delay'].url}   (its API: {services['delay'].url}/docs.json)")
+    print(f"  the endpoint   {endpoint.url}   (its API: {endpoint.url}/docs.json)")
     print("\nTry next (after: . .venv/bin/activate):")
     for command, why in (
         ("box tui", "the dashboard"),

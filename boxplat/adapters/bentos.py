@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,18 @@ from boxplat.core.config import Config, EndpointConfig
 from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.feature_store import FEATURES, has_box_store
-from boxplat.core.model import Release, Service
+from boxplat.core.model import ANY_PORT, Release, Service
 from boxplat.core.paths import BENTO_FACTS, Paths
+from boxplat.core.replicas import KIND, Replica
 
 RELEASE = "BOXPLAT_RELEASE"
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _IGNORED = frozenset({"__pycache__", ".git", ".venv", "venv", ".DS_Store"})
 _BUILD_SECONDS = 600
 # Another one makes every Bento be built anew: when a build notes other facts.
 _FACTS_VERSION = 2
 _SETTINGS = ("workers", "log_sample", "log_days", "log_mib", "body_mib", "waiting")
+_PINNED = (*_SETTINGS, "memory_mib", "gpu_memory_mib")
 
 
 def content_version(folder: Path) -> str:
@@ -122,24 +126,57 @@ def last_words(log: Path, start: int = 0, lines: int = 10) -> str:
     return "\n".join(said[-lines:])
 
 
-def service(endpoint: str, release: Release, config: Config, paths: Paths) -> Service:
-    """The declaration of the process that serves a release of an endpoint.
+def pinned(settings: EndpointConfig) -> dict[str, Any]:
+    """What a release keeps of its endpoint's settings: all that its processes depend on."""
+    chosen = {name: getattr(settings, name) for name in _PINNED}
+    return {**chosen, "env": dict(settings.env), "grpc": bool(settings.grpc_port)}
+
+
+def _settings(release: Release, config: Config) -> EndpointConfig:
+    """The settings of now with those that the release has pinned. One that is older than that has none."""
+    now = config.endpoints.get(release.endpoint, EndpointConfig())
+    fixed = dict(release.settings)
+    if "grpc" in fixed:
+        fixed["grpc_port"] = (now.grpc_port or 1) if fixed.pop("grpc") else 0
+    known = {name: value for name, value in fixed.items() if name in EndpointConfig.__dataclass_fields__}
+    return replace(now, **known)
+
+
+def replica(which: Replica, release: Release, config: Config, paths: Paths) -> Service:
+    """The declaration of one process of a release, beside those of other releases.
+
+    Raises:
+        BoxError: the Bento is gone (exit code 9).
+    """
+    found = service(release, config, paths)
+    env = dict(found.env)
+    if METRICS in env:
+        env[METRICS] = f"${{box.state}}/bentoml/metrics-{which.name}"
+    grpc_port = ANY_PORT if found.grpc_port else 0
+    return replace(found, name=which.name, kind=KIND, env=env, port=0, grpc_port=grpc_port, replicas=1)
+
+
+def service(release: Release, config: Config, paths: Paths) -> Service:
+    """The declaration of an endpoint that serves a release.
 
     A service runs in boxplat's server on the supervisor's listening socket. One with a command of its own, or with a
     dependency that asks for workers or devices of its own, needs BentoML's parent process, which opens its socket
     itself.
+
+    Raises:
+        BoxError: the Bento is gone (exit code 9).
     """
-    settings = config.endpoints[endpoint]
+    endpoint, settings = release.endpoint, _settings(release, config)
     name, _, version = release.bento.partition(":")
     folder = f"${{box.state}}/{paths.bentoml.name}/bentos/{name}/{version}"
     facts = _facts(paths, name, version)
     # An older build noted only whether one process was enough.
     own_server = bool(facts.get("own_server", facts.get("single_process")))
-    env = {**settings.env, **_environment(endpoint, release, config, paths)}
+    env = {**settings.env, **_environment(release, config, paths)}
     command: tuple[str, ...] = ("-m", "bentoml", "serve", folder, "--host", "127.0.0.1", "--port", "${self.port}")
     if own_server:
         command = ("-m", "boxplat.serving.worker", folder, "--fd", "${self.fd}", *_flags(endpoint, settings))
-        env["PROMETHEUS_MULTIPROC_DIR"] = f"${{box.state}}/bentoml/metrics-{endpoint}"
+        env[METRICS] = f"${{box.state}}/bentoml/metrics-{endpoint}"
     return Service(
         name=endpoint,
         command=("${box.python}", *command),
@@ -151,7 +188,9 @@ def service(endpoint: str, release: Release, config: Config, paths: Paths) -> Se
         # As BentoML has it: modules of the project that are not in the Bento must not be found by accident.
         cwd=folder,
         start_seconds=120.0,
-        memory_mib=1024,
+        replicas=settings.replicas,
+        memory_mib=settings.memory_mib,
+        gpu_memory_mib=settings.gpu_memory_mib,
         grpc_port=settings.grpc_port if own_server else 0,
     )
 
@@ -168,14 +207,14 @@ def _flags(endpoint: str, settings: EndpointConfig) -> list[str]:
     return flags
 
 
-def _environment(endpoint: str, release: Release, config: Config, paths: Paths) -> dict[str, str]:
+def _environment(release: Release, config: Config, paths: Paths) -> dict[str, str]:
     env = {
         "MLFLOW_TRACKING_URI": "${tracking.url}",
         "BOXPLAT_FEATURE_REPO": f"${{box.root}}/{config.features.repo}",
-        "BOXPLAT_ENDPOINT": endpoint,
+        "BOXPLAT_ENDPOINT": release.endpoint,
         RELEASE: str(release.number),
         "BENTOML_DO_NOT_TRACK": "True",
-        "BENTOML_RESULT_STORE": f"${{box.state}}/bentoml/tasks-{endpoint}.db",
+        "BENTOML_RESULT_STORE": f"${{box.state}}/bentoml/tasks-{release.endpoint}.db",
     }
     if release.model:
         env["BOXPLAT_MODEL_URI"] = f"models:/{release.model}/{release.model_version}"

@@ -1,8 +1,9 @@
-"""deploy, undeploy, endpoints, predict, predictions."""
+"""deploy, undeploy, split, rollback, predict, predictions."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -31,6 +32,52 @@ def undeploy(name: str) -> None:
     """Stop an endpoint; its releases stay on record."""
     the_box().undeploy(name)
     say(f"{name} serves nothing now")
+
+
+def _parts(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[int, int]:
+    """`7=90 8=10`: releases and their percents of the requests."""
+    found: dict[int, int] = {}
+    for part in given:
+        number, __, percent = part.removesuffix("%").partition("=")
+        if not number.isdigit() or not percent.isdigit():
+            raise click.BadParameter(f"{part!r} is no release and its percent, such as 7=90")
+        if int(number) in found:
+            raise click.BadParameter(f"release {number} is named twice")
+        found[int(number)] = int(percent)
+    return found
+
+
+@click.command()
+@click.argument("name", shell_complete=complete.endpoints)
+@click.argument("parts", metavar="RELEASE=PERCENT…", nargs=-1, required=True, callback=_parts)
+@click.option("--shadow", type=int, metavar="RELEASE", help="It gets a copy of each request; nobody sees its answers.")
+@click.option("--reason", default="", help="Why, for the record.")
+@click.option("--timeout", default=180.0, show_default=True, help="Seconds until a release must be ready.")
+@json_option
+def split(name: str, parts: dict[int, int], shadow: int | None, reason: str, timeout: float, as_json: bool) -> None:
+    """Divide an endpoint's requests among releases: box split delay 7=90 8=10."""
+    change = the_box().split(name, parts, shadow, timeout, progress, reason)
+    _moved(change, as_json)
+
+
+@click.command()
+@click.argument("name", shell_complete=complete.endpoints)
+@click.argument("release", type=int, required=False)
+@click.option("--reason", default="", help="Why, for the record.")
+@click.option("--timeout", default=180.0, show_default=True, help="Seconds until a release must be ready.")
+@json_option
+def rollback(name: str, release: int | None, reason: str, timeout: float, as_json: bool) -> None:
+    """Return to what was live before, or to RELEASE: traffic and alias in one step."""
+    change = the_box().rollback(name, release, timeout, progress, reason)
+    _moved(change, as_json)
+
+
+def _moved(change: Any, as_json: bool) -> None:
+    parts = ", ".join(f"release {number}: {percent} %" for number, percent in change.weights.items())
+    shadow = f"; release {change.shadow} gets a copy" if change.shadow else ""
+    say(f"{change.endpoint}: {parts}{shadow}")
+    if as_json:
+        click.echo(render.as_json(change=change))
 
 
 @click.command()
@@ -72,4 +119,11 @@ def predictions(name: str, since: str | None, where: str | None, limit: int, sql
         click.echo(render.rows(rows) if sql else render.predictions(rows))
 
 
-COMMANDS: tuple[click.Command, ...] = (deploy, undeploy, endpoints, predict, predictions)
+COMMANDS: tuple[click.Command, ...] = (
+    deploy,
+    undeploy,
+    split,
+    rollback,
+    predict,
+    predictions,
+)

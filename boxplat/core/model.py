@@ -11,6 +11,10 @@ from enum import StrEnum
 from typing import Any
 
 
+# Of a service whose gRPC server takes whatever port is free.
+ANY_PORT = -1
+
+
 class State(StrEnum):
     """Where a service is in its life."""
 
@@ -196,10 +200,6 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One line of the append-only audit log."""
-
-@dataclass(frozen=True, slots=True)
 class AccessKey:
     """A key of the gateway, without the key itself. `revoked` is None while it is in use."""
 
@@ -209,6 +209,10 @@ class AccessKey:
     made_by: str
     revoked: float | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the append-only audit log."""
 
     id: int
     at: float

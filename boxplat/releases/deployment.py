@@ -1,24 +1,24 @@
-"""Deploy: from a Bento folder and a model alias to a numbered release that serves, or back to the one before."""
+"""Deploy: from a Bento folder and a model alias to a numbered release that serves beside, then for the others."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from boxplat.adapters import bentos
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, not_found
 from boxplat.core.model import Release
 from boxplat.core.paths import Paths
+from boxplat.core.replicas import Replica
 from boxplat.core.state import StateStore
+from boxplat.core.state.changes import Change
+from boxplat.releases.alone import alone
 from boxplat.releases.environment import environment_digest
 from boxplat.releases.models import version_of
-from boxplat.releases.switch import Switch, live_release
-
-Told = Callable[[str], None]
+from boxplat.releases.rollout import Rollout, StepError, Told, not_done
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Candidate:
     model_version: int | None
     feature_service: str | None
     environment: str
+    settings: Mapping[str, Any]
 
     def same_as(self, release: Release) -> bool:
         return all(value == getattr(release, name) for name, value in asdict(self).items())
@@ -43,79 +44,137 @@ def deploy(
     by: str,
     timeout: float = 180.0,
     told: Told = lambda line: None,
+    reason: str = "",
+    evidence: Mapping[str, Any] | None = None,
 ) -> Release:
-    """Make a release of an endpoint and put it live; requests wait at the listening socket while the process changes.
+    """Make a release of an endpoint and, when it is ready and warm, send it the requests; the old one serves till then.
 
     Nothing is made when the live release already serves the same Bento, model version, features, environment and
     settings.
 
     Args:
-        timeout: seconds that the release may take to become healthy.
+        timeout: seconds that the release may take to become ready.
         told: called with each step before it is taken.
+        reason, evidence: for the record: why it is made, and what speaks for it.
 
     Returns:
         The live release.
 
     Raises:
-        BoxError: unknown endpoint, model, alias or Bento folder (exit code 9); tracking does not run (3); the Bento
-            cannot be built or the release does not become healthy (1). Then the release before it serves again.
+        BoxError: unknown endpoint, model, alias or Bento folder (exit code 9); tracking does not run (3); no room for
+            it beside the others (8); the Bento cannot be built, or the release does not become ready, fails its warm-up
+            or is not taken by the gateway (1). The releases before it serve on then.
     """
     if name not in config.endpoints:
         raise not_found("endpoint", name, config.endpoints, f"declare it in boxplat.toml: [endpoints.{name}]")
-    with _alone(paths, name):
-        candidate = _candidate(state, paths, config, name, told)
-        switch = Switch(state, paths, config, name, by, timeout)
+    with alone(paths, name):
+        candidate, run = _candidate(state, paths, config, name, told)
+        rollout = Rollout(state, paths, config, name, by, timeout, told)
         live = live_release(state, name)
-        if live is not None and candidate.same_as(live) and switch.declared_for(live):
-            switch.keep(live)
-            told(f"nothing changed: release {live.number} of {name} is live and healthy")
-            return live
-        release = state.releases.add(endpoint=name, by=by, **asdict(candidate))
+        if live is not None and candidate.same_as(live):
+            return _kept(rollout, live)
+        _room(rollout, candidate)
+        rollout.settle()
+        made_of = {**asdict(candidate), "run": run}
+        release, change = state.releases.deploy(name, by, reason, evidence or {}, **made_of)
         serves = f" with {release.model} version {release.model_version}" if release.model else ""
         told(f"starting release {release.number} of {name}: {release.bento}{serves}")
-        live = switch.to(release)
-        told(f"release {live.number} of {name} is live")
-        return live
+        _put_live(rollout, release, change, evidence or {})
+        told(f"release {release.number} of {name} is live")
+        return next(found for found in state.releases.all(name) if found.number == release.number)
 
 
-def undeploy(state: StateStore, paths: Paths, config: Config, name: str, by: str, timeout: float = 30.0) -> None:
-    """Stop an endpoint and send it no requests; its releases stay on record.
+def undeploy(state: StateStore, paths: Paths, config: Config, name: str, by: str, timeout: float = 60.0) -> None:
+    """Send an endpoint's requests nowhere and stop its processes; its releases stay on record.
 
     Raises:
-        BoxError: it is not deployed (exit code 9), or a deploy of it is under way (1).
+        BoxError: it is not deployed (exit code 9), a change of it is under way, or its processes do not stop (1).
     """
-    deployed = [service.name for service in state.services.specs() if service.kind == "endpoint"]
+    deployed = {which.endpoint for row in state.services.specs() if (which := Replica.of(row.name))}
+    deployed |= {endpoint for endpoint in state.endpoints.settings() if state.releases.traffic(endpoint)}
     if name not in deployed:
         raise not_found("deployed endpoint", name, deployed, "box endpoints")
-    with _alone(paths, name):
-        Switch(state, paths, config, name, by, timeout).off()
+    with alone(paths, name):
+        state.changes.end(state.releases.split(name, {}, by, kind="undeploy").id)
+        for change in state.changes.current(name):
+            state.changes.end(change.id)
+        left = Rollout(state, paths, config, name, by, timeout, lambda line: None).stopped()
+    if left:
+        raise BoxError(f"{name} gets no requests, but its processes did not stop", why=left, fix="box status")
 
 
-def _candidate(state: StateStore, paths: Paths, config: Config, name: str, told: Told) -> Candidate:
+def live_release(state: StateStore, endpoint: str) -> Release | None:
+    """The release that gets most of the endpoint's requests, and of several the newest."""
+    weights = state.releases.traffic(endpoint)
+    live = [release for release in state.releases.all(endpoint) if weights.get(release.number, 0) > 0]
+    return max(live, key=lambda release: (weights[release.number], release.number), default=None)
+
+
+def _put_live(rollout: Rollout, release: Release, change: Change, evidence: Mapping[str, Any]) -> None:
+    """Take the steps; whatever goes wrong, the release has failed and does not stay."""
+    state, number = rollout.state, release.number
+    try:
+        rollout.carry_out(change, evidence)
+    except BaseException as error:
+        step, why = (error.step, error.why) if isinstance(error, StepError) else ("deploy", _words(error))
+        state.releases.fail(rollout.name, number, rollout.by, f"{step}: {why}")
+        state.changes.end(change.id, f"{step}: {why}")
+        if isinstance(error, StepError):
+            what = f"release {number}"
+            raise not_done(rollout.name, what, error, serving(state, rollout.name)) from error
+        raise
+
+
+def _words(error: BaseException) -> str:
+    return error.what if isinstance(error, BoxError) else type(error).__name__
+
+
+def serving(state: StateStore, name: str) -> str:
+    """What an endpoint serves now, in words."""
+    weights = state.releases.traffic(name)
+    if not weights:
+        return "the endpoint serves no other release"
+    if len(weights) == 1:
+        return f"release {next(iter(weights))} serves on"
+    return "releases " + ", ".join(f"{number} ({weight} %)" for number, weight in weights.items()) + " serve on"
+
+
+def _kept(rollout: Rollout, live: Release) -> Release:
+    """See to it that the live releases run with the settings of now."""
+    state, name = rollout.state, rollout.name
+    numbers = {*state.releases.traffic(name)}
+    rollout.room_for(numbers)
+    rollout.settle()
+    try:
+        rollout.start(numbers)
+    except StepError as error:
+        raise not_done(name, f"release {live.number}", error, "it stays the live release") from error
+    rollout.told(f"nothing changed: release {live.number} of {name} is live and healthy")
+    return live
+
+
+def _room(rollout: Rollout, candidate: Candidate) -> None:
+    """Refuse a release that there is no room for, before anything is changed."""
+    settings = rollout.config.endpoints[rollout.name]
+    release = Release(rollout.name, 0, created=0.0, created_by="", **asdict(candidate))
+    replicas = range(1, settings.replicas + 1)
+    specs = [
+        bentos.replica(Replica(rollout.name, 0, index), release, rollout.config, rollout.paths) for index in replicas
+    ]
+    rollout.room_for((), specs)
+
+
+def _candidate(state: StateStore, paths: Paths, config: Config, name: str, told: Told) -> tuple[Candidate, str | None]:
+    """What the next release would be made of, and the tracking run that its model version comes from."""
     settings = config.endpoints[name]
     version = version_of(state, paths.root, settings.model, settings.alias) if settings.model else None
-    return Candidate(
+    candidate = Candidate(
         bento=bentos.build(paths.root / (settings.bento or f"bentos/{name}"), paths, config, told),
         model=version.name if version else None,
         model_version=version.version if version else None,
         feature_service=settings.feature_service or None,
         environment=environment_digest(),
+        # As it comes back from the state.
+        settings=json.loads(json.dumps(bentos.pinned(settings))),
     )
-
-
-@contextmanager
-def _alone(paths: Paths, name: str) -> Iterator[None]:
-    """One change of an endpoint at a time; the kernel frees the lock however its holder ends."""
-    descriptor = os.open(paths.state / f"deploy-{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BoxError(
-                f"another command is changing endpoint {name}",
-                why="two deploys of one endpoint at once would undo each other",
-                fix="box endpoints   (try again when it has ended)",
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
+    return candidate, version.source_run_id if version else None

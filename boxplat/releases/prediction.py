@@ -6,13 +6,26 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from typing import Any
 
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, ExitCode, not_found
-from boxplat.core.model import ServiceStatus, State
+from boxplat.core.model import State
 from boxplat.core.paths import Paths
+from boxplat.core.replicas import Replica
 from boxplat.core.state import StateStore
+from boxplat.releases.endpoints import endpoints, replicas_of
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An endpoint that is asked: where, how it is, and the log of the release that most likely answers."""
+
+    name: str
+    url: str
+    state: State
+    log: str
 
 
 def predict(
@@ -36,7 +49,7 @@ def predict(
             route (9); the endpoint does not run (3, or 1 if it failed); no answer in time (6); the service broke (1).
     """
     body = _body(data)
-    status = _endpoint(state, config, name)
+    status = _endpoint(state, paths, config, name)
     path = _route(status, route, timeout)
     return _exchange(status, path, body, timeout)
 
@@ -54,26 +67,28 @@ def _body(data: Any) -> bytes:
         ) from error
 
 
-def _endpoint(state: StateStore, config: Config, name: str) -> ServiceStatus:
-    deployed = {status.name: status for status in state.services.all() if status.kind == "endpoint"}
-    if name not in deployed and name in config.endpoints:
+def _endpoint(state: StateStore, paths: Paths, config: Config, name: str) -> Asked:
+    rows = state.services.all()
+    known = {found.name: found for found in endpoints(config.endpoints, state, rows)}
+    if name not in known:
+        raise not_found("endpoint", name, known, "box endpoints")
+    found = known[name]
+    if not found.traffic:
         raise _down(name, "it was never deployed, or undeployed", f"box deploy {name}")
-    if name not in deployed:
-        raise not_found("endpoint", name, {*deployed, *config.endpoints}, "box endpoints")
-    status = deployed[name]
-    if status.state is State.FAILED:
-        why = status.reason or "its process could not be started"
-        raise BoxError(f"endpoint {name} has failed", why=why, fix=f"box deploy {name}", log=status.log)
-    if status.url is None or not status.desired:
-        raise _down(name, f"its state is: {status.state.value}", f"box up --detach && box wait {name}")
-    return status
+    log = str(paths.service_log(Replica(name, max(found.traffic)).name))
+    if found.state is State.FAILED:
+        why = found.reason or "its process could not be started"
+        raise BoxError(f"endpoint {name} has failed", why=why, fix=f"box deploy {name}", log=log)
+    if found.url is None or not any(row.desired for row in replicas_of(name, rows)):
+        raise _down(name, f"its state is: {found.state.value}", f"box up --detach && box wait {name}")
+    return Asked(name, found.url, found.state, log)
 
 
 def _down(name: str, why: str, fix: str) -> BoxError:
     return BoxError(f"endpoint {name} does not run", why=why, fix=fix, code=ExitCode.NO_BOX)
 
 
-def _route(status: ServiceStatus, wanted: str | None, timeout: float) -> str:
+def _route(status: Asked, wanted: str | None, timeout: float) -> str:
     """The path of the wanted API, as the service itself describes it."""
     schema = _exchange(status, "/schema.json", None, timeout)
     described = schema.get("routes", []) if isinstance(schema, dict) else []
@@ -84,7 +99,7 @@ def _route(status: ServiceStatus, wanted: str | None, timeout: float) -> str:
     return routes[name]
 
 
-def _exchange(status: ServiceStatus, path: str, body: bytes | None, timeout: float) -> Any:
+def _exchange(status: Asked, path: str, body: bytes | None, timeout: float) -> Any:
     """A good answer, decoded if it is JSON, else as text."""
     request = urllib.request.Request(f"{status.url}{path}", body, {"Content-Type": "application/json"})
     # Loopback: a proxy of the environment has no say.
@@ -99,7 +114,7 @@ def _exchange(status: ServiceStatus, path: str, body: bytes | None, timeout: flo
         raise _unreachable(status, error, timeout) from error
 
 
-def _refused(status: ServiceStatus, code: int, content: bytes) -> BoxError:
+def _refused(status: Asked, code: int, content: bytes) -> BoxError:
     said = _message(content) or f"status {code}"
     if 400 <= code < 500:
         fix = f"correct the request; {status.url} describes what {status.name} takes"
@@ -127,7 +142,7 @@ def _message(content: bytes) -> str:
     return "\n".join(line for line in lines if line)[:2000] or text[:2000]
 
 
-def _unreachable(status: ServiceStatus, error: Exception, timeout: float) -> BoxError:
+def _unreachable(status: Asked, error: Exception, timeout: float) -> BoxError:
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, TimeoutError):
         return BoxError(

@@ -26,7 +26,6 @@ _RUNNING_EVERY = 3.0
 _PROBE_SECONDS = 5.0
 _MISSES = 3
 _SICK_SECONDS = 60.0
-_STEADY_SECONDS = 3.0
 
 
 @dataclass
@@ -49,7 +48,11 @@ class Process:
 
 
 class Child:
-    """Brings one service to its desired state, a small step per tick."""
+    """Brings one service to its desired state, a small step per tick.
+
+    Attributes:
+        crashed: when its process last ended unasked, seconds since the epoch.
+    """
 
     def __init__(
         self, name: str, state: StateStore, paths: Paths, probes: Probes, environment: Callable[[], dict[str, str]]
@@ -57,6 +60,7 @@ class Child:
         self.name = name
         self.state_now = State.STOPPED
         self.process: Process | None = None
+        self.crashed: float | None = None
         self._state = state
         self._paths = paths
         self._probes = probes
@@ -106,12 +110,6 @@ class Child:
     @property
     def port(self) -> int | None:
         return self._address.port
-
-    def steady(self, digest: str) -> bool:
-        """Whether a process of this declaration has been healthy for a few seconds."""
-        since = self._backoff.healthy_since
-        ours = self.process is not None and self.process.digest == digest and self.state_now is State.RUNNING
-        return ours and since is not None and time.monotonic() - since > _STEADY_SECONDS
 
     def close(self) -> None:
         """Let go of the listening socket."""
@@ -185,6 +183,7 @@ class Child:
             self._move(State.STOPPED, reason if wanted.desired else "", "service.stopped", **cleared)
             return
         self._restarts += 1
+        self.crashed = time.time()
         if self._backoff.failed(now):
             wait = max(0.0, self._backoff.retry_at - now)
             why = f"{reason}; next try in {wait:.1f} s"

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 
-from boxplat.core import processes
 from boxplat.core.config import Config
 from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError
@@ -21,10 +20,13 @@ from boxplat.core.graph import needs, start_order
 from boxplat.core.logs import rotate
 from boxplat.core.model import Run, Service, State
 from boxplat.core.paths import Paths
+from boxplat.core.replicas import GATEWAY, KIND, Replica
 from boxplat.core.state import StateStore
 from boxplat.core.state.services import Wanted
-from boxplat.runs.resend import pending
+from boxplat.releases.gateway import Door, applied
 from boxplat.supervisor.child import Child
+from boxplat.supervisor.deliveries import Deliveries
+from boxplat.supervisor.fleet import Fleet
 from boxplat.supervisor.health import Probes
 from boxplat.supervisor.launches import Launches
 from boxplat.supervisor.leftovers import sweep
@@ -46,13 +48,13 @@ class Loop:
         self._children: dict[str, Child] = {}
         self._launches = Launches(state, paths, self._environment, config.run.max_runs or len(os.sched_getaffinity(0)))
         self._stop = threading.Event()
-        self._resend: subprocess.Popen[bytes] | None = None
-        self._tracking_was = State.STOPPED
+        self._fleet = Fleet(state, paths, config)
+        self._deliveries = Deliveries(state, paths, self._environment)
         self._next_rotation = 0.0
-        self._settled: dict[str, str] = {}
         self._seen: tuple[int, int] | None = None
         self._wanted: dict[str, Wanted] = {}
         self._order: list[str] = []
+        self._doors: Mapping[str, Door] = {}
         self._active: list[Run] = []
 
     def run(self) -> None:
@@ -102,6 +104,8 @@ class Loop:
 
     def _tick(self, stopping: bool) -> bool:
         """One step for everything. Returns whether any process of the box still lives."""
+        if not stopping:
+            self._fleet.tick(self._children)
         wanted = dict(self._read())
         removed = self._children.keys() - wanted.keys()
         wanted |= {name: self._removed(name) for name in removed}
@@ -115,26 +119,21 @@ class Loop:
         for name in removed:
             if self._children[name].process is None:
                 del self._children[name]
-        self._settle(wanted)
         busy = self._launches.tick(self._active, stopping)
         self._send_missed()
         self._rotate_logs()
         return busy or any(child.process is not None for child in self._children.values())
-
-    def _settle(self, wanted: dict[str, Wanted]) -> None:
-        """A release that serves is live, also when the deploy that started it was killed before it could say so."""
-        for name, row in wanted.items():
-            number = row.service.env.get("BOXPLAT_RELEASE", "")
-            if number.isdigit() and self._settled.get(name) != number and self._child(name).steady(row.digest):
-                self._state.releases.serve(name, int(number), "supervisor")
-                self._settled[name] = number
 
     def _read(self) -> dict[str, Wanted]:
         """What is wanted; read again only when something was written."""
         version = self._state.database.version()
         if version != self._seen:
             self._wanted = {row.service.name: row for row in self._state.services.wanted()}
-            self._order = _order([row.service for row in self._wanted.values()])
+            self._doors = applied(self._state).endpoints
+            declared = [row.service for row in self._wanted.values()]
+            # What refers to an endpoint refers to its door in the gateway.
+            doors = [Service(name, (), needs=(GATEWAY,)) for name in self._doors if GATEWAY in self._wanted]
+            self._order = [name for name in _order([*declared, *doors]) if name in self._wanted]
             self._active = self._state.runs.active()
             if self._state.meta.get(WANTED) == "down":
                 self._stop.set()
@@ -157,29 +156,31 @@ class Loop:
             port = self._child(name).port
             if port:
                 values |= {f"{name}.url": f"http://127.0.0.1:{port}", f"{name}.port": str(port)}
+        for name, door in self._doors.items():
+            values |= {f"{name}.url": door.url, f"{name}.port": door.url.rpartition(":")[2]}
         return values
 
     def _healthy(self, name: str) -> bool:
+        if name in self._doors and name not in self._children:
+            served = [
+                replica.name for replica in map(Replica.of, self._children) if replica and replica.endpoint == name
+            ]
+            return self._healthy(GATEWAY) and any(map(self._healthy, served))
         child = self._children.get(name)
         return child is not None and child.state_now is State.RUNNING
 
     def _may_stop(self, name: str, wanted: dict[str, Wanted]) -> bool:
+        if wanted[name].service.kind == KIND and GATEWAY in wanted and self._child(GATEWAY).process is not None:
+            # It has requests under way.
+            return False
         return not any(
             name in needs(row.service) and self._child(other).process is not None for other, row in wanted.items()
         )
 
     def _send_missed(self) -> None:
-        """Deliver what runs could not: when tracking has become healthy, and after a launcher was killed."""
-        now = self._children["tracking"].state_now if "tracking" in self._children else State.STOPPED
-        became = now is State.RUNNING and self._tracking_was is not State.RUNNING
-        self._tracking_was = now
-        if self._resend is not None and self._resend.poll() is None:
-            return
-        if now is State.RUNNING and (became or self._launches.lost):
+        tracking = self._children["tracking"].state_now if "tracking" in self._children else State.STOPPED
+        if self._deliveries.tick(tracking, self._launches.lost):
             self._launches.lost = False
-            if pending(self._paths):
-                argv, log = [sys.executable, "-m", "boxplat.runs.resend"], self._paths.service_log("resend")
-                self._resend = processes.spawn(argv, self._environment(), self._paths.root, log)
 
     def _rotate_logs(self) -> None:
         now = time.monotonic()

@@ -46,7 +46,7 @@ class Address:
             self.port = int(self._socket.getsockname()[1])
         if service.grpc_port:
             # Bound by the process itself, or by several: gRPC cannot listen on a socket made by another one.
-            self.grpc_port = free_port(self.grpc_port or service.grpc_port)
+            self.grpc_port = free_port(self.grpc_port or max(0, service.grpc_port))
         assert self.port is not None
         return self.port
 

@@ -87,8 +87,8 @@ def test_the_same_code_and_parameters_are_found_again(state: StateStore) -> None
 def test_releases_count_per_endpoint_and_traffic_is_replaced_whole(state: StateStore) -> None:
     numbers = [state.releases.add(name, "b", None, None, None, "env", "me").number for name in ("x", "x", "y")]
     assert numbers == [1, 2, 1]
-    state.releases.set_traffic("x", {1: 90, 2: 10}, "me")
-    state.releases.set_traffic("x", {2: 100}, "me")
+    state.releases.split("x", {1: 90, 2: 10}, "me")
+    state.releases.split("x", {2: 100}, "me")
     assert state.releases.traffic("x") == {2: 100}
     assert state.releases.traffic("y") == {}
 

@@ -40,8 +40,8 @@ class Outer:
 """
 
 
-def release(tag: str, model: str | None = "toy") -> Release:
-    return Release("adder", 7, tag, model, 3 if model else None, "delay_v1", "sha256:0", 0.0, "test")
+def release(tag: str, model: str | None = "toy", endpoint: str = "adder") -> Release:
+    return Release(endpoint, 7, tag, model, 3 if model else None, "delay_v1", "sha256:0", 0.0, "test")
 
 
 def test_version_follows_content_and_nothing_else(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_missing_folder(paths: Paths, config: Config) -> None:
 
 @pytest.mark.integration
 def test_declaration_of_one_process(bento: Path, paths: Paths, config: Config) -> None:
-    service = bentos.service("adder", release(f"adder:{bento.name}"), config, paths)
+    service = bentos.service(release(f"adder:{bento.name}"), config, paths)
     assert service.listen and service.health == "/readyz" and service.kind == "endpoint"
     assert service.command[:3] == ("${box.python}", "-m", "boxplat.serving.worker")
     assert service.env["MLFLOW_TRACKING_URI"] == "${tracking.url}" and needs(service) == {"tracking"}
@@ -116,14 +116,14 @@ def test_settings_become_flags_that_the_worker_reads(bento: Path, paths: Paths) 
     """Each key with a value of its own, so that a key that is lost or swapped shows."""
     given = {"workers": 2, "grpc_port": 4001, "log_sample": 0.25, "log_days": 3, "log_mib": 4, "body_mib": 5}
     config = Config(endpoints={"adder": EndpointConfig(**given, waiting=6)})
-    words = bentos.service("adder", release(f"adder:{bento.name}"), config, paths).command
+    words = bentos.service(release(f"adder:{bento.name}"), config, paths).command
     parser = argparse.ArgumentParser()
     add_flags(parser)
     words = [word.replace("${self.grpc_port}", "4001") for word in words]
     args, rest = parser.parse_known_args(words[words.index("${self.fd}") + 1 :])
     assert from_flags(args) == Settings(**given, waiting=6, log=Path("${box.state}/predictions/adder")) and not rest
     silent = Config(endpoints={"adder": EndpointConfig(log_sample=0)})
-    assert "--log" not in bentos.service("adder", release(f"adder:{bento.name}"), silent, paths).command
+    assert "--log" not in bentos.service(release(f"adder:{bento.name}"), silent, paths).command
 
 
 @pytest.mark.integration
@@ -133,7 +133,7 @@ def test_declaration_with_a_dependency(paths: Paths, tmp_path: Path, inner: str,
     config = Config(endpoints={"outer": EndpointConfig(bento="bentos/outer")})
     text = TWO_SERVICES.replace("@bentoml.service\n", f"@bentoml.service{inner}\n")
     tag = bentos.build(write_bento(tmp_path / "outer", text), paths, config)
-    service = bentos.service("outer", release(tag, model=None), config, paths)
+    service = bentos.service(release(tag, model=None, endpoint="outer"), config, paths)
     assert service.listen == own_server and service.health == "/v1/readyz"
     assert "BOXPLAT_MODEL_URI" not in service.env
     if not own_server:
@@ -145,4 +145,4 @@ def test_bento_that_is_gone(bento: Path, paths: Paths, config: Config, tmp_path:
     lost = Paths(tmp_path)
     shutil.copytree(bento, lost.bentoml / "bentos" / "adder" / "c0", ignore=shutil.ignore_patterns(BENTO_FACTS))
     with pytest.raises(BoxError, match="is gone"):
-        bentos.service("adder", release("adder:c0"), config, lost)
+        bentos.service(release("adder:c0"), config, lost)

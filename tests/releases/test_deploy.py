@@ -18,11 +18,16 @@ import pytest
 from boxplat.box import Box
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, ExitCode
-from boxplat.core.model import Service, State
+from boxplat.core.model import Service, ServiceStatus, State
 from boxplat.core.paths import Paths
+from boxplat.core.replicas import GATEWAY
 from boxplat.core.state import StateStore
-from boxplat.releases import predict, undeploy
+from boxplat.releases.deployment import undeploy
+from boxplat.releases.endpoints import replicas_of
 from boxplat.releases.environment import environment_digest
+from boxplat.releases.gateway.applied import note
+from boxplat.releases.gateway.model import Route, Target
+from boxplat.releases.prediction import predict
 from tests.serving.load import Load, kill_at_work, under_load
 
 from .conftest import ADDER, until, write_bento
@@ -32,13 +37,19 @@ SETTINGS = """
 name = "deploys"
 [tracking]
 port = 0
+[gateway]
+port = 0
 [endpoints.adder]
 bento = "bentos/adder"
 model = "toy"
 port = 0
+watch = ""
+warmup = 0
 [endpoints.fragile]
 bento = "bentos/fragile"
 port = 0
+watch = ""
+warmup = 0
 [endpoints.wanting]
 bento = "bentos/adder"
 model = "toy"
@@ -102,6 +113,10 @@ def serving(box: Box, name: str = "adder") -> dict[str, Any]:
     return predict(box.state, box.paths, box.settings, name, {}, route="serving")
 
 
+def processes(box: Box, name: str) -> list[ServiceStatus]:
+    return replicas_of(name, box.state.services.all())
+
+
 def live(box: Box, name: str) -> tuple[dict[int, int], dict[int, str]]:
     states = {release.number: release.state for release in box.state.releases.all(name)}
     return box.state.releases.traffic(name), states
@@ -156,31 +171,31 @@ def test_new_model_version_makes_a_release_and_requests_wait(adder: Box) -> None
 
 @pytest.mark.integration
 def test_release_that_does_not_start_gives_way_to_the_one_before(box: Box) -> None:
-    with pytest.raises(BoxError, match="the endpoint has no other release") as caught:
+    with pytest.raises(BoxError, match="the endpoint serves no other release") as caught:
         write_bento(box.root / "bentos" / "fragile", BROKEN)
         box.deploy("fragile")
     assert live(box, "fragile") == ({}, {1: "failed"})
-    assert "fragile" not in [status.name for status in box.state.services.all()]
+    until("its process is gone", lambda: not processes(box, "fragile"))
 
     write_bento(box.root / "bentos" / "fragile")
     assert box.deploy("fragile").number == 2
 
     write_bento(box.root / "bentos" / "fragile", BROKEN)
-    with pytest.raises(BoxError, match="release 2 serves again") as caught:
+    pid = serving(box, "fragile")["pid"]
+    with pytest.raises(BoxError, match="release 2 serves on") as caught:
         box.deploy("fragile")
-    assert "no weights" in caught.value.why and caught.value.log == str(box.paths.service_log("fragile"))
+    assert "no weights" in caught.value.why and caught.value.log == str(box.paths.service_log("fragile@3"))
     assert live(box, "fragile") == ({2: 100}, {1: "failed", 2: "live", 3: "failed"})
-    assert serving(box, "fragile")["BOXPLAT_RELEASE"] == "2"
+    assert (said := serving(box, "fragile"))["BOXPLAT_RELEASE"] == "2" and said["pid"] == pid
 
     write_bento(box.root / "bentos" / "fragile", "import bentoml\n\nraise RuntimeError('half written')\n")
-    pid = serving(box, "fragile")["pid"]
     with pytest.raises(BoxError, match="cannot build") as caught:
         box.deploy("fragile")
     assert "half written" in caught.value.why
     assert serving(box, "fragile")["pid"] == pid and len(box.state.releases.all("fragile")) == 3
 
     box.undeploy("fragile")
-    assert live(box, "fragile")[0] == {} and "fragile" not in [row.name for row in box.state.services.all()]
+    assert live(box, "fragile")[0] == {} and not processes(box, "fragile")
     with pytest.raises(BoxError) as caught:
         box.predict("fragile", {})
     assert caught.value.code is ExitCode.NO_BOX and caught.value.fix == "box deploy fragile"
@@ -189,7 +204,7 @@ def test_release_that_does_not_start_gives_way_to_the_one_before(box: Box) -> No
 @pytest.mark.integration
 def test_a_killed_process_costs_only_the_requests_in_flight(adder: Box) -> None:
     """It comes back by itself, and what arrives meanwhile waits at the supervisor's socket."""
-    status = next(row for row in adder.state.services.all() if row.name == "adder")
+    (status,) = processes(adder, "adder")
     with under_load(Load(status.port, "/serving"), 4) as load:
         until("answers", lambda: load.answered[status.pid] > 20)
         in_flight = kill_at_work(psutil.Process(status.pid), status.port)
@@ -243,11 +258,20 @@ def test_bad_requests(adder: Box, data: Any, route: str | None, code: ExitCode, 
     assert caught.value.code is code and words in caught.value.why
 
 
+def fake(state: StateStore, name: str, now: State, port: int) -> None:
+    """An endpoint whose requests the gateway is said to take at this port."""
+    state.releases.add(name, "bento", None, None, None, "env", "test")
+    state.releases.split(name, {1: 100}, "test")
+    for one, kind, how in ((f"{name}@1", "release", now), (GATEWAY, "gateway", State.RUNNING)):
+        state.services.declare(Service(one, ("true",), kind=kind), True, "test")
+        state.services.moved(one, how, pid=1, port=port)
+    note(state, [Route(name, port, ((1, 100),), {1: (Target(port),)})], keys=())
+
+
 def test_no_answer_in_time(project: Path, state: StateStore) -> None:
     """Something listens, as a supervisor does while a process starts, but nobody answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        state.services.declare(Service("stuck", ("true",), kind="endpoint"), True, "test")
-        state.services.moved("stuck", State.STARTING, port=silent.getsockname()[1])
+        fake(state, "stuck", State.STARTING, silent.getsockname()[1])
         with pytest.raises(BoxError) as caught:
             predict(state, Paths(project), Config(), "stuck", {}, timeout=0.2)
     assert caught.value.code is ExitCode.TIMED_OUT and caught.value.fix.startswith("box wait stuck")
@@ -266,8 +290,7 @@ def test_an_answer_that_only_says_it_is_json(project: Path, state: StateStore) -
 
     with HTTPServer(("127.0.0.1", 0), Liar) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        state.services.declare(Service("liar", ("true",), kind="endpoint"), True, "test")
-        state.services.moved("liar", State.RUNNING, port=server.server_port)
+        fake(state, "liar", State.RUNNING, server.server_port)
         with pytest.raises(BoxError) as caught:
             predict(state, Paths(project), Config(), "liar", {})
     assert caught.value.code is ExitCode.FAILED and "liar broke off" in caught.value.what
@@ -275,10 +298,9 @@ def test_an_answer_that_only_says_it_is_json(project: Path, state: StateStore) -
 
 def test_without_a_supervisor_nothing_is_waited_for(project: Path, state: StateStore) -> None:
     """A killed supervisor leaves a pid in the state that nobody will clear."""
-    state.services.declare(Service("left", ("true",), kind="endpoint"), True, "test")
-    state.services.moved("left", State.RUNNING, pid=1, port=1)
+    fake(state, "left", State.RUNNING, 1)
     undeploy(state, Paths(project), Config(), "left", "test", timeout=float("inf"))
-    assert state.services.all() == []
+    assert [row.name for row in state.services.all()] == [GATEWAY] and state.releases.traffic("left") == {}
 
 
 @pytest.mark.integration
@@ -310,10 +332,9 @@ def test_interrupted_deploy_puts_the_former_back(adder: Box, monkeypatch: pytest
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("boxplat.releases.switch.time.sleep", interrupt)
+        patched.setattr("boxplat.releases.rollout.time.sleep", interrupt)
         with pytest.raises(KeyboardInterrupt):
             adder.deploy("adder")
-    assert adder.state.services.spec("adder").env["BOXPLAT_RELEASE"] == str(before)
+    assert serving(adder)["BOXPLAT_RELEASE"] == str(before)
     assert live(adder, "adder")[0] == {before: 100} and live(adder, "adder")[1][before + 1] == "failed"
-    adder.wait(["adder"], timeout=60)
-    assert next(row.state for row in adder.state.services.all() if row.name == "adder") is State.RUNNING
+    until("only that one is left", lambda: [row.name for row in processes(adder, "adder")] == [f"adder@{before}"])

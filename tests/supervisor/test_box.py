@@ -291,8 +291,10 @@ def test_launchers_leave_no_zombies(rig: Rig) -> None:
 
 def test_endpoints_of_a_dead_supervisor_are_not_said_to_run(rig: Rig, project: Path) -> None:
     rig.state.releases.add("web", "web:1", None, None, None, "sha256:0", "test")
-    rig.state.services.declare(Service("web", ("true",), kind="endpoint"), True, "test")
-    rig.state.services.moved("web", State.RUNNING, pid=1, port=1)
+    rig.state.releases.split("web", {1: 100}, "test")
+    for name, kind in (("web@1", "release"), ("gateway", "gateway")):
+        rig.state.services.declare(Service(name, ("true",), kind=kind), True, "test")
+        rig.state.services.moved(name, State.RUNNING, pid=1, port=1)
     shown = json.loads(run_box(project, "status", "--json").stdout)["endpoints"][0]
     assert (shown["state"], shown["url"]) == ("stopped", None)
 
@@ -343,16 +345,6 @@ def test_up_right_after_a_signal_waits_for_the_end_and_starts_afresh(rig: Rig, p
     there = holder(rig.paths)
     assert done.returncode == 0 and there is not None, "what `up` reported must not be the supervisor that was ending"
     assert there.pid != rig.supervisors[-1].pid and f"pid {there.pid}" in done.stderr
-
-
-def test_a_release_that_serves_is_live_though_its_deploy_was_killed(rig: Rig) -> None:
-    for _ in range(2):
-        rig.state.releases.add("echo", "bento", None, None, None, "env", "test")
-    rig.state.releases.serve("echo", 1, "test")
-    rig.declare("echo", kind="endpoint", env={"BOXPLAT_RELEASE": "2"})
-    rig.start()
-    until(lambda: rig.state.releases.traffic("echo") == {2: 100})
-    assert [release.state for release in rig.state.releases.all("echo")] == ["live", "retired"]
 
 
 def test_a_supervisor_that_cannot_write_any_more_still_ends_with_nothing_left(rig: Rig, project: Path) -> None:

@@ -76,17 +76,6 @@ class Releases:
         with self._database.write() as tx:
             _mark(tx, endpoint, number, "failed", by, why)
 
-    def set_state(self, endpoint: str, number: int, state: str, by: str) -> None:
-        with self._database.write() as tx:
-            _mark(tx, endpoint, number, state, by)
-
-    def serve(self, endpoint: str, number: int | None, by: str) -> None:
-        if self.traffic(endpoint) != ({} if number is None else {number: 100}):
-            self.split(endpoint, {} if number is None else {number: 100}, by)
-
-    def set_traffic(self, endpoint: str, weights: Mapping[int, int], by: str) -> None:
-        self.split(endpoint, weights, by)
-
     def traffic(self, endpoint: str) -> dict[int, int]:
         """Percent of the requests by release number."""
         with self._database.read() as db:
@@ -96,6 +85,12 @@ class Releases:
         """The release that gets a copy of each request, whose answers nobody sees."""
         with self._database.read() as db:
             return _shadow(db, endpoint)
+
+    def check(self, endpoint: str, weights: Mapping[int, int], shadow: int | None) -> None:
+        """Raise what `split` would raise, and change nothing."""
+        _valid(endpoint, weights)
+        with self._database.read() as db:
+            _serviceable(db, endpoint, {*weights} | ({shadow} if shadow else set()))
 
     def split(
         self,
@@ -132,7 +127,7 @@ class Releases:
         with self._database.write() as tx:
             for number, why in (failed or {}).items():
                 _mark(tx, endpoint, number, "failed", by, why)
-            _serviceable(tx, endpoint, {*wanted} | ({shadow} if shadow else set()))
+            _serviceable(tx.connection, endpoint, {*wanted} | ({shadow} if shadow else set()))
             found = change or changes.begin(tx, endpoint, kind, wanted, by, shadow, reason).id
             before, shade = _traffic(tx.connection, endpoint), _shadow(tx.connection, endpoint)
             changes.moved(tx, found, before, shade, evidence or {}, owed)
@@ -157,8 +152,8 @@ def _valid(endpoint: str, weights: Mapping[int, int]) -> None:
         )
 
 
-def _serviceable(tx: Transaction, endpoint: str, numbers: set[int]) -> None:
-    rows = tx.execute("select number, state from release where endpoint = ?", (endpoint,)).fetchall()
+def _serviceable(db: sqlite3.Connection, endpoint: str, numbers: set[int]) -> None:
+    rows = db.execute("select number, state from release where endpoint = ?", (endpoint,)).fetchall()
     known = {row["number"]: row["state"] for row in rows}
     for number in sorted(numbers):
         if number not in known:

@@ -59,6 +59,17 @@ class Services:
             )
             tx.event(service.name, "service.declared", {"by": by, "desired": desired, "digest": service.digest()})
 
+    def add(self, service: Service, by: str) -> None:
+        """Make a declaration that is wanted, unless there is one of that name: whoever made it first was right."""
+        spec = json.dumps(service.as_dict(), sort_keys=True)
+        with self._database.write() as tx:
+            done = tx.execute(
+                "insert or ignore into service (name, kind, spec, desired, since) values (?, ?, ?, 1, ?)",
+                (service.name, service.kind, spec, time.time()),
+            )
+            if done.rowcount:
+                tx.event(service.name, "service.declared", {"by": by, "desired": True, "digest": service.digest()})
+
     def remove(self, name: str, by: str) -> None:
         """Forget a declaration (its process must be stopped already)."""
         with self._database.write() as tx:
