@@ -81,15 +81,6 @@ def _moved(change: Any, as_json: bool) -> None:
 
 
 @click.command()
-@json_option
-def endpoints(as_json: bool) -> None:
-    """Endpoints, their releases and traffic."""
-    rows = the_box().endpoints()
-    nothing = "no endpoint is configured: add [endpoints.NAME] to boxplat.toml"
-    click.echo(render.as_json(endpoints=rows) if as_json else render.endpoints(rows) if rows else nothing)
-
-
-@click.command()
 @click.argument("name", shell_complete=complete.endpoints)
 @click.argument("data")
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds.")
