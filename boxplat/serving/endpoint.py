@@ -31,6 +31,8 @@ class Endpoint:
         read: makes the call's arguments of a body; raises what BentoML's models raise.
         write: makes an answer's body and content type of what the function gave.
         respond: BentoML's own way to an answer, for what is no value: a stream, a file.
+        for_head: makes what answers one request, of its head; None: the endpoint itself does.
+        replied: makes the whole answer, where it has headers of its own.
     """
 
     name: str
@@ -40,11 +42,7 @@ class Endpoint:
     read: Read
     write: Write
     respond: Callable[[Any], Awaitable[Response]]
-    # Answered by the connection as the bytes arrive; False: only by the application.
-    short: bool = True
-    # Makes what answers one request, of its head; None: the endpoint itself does.
     for_head: Callable[[Any], Endpoint] | None = None
-    # Makes the whole answer, where it has headers of its own.
     replied: Callable[[Any], Reply] | None = None
 
     async def call(self, *args: Any, **kwargs: Any) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.features.catalog import Catalog
+from boxplat.features.database import Defaults
 from boxplat.features.server.decoding import typed
 
 
@@ -18,16 +19,6 @@ class FileSource:
 
     name: str
     path: str
-
-
-@dataclass(frozen=True)
-class Limits:
-    """DuckDB's settings; it only looks at the files' columns here."""
-
-    memory_limit: str | None = None
-    threads: int | None = 1
-    temp_directory: str | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def append(repo: Path, catalog: Catalog, names: Sequence[str], columns: Mapping[str, list[Any]]) -> list[Path]:
@@ -55,7 +46,9 @@ def append(repo: Path, catalog: Catalog, names: Sequence[str], columns: Mapping[
                         for column, found in columns.items()
                     }
                 )
-                added[source.path] = add(_source(repo, name, source.path), table, repo, Limits())
+                # DuckDB only looks at the files' columns here.
+                limits = Defaults(threads=1)
+                added[source.path] = add(_source(repo, name, source.path), table, repo, limits)
     except (ValueError, pa.ArrowException) as error:
         _remove(added)
         fix = "give the columns of the source, in their types"

@@ -116,5 +116,5 @@ def _batches(factory: Any, method: Any) -> Callable[[int], None]:
         service_version=server_context.bento_version,
         service_name=server_context.bento_name,
     )
-    told: Callable[[int], None] = series.observe
-    return told
+    observe: Callable[[int], None] = series.observe
+    return observe

@@ -95,7 +95,7 @@ class Shortcut(Connection):
             return False
         head, given = head_of(data[:end])
         endpoint = self._direct.endpoints.get(head.path) if head is not None else None
-        if head is None or endpoint is None or not endpoint.short:
+        if head is None or endpoint is None:
             return False
         whole = end + head.length
         if len(data) < whole:

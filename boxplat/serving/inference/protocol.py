@@ -43,8 +43,7 @@ class InferenceProtocol:
         """Take requests on the short way, and over gRPC where there is a port for it; the service has started."""
         if self._is_free:
             for endpoint in list(self._direct.endpoints.values()):
-                if endpoint.short:
-                    self._open(endpoint)
+                self._open(endpoint)
         if self._direct.settings.grpc_port:
             from boxplat.serving.inference import grpc
 

@@ -66,7 +66,6 @@ class Journal:
         folder: shared by the workers of an endpoint; made when the first record is written.
         facts: what holds for every record: `endpoint`, `release`, `model_version`, `feature_service`.
         tell: hears, on the log's thread, what happens to it: `log.stopped`, `log.resumed`, `log.dropped`, `log.lost`.
-
         measure: is given the log's figures, on the log's thread.
 
     Attributes:
