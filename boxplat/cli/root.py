@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from boxplat import __version__
-from boxplat.cli import cluster, data, keys, life, models, record, serving, watch, work
+from boxplat.cli import cluster, comparison, data, keys, life, models, record, serving, watch, work
 from boxplat.cli.base import Commands
 
 _GROUPS = (
@@ -13,7 +13,7 @@ _GROUPS = (
     ("work", work.COMMANDS),
     ("data", data.COMMANDS),
     ("models", models.COMMANDS),
-    ("serving", (*serving.COMMANDS, *record.COMMANDS, *keys.COMMANDS)),
+    ("serving", (*serving.COMMANDS, *comparison.COMMANDS, *record.COMMANDS, *keys.COMMANDS)),
     ("watch", watch.COMMANDS),
     ("cluster", cluster.COMMANDS),
 )

@@ -51,11 +51,13 @@ def _table(content: bytes, texts: tuple[str, ...]) -> pa.Table:
         return pyarrow.parquet.read_table(io.BytesIO(content))
     start = content.lstrip()[:1]
     if start == b"[":
-        return pa.Table.from_pylist(json.loads(content))
-    if start == b"{":
+        content = "\n".join(json.dumps(row) for row in json.loads(content)).encode()
+    if start in (b"[", b"{"):
         return pyarrow.json.read_json(io.BytesIO(content))
     # An id of digits only must not become a number, nor the airline NA nothing.
-    options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string()), null_values=[""], strings_can_be_null=True)
+    options = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(texts, pa.string()), null_values=[""], strings_can_be_null=True
+    )
     return pyarrow.csv.read_csv(io.BytesIO(content), convert_options=options)
 
 
@@ -71,14 +73,18 @@ def columns(names: list[str], said: OutcomesConfig) -> dict[str, str]:
     rest = [name for name in names if name not in used]
     more = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in rest)
     label = quoted(said.label)
+    about = f"try_cast({quoted(said.time)} as timestamptz)" if said.time and not by_id else "null::timestamptz"
+    own = "null::varchar" if by_id else key([_plain(name) for name in said.keys])
+    # A label that does not say when, where it should, is not about all times.
+    own = f"case when {about} is not null then {own} end" if said.time and not by_id else own
     return {
         "id": "id::varchar" if by_id else "null::varchar",
         "row": "coalesce(try_cast(row as integer), 0)"
         if by_id and "row" in names
         else ("0" if by_id else "null::integer"),
         "names": "null::varchar" if by_id else _literal(SEPARATOR.join(said.keys)),
-        "key": "null::varchar" if by_id else key([_plain(name) for name in said.keys]),
-        "about": f"{quoted(said.time)}::timestamptz" if said.time and not by_id else "null::timestamptz",
+        "key": own,
+        "about": about,
         "label": f"try_cast({label} as double)",
         "said": f"case when try_cast({label} as double) is null then {label}::varchar end",
         "more": f"to_json(struct_pack({more}))::varchar" if rest else "null::varchar",
