@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from boxplat.core.state.record import RUNBOOK, Verdict
+from boxplat.core.state.record import RUNBOOK
+from boxplat.core.state.verification import Verdict
 from boxplat.releases.why import Answer, History, Node
 from boxplat.releases.why.history import Live
 from boxplat.releases.why.telling import weights
@@ -30,9 +31,8 @@ def _broken(record: Verdict) -> list[str]:
     if record:
         return []
     first = record.faults[0]
-    name = "it" if first.number is None else f"entry {first.number}"
-    more = f", and {len(record.faults) - 1} more" if len(record.faults) > 1 else ""
-    return [f"THE RECORD WAS CHANGED: {name} is {first.what}: {first.detail}{more}   (box doctor; {RUNBOOK})", ""]
+    more = f" (and {len(record.faults) - 1} more)" if len(record.faults) > 1 else ""
+    return [f"NOT TO BE RELIED ON: {first}{more}   (box doctor; {RUNBOOK})", ""]
 
 
 def _node(node: Node, width: int) -> list[str]:

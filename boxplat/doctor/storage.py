@@ -11,11 +11,16 @@ from pathlib import Path
 
 import psutil
 
-from boxplat.doctor.probe import Finding, Probe, Site, fail, ok, skip
+from boxplat.core.state import witness
+from boxplat.core.state.record import RUNBOOK
+from boxplat.core.state.verification import verify_file
+from boxplat.doctor.probe import Finding, Probe, Site, fail, ok, skip, warn
 
 OLDEST_SQLITE = (3, 35, 0)
 # Bytes that a slow disk can read within the time of a check.
 LARGEST = 256 * 1024**2
+# Named in one finding.
+_FAULTS = 10
 NETWORK = frozenset({"9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"})
 
 
@@ -139,6 +144,28 @@ def judge_database(file: Path, fix: str) -> Finding:
     return ok(f"{file.name} is whole, {size / 1024**2:.1f} MiB")
 
 
+def record(site: Site) -> Finding:
+    """The record of releases and decisions: every entry as it was appended, none missing, moved or added."""
+    database = site.project.database
+    if not database.exists():
+        return skip(f"{database.name} does not exist yet")
+    try:
+        found = verify_file(database)
+    except sqlite3.Error as error:
+        return skip(f"{database.name} cannot be read: {error}")
+    if found is None:
+        return skip(f"{database.name} is from before there was a record: `box up` begins it")
+    if found:
+        last = f", the last is {found.head.number} {found.head.hash}" if found.head else ""
+        return ok(f"{found.entries} entries, each as it was appended{last}")
+    named = "; ".join(map(str, found.faults[:_FAULTS]))
+    more = f"; and {len(found.faults) - _FAULTS} more" if len(found.faults) > _FAULTS else ""
+    state = site.project.state
+    keep = f"cp -a {state}/box.db* {witness.place(database)} SAFE_FOLDER   (then {RUNBOOK})"
+    lags = all(fault.what == "witness" for fault in found.faults)
+    return (warn if lags else fail)(f"{named}{more}", keep)
+
+
 PROBES = (
     Probe("BOX-DSK-01", "project folder", writable),
     Probe("BOX-DSK-02", "private state", private, needs_project=True),
@@ -146,4 +173,5 @@ PROBES = (
     Probe("BOX-DSK-04", "write-ahead logging", wal, needs_project=True),
     Probe("BOX-DSK-05", "state database", state_whole, needs_project=True, seconds=8.0),
     Probe("BOX-DSK-06", "tracking database", tracking_whole, needs_project=True, seconds=8.0),
+    Probe("BOX-DSK-07", "record", record, needs_project=True, seconds=8.0),
 )

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
 _KEYS = frozenset({"at", "by", "data", "kind", "number", "previous", "subject"})
+_WORDS = {"witness": "not fully witnessed"}
 _NO_NUMBERS = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
@@ -59,12 +60,16 @@ class Head:
 class Fault:
     """What is wrong with an entry (`number`), or with the record as a whole (None).
 
-    `what` is changed, missing, moved, added, broken (the link to the entry before), unlocked, or witness.
+    `what` is changed, missing, moved, added, replaced, unlocked, or witness.
     """
 
     number: int | None
     what: str
     detail: str
+
+    def __str__(self) -> str:
+        name = "the record" if self.number is None else f"entry {self.number}"
+        return f"{name} is {_WORDS.get(self.what, self.what)}: {self.detail}"
 
 
 def text_of(number: int, at: float, subject: str, kind: str, by: str, data: Mapping[str, Any], previous: str) -> str:
@@ -195,12 +200,3 @@ def _anew(row: Row, known: str) -> Fault:
 
 def _shown(digest: bytes) -> str:
     return digest[:12].decode(errors="replace") + "…"
-
-
-def summary(found: Iterable[Fault]) -> str:
-    """One line: the first fault, and how many there are."""
-    every = list(found)
-    first = every[0]
-    name = f"entry {first.number}" if first.number is not None else "the record"
-    more = f" (and {len(every) - 1} more)" if len(every) > 1 else ""
-    return f"{name} is {first.what}: {first.detail}{more}"

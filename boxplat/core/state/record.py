@@ -5,27 +5,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.state import chain, witness
 from boxplat.core.state.backfill import past
-from boxplat.core.state.chain import Entry, Fault, Head, Row
-from boxplat.core.state.database import MIGRATIONS, Database, Transaction
+from boxplat.core.state.chain import Entry, Head
+from boxplat.core.state.database import Database, Transaction
+from boxplat.core.state.verification import HEAD, Verdict, verify
 
 RUNBOOK = "docs/runbooks/record-tampered.md"
-_HEAD = "record.head"
-# SQLite writes the first words of a trigger in capitals.
-_TRIGGER = re.compile(r"create trigger (\w+) .*?; end", re.DOTALL)
-LOCKS = {match[1]: match[0] for script in MIGRATIONS for match in _TRIGGER.finditer(script)}
 
 
 def append(tx: Transaction, subject: str, kind: str, by: str, data: Mapping[str, Any] | None = None) -> Entry:
@@ -74,7 +68,7 @@ def _add(tx: Transaction, subject: str, kind: str, by: str, data: Mapping[str, A
         "insert into record (number, subject, kind, entry, hash) values (?, ?, ?, ?, ?)",
         (entry.number, subject, kind, text, entry.hash),
     )
-    head = (_HEAD, f"{entry.number} {entry.hash}")
+    head = (HEAD, f"{entry.number} {entry.hash}")
     tx.execute("insert or replace into meta (key, value) values (?, ?)", head)
     return entry
 
@@ -102,18 +96,6 @@ def _to_disk(database: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a check of the whole record found. `head` is its last entry; copy it elsewhere to prove this state later."""
-
-    entries: int
-    head: Head | None
-    faults: tuple[Fault, ...]
-
-    def __bool__(self) -> bool:
-        return not self.faults
 
 
 class Record:
@@ -153,55 +135,9 @@ class Record:
 
     def verify(self) -> Verdict:
         """Check every entry, the order, the end, and the locks of the table."""
-        # Before the table: a line written meanwhile must not look like an entry that was cut off.
         content = witness.read(witness.place(self._database.path))
         with self._database.read() as db:
-            if not db.execute("select 1 from sqlite_master where type = 'table' and name = 'record'").fetchone():
-                return Verdict(0, None, (Fault(None, "missing", "its table is gone"),))
-            rows, head, unlocked = _rows(db), _head(db), _unlocked(db)
-        first = next((row.hash.decode(errors="replace") for row in rows if row.number == 1), None)
-        known = witness.parse(content, first)
-        found = [*chain.faults(rows, head, known.hashes), *known.faults(len(rows)), *_begun(rows, known), *unlocked]
-        last = Head(rows[-1].number, rows[-1].hash.decode(errors="replace")) if rows else None
-        return Verdict(len(rows), last, tuple(found))
-
-
-def _rows(db: sqlite3.Connection) -> list[Row]:
-    # As bytes: what somebody has written there need be no text.
-    columns = ", ".join(f"cast({name} as blob)" for name in ("subject", "kind", "entry", "hash"))
-    found = db.execute(f"select number, {columns} from record order by number").fetchall()
-    return [Row(number, *(bytes(value or b"") for value in values)) for number, *values in found]
-
-
-def _head(db: sqlite3.Connection) -> Head | None:
-    row = db.execute("select cast(value as blob) from meta where key = ?", (_HEAD,)).fetchone()
-    number, _, digest = bytes(row[0]).decode(errors="replace").partition(" ") if row else ("", "", "")
-    return Head(int(number), digest) if re.fullmatch(r"[1-9][0-9]{0,17}", number) else None
-
-
-def _unlocked(db: sqlite3.Connection) -> list[Fault]:
-    there = {
-        row["name"]: row["sql"] for row in db.execute("select name, sql from sqlite_master where type = 'trigger'")
-    }
-    return [
-        Fault(None, "unlocked", f"the trigger {name} is gone or changed: anybody can change entries")
-        for name, sql in LOCKS.items()
-        if str(there.get(name)).lower() != sql
-    ]
-
-
-def _begun(rows: Sequence[Row], known: witness.Witness) -> list[Fault]:
-    """Whether the first entry tells of the record that the file outside the database has from before."""
-    try:
-        former = json.loads(rows[0].entry)["data"]["former"] if rows and rows[0].number == 1 else None
-    except (ValueError, KeyError, TypeError):
-        return []
-    if known.former is None or former == {"number": known.former.number, "hash": known.former.hash}:
-        return []
-    detail = (
-        f"another record ended with entry {known.former.number} ({known.former.hash[:12]}…); this one does not say so"
-    )
-    return [Fault(None, "replaced", detail)]
+            return verify(db, content)
 
 
 def _entry(number: int, text: bytes, digest: str) -> Entry:

@@ -9,7 +9,7 @@ from boxplat.core.errors import not_found
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.core.state.chain import Entry
-from boxplat.core.state.record import Verdict
+from boxplat.core.state.verification import Verdict
 from boxplat.releases.why import telling
 from boxplat.releases.why.periods import Period, moment
 from boxplat.releases.why.sources import Sources

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from boxplat.core.state.record import Verdict
+from boxplat.core.state.verification import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ def answered(paths: Path | Paths, release: int, ids: list[int | str], shadow: bo
         annotation.close()
         log.note(number, time.time_ns(), 250_000, "predict", status, 1, b"{}", b"[0.75]", slip)
     log.flush()
+    log._writer.end(0, 0)
 
 
 def promoted(state: StateStore, version: int, kind: str = "model.promoted") -> None:
