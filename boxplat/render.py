@@ -301,8 +301,8 @@ def promotion(found: Promotion) -> str:
         left = f", {judged.left_out} left out: seen in training" if judged.left_out else ""
         groups = f" in {judged.groups} groups" if judged.groups != judged.rows else ""
         parts = [f"{head}\n{judged.rows} held-out rows{groups}{left} ({judged.data}, {judged.seconds:.0f} s)"]
-        lines = [(gate.name, gate.outcome, gate.found, gate.champion, gate.rule) for gate in judged.gates]
-        parts.append(table(("GATE", "OUTCOME", "FOUND", "CHAMPION", "RULE"), lines))
+        lines = [(gate.name, gate.outcome, gate.rule, gate.champion, gate.found) for gate in judged.gates]
+        parts.append(table(("GATE", "OUTCOME", "RULE", "CHAMPION", "FOUND"), lines))
     elif found.unjudged:
         parts.append(f"not judged: {found.unjudged}")
     parts.append(_became(found))

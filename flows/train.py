@@ -3,9 +3,10 @@
     box run flows/train.py --param seed=1            python flows/train.py run --seed 1
 
 Trains an MLP with embeddings on January to July, stops early on August (or `--protocol refit`: January to August, fixed
-length), exports it, measures the exported model on the test months, compares with the gates, and registers it in MLflow
-as the next version of `delay`; with all gates passed it becomes `champion`. Without MLFLOW_TRACKING_URI it registers
-nothing and says so. The card of step `evaluate` shows ROC, calibration, months and what matters most.
+length; `--months` moves August), exports it, measures the exported model on the test months, compares with the bars,
+and registers it in MLflow as the next version of `delay`. With all bars passed it becomes `champion` where there is
+none yet, else `challenger`, which `box models promote delay challenger` judges. Without MLFLOW_TRACKING_URI it
+registers nothing and says so. The card of step `evaluate` shows ROC, calibration, months and what matters most.
 """
 
 import tempfile
@@ -13,7 +14,7 @@ import time
 from pathlib import Path
 
 from flights import registry
-from flights.paths import text_digest, training_digest, training_table
+from flights.paths import shown, text_digest, training_digest, training_table
 from flights.views import SERVICE
 from metaflow import FlowSpec, Parameter, card, current, resources, retry, step
 
@@ -23,6 +24,9 @@ class TrainFlow(FlowSpec):
 
     seed = Parameter("seed", help="Seed of weights and batches", default=0)
     protocol = Parameter("protocol", help="early-stop or refit", default="early-stop")
+    months = Parameter("months", help="Last month whose outcomes are known: the early stop is on it", default=8)
+    table = Parameter("table", help="Another training table than features.py wrote", default="")
+    build = Parameter("build", help="Function that builds its rows, for the leakage audit", default=registry.BUILD)
     epochs = Parameter("epochs", help="Length of the one-cycle when stopping early", default=8)
     device = Parameter("device", help="cpu, cuda, or auto: cuda where there is one", default="auto")
     threads = Parameter("threads", help="CPU threads of torch: one is as fast on a busy machine", default=1)
@@ -35,10 +39,13 @@ class TrainFlow(FlowSpec):
         """Note what goes in; see whether the champion was made of the very same."""
         if self.protocol not in ("early-stop", "refit"):
             raise ValueError(f"--protocol {self.protocol}: must be early-stop or refit")
+        if not 2 <= self.months <= 11:
+            raise ValueError(f"--months {self.months}: at least one to train on and one to judge on, so 2 to 11")
         self.feature_service = SERVICE
-        self.data_digests = training_digest()
+        table = Path(self.table).resolve() if self.table else training_table()
+        self.training_table, self.data_digests = shown(table), training_digest(table)
         code = [path.read_text() for path in sorted(Path(__file__).parent.joinpath("flights").glob("*.py"))]
-        choices = (self.seed, self.protocol, self.epochs, self.baseline, self.miss_cost)
+        choices = (self.seed, self.protocol, self.months, self.epochs, self.baseline, self.miss_cost)
         self.inputs_digest = text_digest(*self.data_digests.values(), *map(str, choices), *code)
         champion = registry.champion_tags() if self.reuse and registry.tracking() else {}
         self.reused = champion.get("inputs_digest") == self.inputs_digest
@@ -61,18 +68,19 @@ class TrainFlow(FlowSpec):
         from flights import dataset, fit, package
 
         torch.set_num_threads(self.threads)
-        rows = dataset.load(training_table())
-        recipe = fit.Recipe(
-            seed=self.seed, protocol=self.protocol, epochs=self.epochs, device=fit.choose_device(self.device)
-        )
+        rows = dataset.load(Path(self.training_table))
+        device = fit.choose_device(self.device)
+        recipe = fit.Recipe(self.seed, self.protocol, self.months, self.epochs, device=device)
         started = time.perf_counter()
         fitted = fit.fit(rows, recipe)
         self.fit_seconds = time.perf_counter() - started
         self.best_epoch = fitted.best_epoch
+        self.training_until = registry.until(rows.months(range(1, self.months + 1)).sched)
         details = package.specification(fitted, threshold=1 / (1 + self.miss_cost))
         with tempfile.TemporaryDirectory() as folder:
             package.save(Path(folder), fitted, fitted.preparation.matrix(rows.take(slice(0, 8))), details)
-            package.save_calibration(Path(folder), rows.months(dataset.TEST), fitted.preparation.levels)
+            test = rows.months(dataset.split(self.months)[2])
+            package.save_calibration(Path(folder), test, fitted.preparation.levels)
             self.package = package.to_bytes(Path(folder))
 
     @resources(cpu=2, memory=4000)
@@ -89,8 +97,8 @@ class TrainFlow(FlowSpec):
         from flights import baseline, dataset, evaluate, gates, package, summary
 
         torch.set_num_threads(self.threads)
-        table = training_table()
-        test = dataset.load(table, f"y is not null and month >= {dataset.TEST.start}")
+        table = Path(self.training_table)
+        test = dataset.load(table, f"y is not null and month >= {dataset.split(self.months)[2].start}")
         with tempfile.TemporaryDirectory() as folder:
             model = package.Packaged.load(package.from_bytes(self.package, Path(folder)))
         probabilities = model.predict(test)
@@ -123,11 +131,15 @@ class TrainFlow(FlowSpec):
             "gate": "passed" if self.gate_passed else "failed",
             "inputs_digest": self.inputs_digest,
             "metaflow_run": f"{current.flow_name}/{current.run_id}",
+            "training_table": self.training_table,
+            "training_digest": next(iter(self.data_digests.values())),
+            "training_build": self.build,
+            "training_until": self.training_until,
         }
         scalars = summary.scalars(self.report)
         with tempfile.TemporaryDirectory() as folder:
             package.add_to_specification(package.from_bytes(self.package, Path(folder)), metrics=scalars, tags=tags)
-            self.model_version = registry.register(Path(folder), scalars, tags, promote=self.gate_passed)
+            self.model_version, self.alias = registry.register(Path(folder), scalars, tags, self.gate_passed)
 
     @step
     def end(self) -> None:
@@ -139,8 +151,10 @@ class TrainFlow(FlowSpec):
         print(f"test AUC {overall['auc']:.4f}  Brier {overall['brier']:.4f}  ECE {overall['ece']:.4f}")
         print("AUC by month  " + "  ".join(f"{name}: {row['auc']:.3f}" for name, row in self.report["month"].items()))
         print(*self.gates, sep="\n")
-        promoted = "champion" if self.gate_passed else "not promoted: a gate failed"
-        print(f"delay version {self.model_version}: {promoted}" if self.model_version else registry.NO_TRACKING)
+        if not self.model_version:
+            print(registry.NO_TRACKING)
+        else:
+            print(f"delay version {self.model_version}: {self.alias or 'no alias: a gate failed'}")
 
 
 if __name__ == "__main__":

@@ -104,9 +104,8 @@ def promote(state: StateStore, paths: Paths, config: Config, wanted: Step, by: s
         if wanted.dry_run:
             return found
         if found.refused:
-            evidence = judgement.evidence() if judgement else {}
-            facts = {"alias": wanted.to, "version": version.version, "former": former, "evidence": evidence}
-            aliases.tell(state, wanted.model, aliases.REFUSED, by, facts)
+            facts = {"alias": wanted.to, "version": version.version, "former": former}
+            aliases.tell(state, wanted.model, aliases.REFUSED, by, facts | _evidence(found))
             return found
         return _moved(box, wanted, found)
 
@@ -158,11 +157,7 @@ def _judged(
 
 def _moved(box: _Box, wanted: Step, found: Promotion, back: bool = False) -> Promotion:
     """Move the alias, deploy what follows it; the alias goes back when that fails."""
-    facts: dict[str, Any] = {"forced": found.forced, "reason": wanted.reason.strip()}
-    if found.judgement is not None:
-        facts |= {"passed": found.judgement.passed, "evidence": found.judgement.evidence()}
-    elif found.unjudged:
-        facts["unjudged"] = found.unjudged
+    facts = {"forced": found.forced, "reason": wanted.reason.strip(), **_evidence(found)}
     kind = aliases.ROLLBACK if back else aliases.PROMOTED
     former = aliases.move(box.state, wanted.model, wanted.to, found.version, box.by, kind, facts, back=back)
     box.told(f"{wanted.to} of {wanted.model} is version {found.version} now (it was {former or 'none'})")
@@ -186,6 +181,13 @@ def _moved(box: _Box, wanted: Step, found: Promotion, back: bool = False) -> Pro
         done,
         waiting,
     )
+
+
+def _evidence(found: Promotion) -> dict[str, Any]:
+    judged = found.judgement
+    if judged is None:
+        return {"unjudged": found.unjudged}
+    return {"passed": judged.passed, "gates": judged.told(), "evidence": judged.evidence()}
 
 
 def _follow(

@@ -16,6 +16,11 @@ TRAIN, VALIDATION, TEST = range(1, 8), range(8, 9), range(9, 13)
 """Months of the split, strictly by time: train on January to July, choose on August, judge on September to December."""
 
 
+def split(last: int) -> tuple[range, range, range]:
+    """Months to train on, to choose on and to judge on when `last` is the last one whose outcomes are known."""
+    return range(1, last), range(last, last + 1), range(max(TEST.start, last + 1), TEST.stop)
+
+
 @dataclass(frozen=True)
 class Rows:
     """N flights: `numeric` float32 [N, 49] with NaN for missing, `category` name -> str [N], `y` [N] 0/1 (NaN unknown),

@@ -1,4 +1,4 @@
-"""Training: AdamW with a short one-cycle, either stopped early on August or refitted for a fixed length."""
+"""Training: AdamW with a short one-cycle, either stopped early on the last month or refitted for a fixed length."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flights.dataset import TRAIN, VALIDATION, Rows
+from flights.dataset import VALIDATION, Rows, split
 from flights.model import DelayNet, Encoder, Head
 from flights.preparation import Preparation
 
@@ -20,11 +20,12 @@ CHUNK = 1_024
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. `protocol` "early-stop": train January to July, keep the epoch that is best on August;
-    "refit": January to August, `refit_epochs` epochs, nothing held out."""
+    """How to train. `protocol` "early-stop": train on the months before `last`, keep the epoch that is best on
+    `last`; "refit": on all months up to it, `refit_epochs` epochs, nothing held out."""
 
     seed: int = 0
     protocol: str = "early-stop"
+    last: int = VALIDATION.start
     epochs: int = 8
     refit_epochs: int = 6
     patience: int = 2
@@ -61,7 +62,8 @@ def choose_device(wanted: str) -> str:
 def fit(rows: Rows, recipe: Recipe, report: Callable[[str], None] = print) -> Fitted:
     """Train one network on the training months of `rows` (labelled, any months)."""
     refit = recipe.protocol == "refit"
-    train = rows.months([*TRAIN, *VALIDATION] if refit else TRAIN)
+    months, choice, _ = split(recipe.last)
+    train = rows.months([*months, *choice] if refit else months)
     torch.manual_seed(recipe.seed)
     np.random.seed(recipe.seed)
     preparation = Preparation.learn(train)
@@ -69,7 +71,7 @@ def fit(rows: Rows, recipe: Recipe, report: Callable[[str], None] = print) -> Fi
     encoder = Encoder(torch.from_numpy(preparation.knots), preparation.flagged, levels)
     net = DelayNet(encoder, Head(encoder.width)).to(recipe.device)
     data = _tensors(net, preparation, train, recipe.device)
-    held_out = None if refit else _tensors(net, preparation, rows.months(VALIDATION), recipe.device)
+    held_out = None if refit else _tensors(net, preparation, rows.months(choice), recipe.device)
     fitted = Fitted(net, preparation)
     _loop(fitted, data, held_out, recipe, report)
     fitted.net.to("cpu").eval()
@@ -93,7 +95,7 @@ def _loop(
             optimiser.step()
             cycle.step()
         fitted.losses.append(_log_loss(net, held_out) if held_out else float(loss.detach()))
-        report(f"epoch {epoch}: {'August' if held_out else 'last batch'} log-loss {fitted.losses[-1]:.5f}")
+        report(f"epoch {epoch}: {'held-out' if held_out else 'last batch'} log-loss {fitted.losses[-1]:.5f}")
         if fitted.losses[-1] == min(fitted.losses) or held_out is None:
             fitted.best_epoch, best = epoch, copy.deepcopy(net.state_dict())
         if held_out and epoch - fitted.best_epoch >= recipe.patience:

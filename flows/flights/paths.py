@@ -61,9 +61,14 @@ def training_table() -> Path:
     return path
 
 
-def training_digest() -> dict[str, str]:
-    """The digest of the training table alone, in the form of `digests`."""
-    path = training_table()
+def shown(path: Path) -> str:
+    """A path as the project knows it: relative to the working directory where it lies below that."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def training_digest(path: Path | None = None) -> dict[str, str]:
+    """The digest of the training table (or of another one) alone, in the form of `digests`."""
+    path = path or training_table()
     return {str(path.relative_to(data_folder())): sha256(path)[:16]}
 
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flights.training_set import LEAD
 
 MODEL = "delay"
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
+BUILD = "flights.audited:training_rows"
 NO_TRACKING = "MLFLOW_TRACKING_URI is not set: nothing was registered (`box run` sets it)"
 
 
@@ -16,9 +23,15 @@ def tracking() -> bool:
     return bool(os.environ.get("MLFLOW_TRACKING_URI"))
 
 
-def register(folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str], promote: bool) -> int:
-    """Register a model folder as the next version of `delay` and return its number; `promote` makes it champion.
+def until(sched: np.ndarray[Any, Any]) -> str:
+    """The first moment (ISO) after every decision about departures at `sched` (minutes UTC)."""
+    return datetime.fromtimestamp((int(sched.max()) - LEAD + 1) * 60, UTC).isoformat()
 
+
+def register(folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str], good: bool) -> tuple[int, str]:
+    """Register a model folder as the next version of `delay`; its number, and the alias that it got.
+
+    A good one becomes champion where there is none, else challenger: whether it is better is for the gates to say.
     The model belongs to the run that boxplat made for this flow (`BOXPLAT_TRACKING_RUN_ID`), else to a new one.
     """
     import mlflow
@@ -39,11 +52,12 @@ def register(folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]
     for name, value in metrics.items():
         client.log_metric(run.info.run_id, name, value, model_id=model.model_id)
     version = mlflow.register_model(f"models:/{model.model_id}", MODEL, tags=dict(tags)).version
-    if promote:
-        client.set_registered_model_alias(MODEL, CHAMPION, str(version))
+    alias = (CHALLENGER if champion_tags() else CHAMPION) if good else ""
+    if alias:
+        client.set_registered_model_alias(MODEL, alias, str(version))
     if not given:
         client.set_terminated(run.info.run_id)
-    return int(version)
+    return int(version), alias
 
 
 def champion_tags() -> dict[str, str]:

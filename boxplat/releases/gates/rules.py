@@ -29,8 +29,8 @@ def metric(said: GateConfig, seen: Evidence) -> Iterable[Gate]:
     own = estimate(name, rows.labels, seen.candidate.answers, rows.groups)
     other = estimate(name, rows.labels, old, rows.groups)
     margin = 0.0 if seen.champion is None or said.superior else -said.margin
-    against = "the constant answer (there is no champion yet)" if seen.champion is None else "the champion"
-    rule = f"gain over {against} above {margin:g}, with its 95 % interval"
+    against = "the constant answer" if seen.champion is None else "the champion"
+    rule = f"gain over {against} surely above {margin:g}"
     numbers: dict[str, Any] = {
         "metric": name,
         "value": own.as_list(),
@@ -65,19 +65,19 @@ def bars(said: GateConfig, seen: Evidence) -> Iterable[Gate]:
     for name, text in said.require.items():
         bar, up = float(text), METRICS[name].higher_is_better
         found = estimate(name, rows.labels, seen.candidate.answers, rows.groups)
-        rule = f"{name} at {'least' if up else 'most'} {bar:g}"
+        rule = f"at {'least' if up else 'most'} {bar:g}"
         give = passed if (found.value >= bar if up else found.value <= bar) else refused
         champion = ""
         if seen.champion is not None:
             champion = f"{METRICS[name].measure(rows.labels, seen.champion.answers):.4f}"
-        yield give(f"require {name}", rule, f"{name} {found}", champion, value=found.as_list(), bar=bar)
+        yield give(f"require {name}", rule, str(found), champion, value=found.as_list(), bar=bar)
 
 
 def calibration(said: GateConfig, seen: Evidence) -> Iterable[Gate]:
     """The expected calibration error is at most the declared one."""
     if not said.calibration_error:
         return
-    rule = f"expected calibration error at most {said.calibration_error:g}"
+    rule = f"ECE at most {said.calibration_error:g}"
     rows, answers = seen.held_out, seen.candidate.answers
     if answers.ndim != 1 or answers.min() < 0 or answers.max() > 1:
         yield refused("calibration", rule, "its answers are no probabilities")
@@ -95,15 +95,15 @@ def latency(said: GateConfig, seen: Evidence) -> Iterable[Gate]:
     own = seen.candidate
     rows = f"{said.latency_rows} row{'s' * (said.latency_rows != 1)}"
     took = summary.median(own.milliseconds)
-    span = f"{took:.2f} ms ({min(own.milliseconds):.2f} to {max(own.milliseconds):.2f}) on {own.backend}"
+    span = f"{took:.2f} [{min(own.milliseconds):.2f}, {max(own.milliseconds):.2f}] ms on {own.backend}"
     before = None if seen.champion is None else summary.median(seen.champion.milliseconds)
     champion = "" if before is None else f"{before:.2f} ms"
     numbers = {"milliseconds": list(own.milliseconds), "backend": own.backend}
     if said.latency_ms:
         give = passed if took <= said.latency_ms else refused
-        yield give("latency", f"a call of {rows} at most {said.latency_ms:g} ms", span, champion, **numbers)
+        yield give("latency", f"{rows} in at most {said.latency_ms:g} ms", span, champion, **numbers)
     if said.latency_ratio:
-        rule = f"a call of {rows} at most {said.latency_ratio:g} times the champion's"
+        rule = f"{rows} in at most {said.latency_ratio:g} times the champion's"
         if seen.champion is None or before is None:
             yield skipped("latency ratio", rule, "there is no champion yet")
             return
@@ -127,7 +127,7 @@ def signature(said: GateConfig, seen: Evidence) -> Iterable[Gate]:
     if not said.signature:
         return
     own, old = seen.candidate, seen.champion
-    rule = "takes and gives what the champion does, from the features of its endpoints"
+    rule = "that of the champion and its endpoints"
     found = f"{', '.join(own.takes) or '?'} -> {', '.join(own.gives)}"
     faults = [
         f"it was made for the features {own.feature_service}, the endpoint has {service}"
@@ -152,7 +152,7 @@ def leakage(said: GateConfig, seen: Evidence) -> Iterable[Gate]:
     """No column that it was trained on knew the future."""
     if not said.leakage:
         return
-    rule = "no column of its training table knows the future"
+    rule = "no column it was trained on knows the future"
     found = seen.leakage
     if found is None or found.problem:
         yield refused("leakage", rule, found.problem if found else "its training table was not audited")

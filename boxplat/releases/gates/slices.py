@@ -45,10 +45,10 @@ def judge_slices(said: GateConfig, seen: Evidence) -> Iterable[Gate]:
 
 def _rule(said: GateConfig, seen: Evidence) -> str:
     up = METRICS[said.metric].higher_is_better
-    parts = [f"{said.metric} of each at {'least' if up else 'most'} {said.slice_floor:g}"] if said.slice_floor else []
+    parts = [f"each at {'least' if up else 'most'} {said.slice_floor:g}"] if said.slice_floor else []
     if seen.champion is not None:
-        parts.append(f"none surely worse than the champion by over {said.slice_margin:g}")
-    return f"{', '.join(parts) or said.metric + ' of each'} ({said.slice_rows} rows or more)"
+        parts.append(f"none surely {said.slice_margin:g} worse than the champion")
+    return ", ".join(parts) or f"{said.metric} of each is told"
 
 
 def _dimension(name: str, rule: str, values: Array, said: GateConfig, seen: Evidence) -> Gate:
@@ -57,7 +57,7 @@ def _dimension(name: str, rule: str, values: Array, said: GateConfig, seen: Evid
     enough = [value for value in all_values if _enough(said, labels[values == value], seen, values == value)]
     few = [str(value) for value in all_values if value not in enough]
     judged = [_measured(value, values == value, len(enough), said, seen) for value in enough]
-    note = f"; too few rows to judge: {_some(few)}" if few else ""
+    note = f"; under {said.slice_rows} rows or too few of a class, not judged: {_some(few)}" if few else ""
     numbers = {
         "slices": {
             one.value: {
@@ -73,7 +73,7 @@ def _dimension(name: str, rule: str, values: Array, said: GateConfig, seen: Evid
         return skipped(f"slice {name}", rule, f"no slice has enough rows{note}", **numbers)
     faults = [fault for one in judged for fault in _faults(one, said)]
     worst = (min if METRICS[said.metric].higher_is_better else max)(judged, key=lambda one: one.metric.value)
-    found = "; ".join(faults[:4]) or f"worst of {len(judged)}: {worst.value} {worst.metric} of {worst.rows} rows"
+    found = "; ".join(faults[:4]) or f"worst of {len(judged)}: {worst.value} with {worst.metric}, {worst.rows} rows"
     champion = ""
     if worst.gain is not None and not faults:
         up = METRICS[said.metric].higher_is_better
@@ -101,9 +101,9 @@ def _faults(one: Slice, said: GateConfig) -> Iterable[str]:
     up = METRICS[said.metric].higher_is_better
     short = one.metric.value < said.slice_floor if up else one.metric.value > said.slice_floor
     if said.slice_floor and short:
-        yield f"{one.value}: {one.metric} of {one.rows} rows"
+        yield f"{one.value} with {one.metric}, {one.rows} rows"
     if one.gain is not None and one.gain.high < -said.slice_margin:
-        yield f"{one.value}: gain {one.gain.signed()} of {one.rows} rows"
+        yield f"{one.value} with gain {one.gain.signed()}, {one.rows} rows"
 
 
 def _some(names: list[str]) -> str:

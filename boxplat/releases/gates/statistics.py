@@ -136,7 +136,7 @@ def _auc_gain(labels: Array, new: Array, old: Array, groups: Array, level: float
     parts = ours - theirs
     value = float(parts[positive].mean())
     numbers, count = numbered(groups)
-    spread = np.sqrt(max(0.0, _variance(positive, parts, value, numbers, count)))
+    spread = float(np.sqrt(max(0.0, _variance(positive, parts, value, numbers, count))))
     width = _student(level, count - 1) * spread
     return Interval(value, value - width, value + width)
 

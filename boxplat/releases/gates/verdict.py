@@ -91,7 +91,7 @@ class Judgement:
         )
 
     def evidence(self) -> dict[str, Any]:
-        """Plain values, for the record."""
+        """What was judged on, for the record."""
         return {
             "champion": self.champion,
             "data": self.data,
@@ -99,8 +99,18 @@ class Judgement:
             "rows": self.rows,
             "groups": self.groups,
             "left_out": self.left_out,
-            "gates": {
-                gate.name: {"outcome": gate.outcome.value, "rule": gate.rule, "found": gate.found, **gate.numbers}
-                for gate in self.gates
-            },
         }
+
+    def told(self) -> list[dict[str, Any]]:
+        """The gates as plain values, for the record."""
+        return [
+            {
+                "gate": gate.name,
+                "passed": None if gate.outcome is Outcome.SKIPPED else gate.outcome is Outcome.PASSED,
+                "rule": gate.rule,
+                "found": gate.found,
+                "champion": gate.champion,
+                **gate.numbers,
+            }
+            for gate in self.gates
+        ]
