@@ -58,7 +58,7 @@ def applied(state: StateStore) -> Applied:
         return Applied()
     found: dict[str, Any] = json.loads(text)
     doors = {name: _door(data) for name, data in found["endpoints"].items()}
-    return Applied(found["at"], doors, tuple(found["keys"]), found["error"])
+    return Applied(found["at"], doors, tuple(found.get("keys", ())), found["error"])
 
 
 def note(state: StateStore, routes: Sequence[Route], keys: Sequence[Key], error: str = "") -> None:

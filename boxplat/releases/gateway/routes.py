@@ -35,6 +35,8 @@ def table(name: str, route: Route, settings: Settings, grpc: bool) -> Json:
     host["typed_per_filter_config"] = _keys(settings.keys, "invoke")
     if route.requests_per_second:
         host["typed_per_filter_config"][LIMIT] = _limit(route)
+    # Nobody asked for it: a process gets the request as it was given, with its number.
+    host["request_headers_to_remove"] = ["x-forwarded-proto"]
     return {"name": name, "virtual_hosts": [host], "validate_clusters": False}
 
 
@@ -49,13 +51,17 @@ def own_table(name: str, settings: Settings) -> Json:
         "match": {"path": "/metrics"},
         "route": {"cluster": "admin", "prefix_rewrite": "/stats/prometheus?usedonly"},
     }
+    nothing: Json = {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 404, "body": {"inline_string": "not here"}},
+    }
     return {
         "name": name,
         "virtual_hosts": [
             {
                 "name": "gateway",
                 "domains": ["*"],
-                "routes": [ready, statistics],
+                "routes": [ready, statistics, nothing],
                 "typed_per_filter_config": _keys(settings.keys, "operate"),
             }
         ],
