@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+# As nginx counts a request whose client went away before it was answered.
+GONE = 499
 _TURN = 1.0
 
 
@@ -30,11 +32,13 @@ class Counters:
     Attributes:
         middleware: BentoML's; None where metrics are off.
         running: requests under way, by path.
+        active: there were requests, or are; for whoever sets it to False to see whether there are more.
     """
 
     middleware: Any
     labels: dict[str, str]
     running: dict[str, int] = field(default_factory=dict)
+    active: bool = False
     _ended: dict[tuple[str, int], list[float]] = field(default_factory=dict)
     _series: dict[Any, Any] = field(default_factory=dict)
     _last: float = 0.0
@@ -89,6 +93,7 @@ class Counters:
 
     def flush(self) -> None:
         """Bring the metrics up to date."""
+        self.active = self.active or bool(self._ended) or any(self.running.values())
         if self.middleware is None:
             self._ended.clear()
             return

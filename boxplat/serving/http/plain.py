@@ -31,14 +31,17 @@ class Plain(NamedTuple):
 
 
 class Head(NamedTuple):
-    """What the head of a plain request to an API tells."""
+    """What the head of a plain request to an API tells.
+
+    Attributes:
+        inference: of a body of the inference protocol: how much of it is JSON.
+        accepts: ways to compress the answer that the client takes.
+    """
 
     path: str
     length: int
     client: str
-    # Of a body of the inference protocol: how much of it is JSON.
     inference: int | None
-    # Ways to compress the answer that the client takes.
     accepts: str
 
 

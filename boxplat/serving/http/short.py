@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from boxplat.serving.calls.calling import CLIENT, Begun
 from boxplat.serving.calls.waitlist import Waiting
+from boxplat.serving.counting import GONE
 from boxplat.serving.endpoint import Endpoint, is_no_value
 from boxplat.serving.http.asgi import turning
 from boxplat.serving.http.refusal import Reply, refusal, timed_out
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
     from boxplat.serving.direct import Direct
     from boxplat.serving.http.shortcut import Shortcut
 
-# As nginx counts a request whose client went away before it was answered.
-_GONE = 499
 # Nothing was predicted for these.
-_REFUSED = 429
+_UNLOGGED = (GONE, 429)
 
 
 class Short:
@@ -86,7 +85,7 @@ class Short:
         """The client has gone: what nobody waits for is not begun, what runs may end."""
         if isinstance(self._begun, Waiting):
             self._begun.cancel()
-        self._end(_GONE)
+        self._end(GONE)
 
     def _done(self, value: Any, error: BaseException | None) -> None:
         connection = self._connection
@@ -147,7 +146,7 @@ class Short:
         seconds = time.perf_counter() - self.began
         assert direct.counters is not None
         direct.counters.ended(endpoint.path, status, seconds)
-        if direct.journal is not None and status not in (_GONE, _REFUSED):
+        if direct.journal is not None and status not in _UNLOGGED:
             latency, batch = int(seconds * 1e9), getattr(self._begun, "batch", 1)
             began = time.time_ns() - latency
             known = self._given or self._number

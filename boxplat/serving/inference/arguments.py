@@ -159,20 +159,21 @@ def _one(tensor: Tensor, values: Any) -> Any:
     return values
 
 
-def _bytes(tensor: Tensor) -> bytes:
+def _must_be_bytes(tensor: Tensor) -> None:
     if tensor.datatype != BYTES:
         raise InferenceError(
             f"inference input '{tensor.name}' data-type is '{tensor.datatype}', but '{BYTES}' is expected"
         )
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    _must_be_bytes(tensor)
     found: bytes = _one(tensor, tensor.values).item()
     return found
 
 
 def _texts(tensor: Tensor) -> Any:
-    if tensor.datatype != BYTES:
-        raise InferenceError(
-            f"inference input '{tensor.name}' data-type is '{tensor.datatype}', but '{BYTES}' is expected"
-        )
+    _must_be_bytes(tensor)
     found = np.empty(tensor.values.size, object)
     found[:] = [_text(tensor.name, one) for one in tensor.values.flat]
     return found.reshape(tensor.values.shape).tolist()

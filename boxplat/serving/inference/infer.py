@@ -41,7 +41,7 @@ class Infer:
         self._wire = name, version
         self._head = head
         self._is_raw = False
-        # Not compressed.
+        # For the log: not compressed.
         self._answer = b""
         self._asked = _NOTHING
 

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from boxplat.serving.calls.calling import CLIENT
+from boxplat.serving.counting import GONE
 from boxplat.serving.http.asgi import given_id, header
 from boxplat.serving.inference import wire
 from boxplat.serving.inference.exchange import Headers
@@ -23,10 +24,8 @@ from boxplat.serving.inference.wire import Asked
 from boxplat.serving.log import annotation
 from boxplat.serving.log.marks import SHADOW, WARMUP
 
-# As nginx counts a request whose client went away before it was answered.
-_GONE = 499
 # Nothing was predicted for these.
-_UNLOGGED = (_GONE, HTTPStatus.TOO_MANY_REQUESTS)
+_UNLOGGED = (GONE, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def _counted(direct: Any, one: Prediction) -> Iterator[None]:
             slip.append(annotation.SHADOWED)
     began, since = time.time_ns(), time.perf_counter_ns()
     with direct.counters.request(one.model.path) as counted:
-        counted.status = _GONE
+        counted.status = GONE
         try:
             with _told(one.call.model):
                 yield

@@ -16,12 +16,15 @@ from contextlib import suppress
 from pathlib import Path
 
 SUFFIX = ".spool"
-# First line of a spool: what holds for all of its records, as JSON.
+# Of one write: systems take 1024.
 _MOST_BUFFERS = 512
 
 
 class Spool:
     """An open spool.
+
+    Args:
+        facts: what holds for all of its records; its first line, as JSON.
 
     Raises:
         OSError: it cannot be made.
