@@ -256,7 +256,7 @@ def wait(
             if seen.get(row.name) != row.state:
                 seen[row.name] = row.state
                 told(row)
-        if all(row.state is State.RUNNING for row in chosen):
+        if all(row.state.ready for row in chosen):
             return chosen
         must_run(paths)
         _give_up(chosen, time.monotonic() > deadline, timeout)
@@ -265,7 +265,7 @@ def wait(
 
 def _give_up(chosen: list[ServiceStatus], late: bool, timeout: float) -> None:
     for row in chosen:
-        if row.state is State.FAILED or (late and row.state is not State.RUNNING):
+        if row.state is State.FAILED or (late and not row.state.ready):
             what = (
                 f"{row.name} failed" if row.state is State.FAILED else f"{row.name} is not healthy after {timeout:g} s"
             )

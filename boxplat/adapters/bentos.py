@@ -20,6 +20,7 @@ from boxplat.core.feature_store import FEATURES, has_box_store
 from boxplat.core.model import ANY_PORT, Release, Service
 from boxplat.core.paths import BENTO_FACTS, Paths
 from boxplat.core.replicas import KIND, Replica
+from boxplat.core.values import seconds
 
 RELEASE = "BOXPLAT_RELEASE"
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
@@ -28,7 +29,7 @@ _BUILD_SECONDS = 600
 # Another one makes every Bento be built anew: when a build notes other facts.
 _FACTS_VERSION = 2
 _SETTINGS = ("workers", "log_sample", "log_days", "log_mib", "body_mib", "waiting")
-_PINNED = (*_SETTINGS, "memory_mib", "gpu_memory_mib")
+_PINNED = (*_SETTINGS, "memory_mib", "gpu_memory_mib", "idle")
 
 
 def content_version(folder: Path) -> str:
@@ -192,6 +193,7 @@ def service(release: Release, config: Config, paths: Paths) -> Service:
         memory_mib=settings.memory_mib,
         gpu_memory_mib=settings.gpu_memory_mib,
         grpc_port=settings.grpc_port if own_server else 0,
+        idle_seconds=seconds(settings.idle),
     )
 
 

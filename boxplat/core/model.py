@@ -22,9 +22,15 @@ class State(StrEnum):
     WAITING = "waiting"
     STARTING = "starting"
     RUNNING = "running"
+    ASLEEP = "asleep"
     UNHEALTHY = "unhealthy"
     STOPPING = "stopping"
     FAILED = "failed"
+
+    @property
+    def ready(self) -> bool:
+        """It answers: at once, or when the question has started its process again."""
+        return self in (State.RUNNING, State.ASLEEP)
 
 
 class RunState(StrEnum):
@@ -43,7 +49,10 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A named long-running process, declared with its references unresolved (`${tracking.url}`, `${self.port}`)."""
+    """A named long-running process, declared with its references unresolved (`${tracking.url}`, `${self.port}`).
+
+    One that is asked nothing for `idle_seconds` is stopped until it is asked again (0: never); only with `listen`.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -61,6 +70,7 @@ class Service:
     memory_mib: int = 512
     gpu_memory_mib: int = 0
     grpc_port: int = 0
+    idle_seconds: float = 0.0
 
     def texts(self) -> list[str]:
         """Every string that may hold a reference."""

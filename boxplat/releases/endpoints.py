@@ -9,7 +9,16 @@ from boxplat.core.replicas import GATEWAY, KIND, Replica
 from boxplat.core.state import StateStore
 from boxplat.releases.gateway import applied
 
-_BEST = (State.RUNNING, State.UNHEALTHY, State.STARTING, State.WAITING, State.STOPPING, State.STOPPED, State.FAILED)
+_BEST = (
+    State.RUNNING,
+    State.ASLEEP,
+    State.UNHEALTHY,
+    State.STARTING,
+    State.WAITING,
+    State.STOPPING,
+    State.STOPPED,
+    State.FAILED,
+)
 
 
 def endpoints(names: Iterable[str], state: StateStore, services: Sequence[ServiceStatus]) -> tuple[Endpoint, ...]:

@@ -160,7 +160,7 @@ class Rollout:
         row = self._row(which.name)
         if row is None:
             return "its declaration was removed meanwhile"
-        if row.state is State.RUNNING and row.running_digest == row.digest:
+        if row.state is State.ASLEEP or (row.state is State.RUNNING and row.running_digest == row.digest):
             return ""
         kinds = [event.kind for event in self.state.events.all(after, which.name)]
         if "service.failed" in kinds:

@@ -11,6 +11,7 @@ import asyncio
 import gc
 import os
 import random
+from contextlib import nullcontext
 from typing import Any
 
 from starlette.responses import Response
@@ -29,6 +30,7 @@ from boxplat.serving.inference.protocol import InferenceProtocol
 from boxplat.serving.log import journal
 from boxplat.serving.log.journal import Journal
 from boxplat.serving.log.observed import Observed
+from boxplat.serving.presence import Presence, file_of
 from boxplat.serving.settings import Settings
 from boxplat.serving.trimming import trim
 
@@ -41,6 +43,7 @@ class Direct:
         general: those that take any request to an API, likewise.
         timeout: seconds that an answer may take.
         patience: with answers that take too long and clients that send too slowly.
+        presence: tells that there are requests.
         heads: of answers.
         journal: the prediction log; None: there is none.
     """
@@ -58,6 +61,7 @@ class Direct:
         self.journal = journal.of(settings, os.environ)
         self.timeout: float = factory.timeout
         self.patience = Patience(self.timeout)
+        self.presence = Presence(file_of(os.environ), any(api.is_task for api in factory.service.apis.values()))
         self._trace = trace_context
         self._inference = InferenceProtocol(self)
         self._threads = Threads(factory.service.config.get("threads", 1))
@@ -93,7 +97,8 @@ class Direct:
         else:
             if self.counters is not None and scope["path"].endswith("/metrics"):
                 self.counters.flush()
-            await self.app(scope, receive, send)
+            with self.presence.request() if is_call or scope["type"] == "websocket" else nullcontext():
+                await self.app(scope, receive, send)
 
     def named(self, number: int) -> list[tuple[bytes, bytes]]:
         """The headers that name the service and the request."""
@@ -134,6 +139,7 @@ class Direct:
             self.journal.start()
             self._observed = self._logged(self.journal)
         self.patience.start()
+        self.presence.start(self.counters)
         # What is there by now stays: each collection that walks over it, torch among it, would take 0.2 s.
         gc.collect()
         gc.freeze()
@@ -150,6 +156,7 @@ class Direct:
         if self.journal is not None:
             self.journal.stop()
         self.patience.stop()
+        self.presence.stop()
         if self.counters is not None:
             self.counters.stop()
         await self._threads.stop()

@@ -20,6 +20,7 @@ from boxplat.core.state import StateStore
 from boxplat.core.state.services import Wanted
 from boxplat.supervisor.health import Probes
 from boxplat.supervisor.sockets import Address
+from boxplat.supervisor.waking import idle
 
 _STARTING_EVERY = 0.1
 _RUNNING_EVERY = 3.0
@@ -71,6 +72,7 @@ class Child:
         self._stop_at: float | None = None
         self._stop_reason = ""
         self._stop_failed = False
+        self._falls_asleep = False
         self._next_probe = 0.0
         self._misses = 0
         self._sick_since: float | None = None
@@ -151,6 +153,16 @@ class Child:
             self._stop(f"not healthy within {self.process.service.start_seconds:g} s", now, failed=True)
         elif self._sick_since is not None and now - self._sick_since > _SICK_SECONDS:
             self._stop(f"unhealthy for {_SICK_SECONDS:g} s", now, failed=True)
+        elif self.state_now is State.RUNNING and self._may_sleep():
+            self._falls_asleep = True
+            self._stop(f"nothing was asked for {self.process.service.idle_seconds:g} s", now)
+
+    def _may_sleep(self) -> bool:
+        """Whether nobody needs the process, and its socket is here to tell when somebody does."""
+        assert self.process is not None
+        if self._address.descriptor < 0 or not idle(self.process.service, self._paths, self.process.began):
+            return False
+        return not self._address.is_awaited
 
     def _heard(self, finding: str, now: float) -> None:
         assert self.process is not None
@@ -172,7 +184,8 @@ class Child:
         assert self.process is not None
         # What it started itself must not outlive it.
         processes.signal_group(self.process.pid, signal.SIGKILL)
-        planned = self._stop_at is not None and not self._stop_failed
+        planned, asleep = self._stop_at is not None and not self._stop_failed, self._falls_asleep
+        self._falls_asleep = False
         reason = self._stop_reason or f"exited with status {status}"
         self.process, self._stop_at, self._stop_reason, self._stop_failed = None, None, "", False
         self._misses, self._sick_since = 0, None
@@ -180,7 +193,10 @@ class Child:
         cleared = {"pid": None, "pid_started": None, "running_digest": None}
         if planned or not wanted.desired:
             self._backoff.reset()
-            self._move(State.STOPPED, reason if wanted.desired else "", "service.stopped", **cleared)
+            if asleep and wanted.desired:
+                self._move(State.ASLEEP, f"{reason}; the next request starts it", "service.asleep", **cleared)
+            else:
+                self._move(State.STOPPED, reason if wanted.desired else "", "service.stopped", **cleared)
             return
         self._restarts += 1
         self.crashed = time.time()
@@ -206,6 +222,8 @@ class Child:
         if self._tried != attempt:
             self._backoff.reset()
         elif self.state_now is State.FAILED or now < self._backoff.retry_at:
+            return
+        elif self.state_now is State.ASLEEP and not self._address.is_awaited:
             return
         missing = sorted(name for name in needs(wanted.service) if not healthy(name))
         if missing:
@@ -240,10 +258,12 @@ class Child:
         ticks = processes.start_ticks(popen.pid) or 0.0
         self.process = Process(popen.pid, ticks, service, wanted.digest, wanted.generation, time.monotonic(), popen)
         self._next_probe = 0.0
-        taken = f"port {service.port} is taken, {port} instead" if service.port and port != service.port else ""
+        why = "somebody asks" if self.state_now is State.ASLEEP else ""
+        if service.port and port != service.port:
+            why = f"port {service.port} is taken, {port} instead"
         ports = {"port": port, "grpc_port": self._address.grpc_port}
         live = {"pid": popen.pid, "pid_started": ticks, "running_digest": wanted.digest, **ports}
-        self._move(State.STARTING, taken, "service.started", **live)
+        self._move(State.STARTING, why, "service.started", **live)
 
     # -- words ---------------------------------------------------------------------------------------------------
 

@@ -167,7 +167,7 @@ class Loop:
             ]
             return self._healthy(GATEWAY) and any(map(self._healthy, served))
         child = self._children.get(name)
-        return child is not None and child.state_now is State.RUNNING
+        return child is not None and child.state_now.ready
 
     def _may_stop(self, name: str, wanted: dict[str, Wanted]) -> bool:
         if wanted[name].service.kind == KIND and GATEWAY in wanted and self._child(GATEWAY).process is not None:

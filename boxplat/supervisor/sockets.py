@@ -8,6 +8,7 @@ import socket
 
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Service
+from boxplat.supervisor.waking import waiting
 
 _BACKLOG = 2048
 _TRIES = 200
@@ -55,6 +56,11 @@ class Address:
         self.port, self.grpc_port, self._asked = port, grpc_port, _asked(service)
         if service.listen and port:
             self._socket = recover(pid, port)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits at the socket that is held here."""
+        return self._socket is not None and waiting(self._socket.fileno())
 
     def close(self) -> None:
         """Stop listening."""

@@ -62,6 +62,7 @@ def test_no_file_means_defaults(tmp_path: Path) -> None:
         ("[endpoints.delay]\ngrpc_port = 70000\n", ["endpoints.delay.grpc_port", "65535"]),
         ("[endpoints.delay]\nlog_sample = 1.5\n", ["endpoints.delay.log_sample", "0 to 1"]),
         ('[endpoints.delay]\nidle = "soon"\n', ["endpoints.delay.idle", "10m"]),
+        ('[endpoints.delay]\nidle = "1h"\ngrpc_port = 4000\n', ["endpoints.delay.idle", "grpc_port"]),
         ("[skew.limits]\ndelay = 2\n", ["skew.limits.delay", "0 to 1"]),
         ("[endpoints.delay]\nbody_mib = 0.5\n", ["endpoints.delay.body_mib", "whole number"]),
         ("tracking = 3\n", ["tracking", "table"]),

@@ -28,6 +28,7 @@ _SERVICE = {
     State.WAITING: Cell("◌ waiting", "muted"),
     State.STARTING: Cell("◐ starting", "busy"),
     State.RUNNING: Cell("● running", "ok"),
+    State.ASLEEP: Cell("○ asleep", "muted"),
     State.UNHEALTHY: Cell("▲ unhealthy", "warn"),
     State.STOPPING: Cell("◑ stopping", "busy"),
     State.FAILED: Cell("✗ failed", "bad"),

@@ -29,7 +29,7 @@ def _service(service: ServiceStatus, live: str, now: float) -> Row:
     name = f"{service.name} {live}" if live else service.name
     restarts = Cell(str(service.restarts), "warn" if service.restarts else "muted")
     started = duration(service.healthy_seconds)
-    up = service.state in (State.RUNNING, State.UNHEALTHY)
+    up = service.state.ready or service.state is State.UNHEALTHY
     return Row(
         service.name,
         (

@@ -61,6 +61,7 @@ def health(snapshot: Snapshot) -> list[Cell]:
         (State.STARTING, "◐", "busy"),
         (State.UNHEALTHY, "▲", "warn"),
         (State.FAILED, "✗", "bad"),
+        (State.ASLEEP, "○", "muted"),
         (State.STOPPED, "○", "muted"),
     )
     return [Cell(f"{glyph} {counts[state]} {state.value}", tone) for state, glyph, tone in shown if state in counts]

@@ -1,0 +1,66 @@
+"""An endpoint that nobody asks has no process; the first request through the gateway waits for one and is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from boxplat.box import Box
+from boxplat.core.model import State
+from boxplat.releases.endpoints import replicas_of
+from tests.releases.conftest import add, until, write_bento
+
+SETTINGS = """
+[project]
+name = "idle"
+[tracking]
+port = 0
+[gateway]
+port = 0
+[endpoints.adder]
+bento = "bentos/adder"
+port = 0
+warmup = 0
+watch = ""
+idle = "4s"
+"""
+
+
+@pytest.fixture
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    root = tmp_path_factory.mktemp("idle")
+    (root / "boxplat.toml").write_text(SETTINGS)
+    write_bento(root / "bentos" / "adder")
+    found = Box(root, by="test")
+    found.up(detach=True)
+    try:
+        found.wait(timeout=90)
+        yield found
+    finally:
+        found.down()
+
+
+@pytest.mark.integration
+def test_an_endpoint_sleeps_and_wakes_behind_the_gateway(box: Box) -> None:
+    box.deploy("adder")
+    (endpoint,) = box.endpoints()
+    url = str(endpoint.url)
+    (awake,) = replicas_of("adder", box.state.services.all())
+    assert awake.pid and add(url, 1, 2)[0] == 200
+
+    def asleep() -> bool:
+        (row,) = replicas_of("adder", box.state.services.all())
+        return row.state is State.ASLEEP
+
+    # The supervisor looks at its health every three seconds, which is no reason to stay awake.
+    until("it sleeps", asleep)
+    assert not psutil.pid_exists(awake.pid)
+    (endpoint,) = box.endpoints()
+    assert endpoint.state is State.ASLEEP and endpoint.traffic == {1: 100}
+    box.wait(timeout=10)
+    status, _, body = add(url, 20, 22)
+    assert status == 200 and b"42" in body
+    (woken,) = replicas_of("adder", box.state.services.all())
+    assert woken.state in (State.STARTING, State.RUNNING) and woken.restarts == 0
