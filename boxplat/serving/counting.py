@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+# As nginx counts a request whose client went away before it was answered.
+GONE = 499
 _TURN = 1.0
 
 
