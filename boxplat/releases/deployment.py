@@ -15,6 +15,7 @@ from boxplat.core.paths import Paths
 from boxplat.core.replicas import Replica
 from boxplat.core.state import StateStore
 from boxplat.core.state.changes import Change
+from boxplat.features.skew.definitions import digests
 from boxplat.releases.alone import alone
 from boxplat.releases.environment import environment_digest
 from boxplat.releases.models import version_of
@@ -75,7 +76,7 @@ def deploy(
             return _kept(rollout, live)
         _room(rollout, candidate)
         rollout.settle()
-        made_of = {**asdict(candidate), "run": run}
+        made_of = {**asdict(candidate), "run": run, "features": digests(paths, config, candidate.feature_service)}
         release, change = state.releases.deploy(name, by, reason, evidence or {}, **made_of)
         serves = f" with {release.model} version {release.model_version}" if release.model else ""
         told(f"starting release {release.number} of {name}: {release.bento}{serves}")

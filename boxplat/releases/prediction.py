@@ -6,6 +6,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +17,21 @@ from boxplat.core.paths import Paths
 from boxplat.core.replicas import Replica
 from boxplat.core.state import StateStore
 from boxplat.releases.endpoints import endpoints, replicas_of
+from boxplat.releases.keys import headers
 
 
 @dataclass(frozen=True)
 class Asked:
-    """An endpoint that is asked: where, how it is, and the log of the release that most likely answers."""
+    """An endpoint that is asked: where, how it is, and the log of the release that most likely answers.
+
+    `headers` are those that the gateway wants to see from the box itself.
+    """
 
     name: str
     url: str
     state: State
     log: str
+    headers: Mapping[str, str]
 
 
 def predict(
@@ -81,7 +87,7 @@ def _endpoint(state: StateStore, paths: Paths, config: Config, name: str) -> Ask
         raise BoxError(f"endpoint {name} has failed", why=why, fix=f"box deploy {name}", log=log)
     if found.url is None or not any(row.desired for row in replicas_of(name, rows)):
         raise _down(name, f"its state is: {found.state.value}", f"box up --detach && box wait {name}")
-    return Asked(name, found.url, found.state, log)
+    return Asked(name, found.url, found.state, log, headers(state, paths))
 
 
 def _down(name: str, why: str, fix: str) -> BoxError:
@@ -101,7 +107,9 @@ def _route(status: Asked, wanted: str | None, timeout: float) -> str:
 
 def _exchange(status: Asked, path: str, body: bytes | None, timeout: float) -> Any:
     """A good answer, decoded if it is JSON, else as text."""
-    request = urllib.request.Request(f"{status.url}{path}", body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{status.url}{path}", body, {"Content-Type": "application/json", **status.headers}
+    )
     # Loopback: a proxy of the environment has no say.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -23,6 +23,7 @@ from boxplat.core.paths import Paths
 from boxplat.core.replicas import GATEWAY, KIND, Replica
 from boxplat.core.state import StateStore
 from boxplat.core.state.services import Wanted
+from boxplat.releases.comparison.starting import Watches
 from boxplat.releases.gateway import Door, applied
 from boxplat.supervisor.child import Child
 from boxplat.supervisor.deliveries import Deliveries
@@ -50,7 +51,9 @@ class Loop:
         self._stop = threading.Event()
         self._fleet = Fleet(state, paths, config)
         self._deliveries = Deliveries(state, paths, self._environment)
+        self._watches = Watches(state, paths, config, self._environment)
         self._next_rotation = 0.0
+        self._releases_again = 0.0
         self._seen: tuple[int, int] | None = None
         self._wanted: dict[str, Wanted] = {}
         self._order: list[str] = []
@@ -105,7 +108,7 @@ class Loop:
     def _tick(self, stopping: bool) -> bool:
         """One step for everything. Returns whether any process of the box still lives."""
         if not stopping:
-            self._fleet.tick(self._children)
+            self._tend_releases()
         wanted = dict(self._read())
         removed = self._children.keys() - wanted.keys()
         wanted |= {name: self._removed(name) for name in removed}
@@ -120,9 +123,21 @@ class Loop:
             if self._children[name].process is None:
                 del self._children[name]
         busy = self._launches.tick(self._active, stopping)
+        busy = self._watches.tick(stopping) or busy
         self._send_missed()
         self._rotate_logs()
         return busy or any(child.process is not None for child in self._children.values())
+
+    def _tend_releases(self) -> None:
+        now = time.monotonic()
+        if now < self._releases_again:
+            return
+        try:
+            self._fleet.tick(self._children)
+        except Exception:
+            # What is declared already must be looked after all the same.
+            _tell()
+            self._releases_again = now + _PAUSE_AFTER_ERROR
 
     def _read(self) -> dict[str, Wanted]:
         """What is wanted; read again only when something was written."""

@@ -56,12 +56,13 @@ class Releases:
         """Make the endpoint's next release and begin the change that is to give it all traffic.
 
         Args:
-            made_of: bento, model, model_version, feature_service, environment, run and settings.
+            made_of: bento, model, model_version, feature_service, environment, run, settings, and `features`: a digest
+                of the definition of each.
         """
-        settings = made_of.pop("settings")
+        settings, features = made_of.pop("settings"), made_of.pop("features")
         values = tuple(made_of[key] for key in ("bento", "model", "model_version", "feature_service", "environment"))
         with self._database.write() as tx:
-            release = _add(tx, endpoint, (*values, by, made_of["run"]), settings, evidence)
+            release = _add(tx, endpoint, (*values, by, made_of["run"]), settings, evidence, features)
             return release, changes.begin(tx, endpoint, "deploy", {release.number: 100}, by, None, reason)
 
     def all(self, endpoint: str | None = None) -> list[Release]:
@@ -172,6 +173,7 @@ def _add(
     values: tuple[Any, ...],
     settings: Mapping[str, Any],
     evidence: Mapping[str, Any],
+    features: Mapping[str, str] | None = None,
 ) -> Release:
     row = tx.execute("select max(number) as n from release where endpoint = ?", (endpoint,)).fetchone()
     number = int(row["n"] or 0) + 1
@@ -186,7 +188,7 @@ def _add(
     facts = {key: getattr(release, key) for key in ("number", "bento", "model", "model_version")}
     tx.event(endpoint, "release.created", {**facts, "by": release.created_by})
     facts |= {key: getattr(release, key) for key in ("feature_service", "environment", "settings")}
-    facts |= {"tracking_run": release.run, "gates": release.evidence or None}
+    facts |= {"tracking_run": release.run, "gates": release.evidence or None, "features": features or {}}
     append(tx, f"endpoint/{endpoint}", "release.created", release.created_by, facts)
     return release
 
