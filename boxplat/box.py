@@ -12,12 +12,9 @@ from boxplat.core.config import Config, load
 from boxplat.core.environment import user
 from boxplat.core.errors import BoxError
 from boxplat.core.model import (
-    AccessKey,
     Check,
-    Endpoint,
     Event,
     Gpu,
-    ModelVersion,
     Release,
     Run,
     ServiceStatus,
@@ -26,25 +23,13 @@ from boxplat.core.model import (
     Task,
 )
 from boxplat.core.paths import Paths, find_root
-from boxplat.groups import Outcomes
+from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Told, silent
 
 if TYPE_CHECKING:
     from boxplat.core.state import StateStore
     from boxplat.core.state.changes import Change
-    from boxplat.features.audit import Choice, Report
-    from boxplat.features.offline.compact import Merged
-    from boxplat.features.skew import Report as Skew
-    from boxplat.releases.calibration import Calibration, Wanted
     from boxplat.releases.comparison.compare import Comparison
-    from boxplat.releases.keys import NewKey
-    from boxplat.releases.promotion import Promotion, Step
-    from boxplat.releases.why import Answer, History
-
-Told = Callable[[str], None]
-
-
-def _silent(_: str) -> None:
-    """The listener of somebody who does not want to hear of progress."""
+    from boxplat.releases.why import Answer
 
 
 class Box:
@@ -238,7 +223,7 @@ class Box:
 
     # -- serving -------------------------------------------------------------------------------------------------
 
-    def deploy(self, name: str, timeout: float = 180.0, told: Told = _silent) -> Release:
+    def deploy(self, name: str, timeout: float = 180.0, told: Told = silent) -> Release:
         """Make an endpoint's next release and bring it live; those before it serve on if that fails."""
         from boxplat import lifecycle
         from boxplat.releases.deployment import deploy
@@ -258,7 +243,7 @@ class Box:
         weights: Mapping[int, int],
         shadow: int | None = None,
         timeout: float = 180.0,
-        told: Told = _silent,
+        told: Told = silent,
         reason: str = "",
     ) -> Change:
         """Divide an endpoint's requests among releases (percent by number).
@@ -279,7 +264,7 @@ class Box:
         name: str,
         number: int | None = None,
         timeout: float = 180.0,
-        told: Told = _silent,
+        told: Told = silent,
         reason: str = "",
         evidence: Mapping[str, Any] | None = None,
     ) -> Change:
@@ -347,168 +332,3 @@ class Box:
     def events(self, after: int = 0, subject: str | None = None, limit: int = 200) -> list[Event]:
         """The audit log after an event's id, oldest first."""
         return self.state.events.all(after, subject, limit)
-
-
-class Features:
-    """`box features …`"""
-
-    def __init__(self, box: Box) -> None:
-        self._box = box
-
-    @property
-    def repo(self) -> Path:
-        return self._box.paths.root / self._box.settings.features.repo
-
-    def apply(self, told: Told = _silent) -> list[str]:
-        """Register what the Feast repository declares; returns the names of its feature views."""
-        from boxplat.features import apply
-
-        return apply(self._box.state, self._box.paths, self._box.settings, self._box.by, told)
-
-    def materialize(self, start: str | None = None, end: str | None = None, told: Told = _silent) -> dict[str, int]:
-        """Copy the newest feature rows (ISO times; no start: since the last time) to the online store."""
-        from boxplat.features import materialize
-
-        return materialize(self._box.state, self._box.paths, self._box.settings, start, end, self._box.by, told)
-
-    def get(self, service: str, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Online features of each key, with the status of each and the age of each view."""
-        from boxplat.features import get
-
-        return get(self._box.paths, self._box.settings, service, keys)
-
-    def freshness(self, now: str | None = None) -> list[dict[str, Any]]:
-        """Per view the newest event, its age and whether that is above the life time (`now`: ISO time)."""
-        from boxplat.features.freshness import freshness
-
-        return freshness(self._box.paths, self._box.settings, now)
-
-    def audit(self, choice: Choice | None = None, told: Told = _silent) -> Report:
-        """Is a training set honest? `choice`: what to audit, where not what `[audit]` says."""
-        from boxplat.features.audit import Choice, audit
-
-        box = self._box
-        return audit(box.state, box.paths, box.settings, choice or Choice(), box.by, told)
-
-    def skew(self, endpoint: str, since: str | None = None, limit: int = 1_000_000, told: Told = _silent) -> Skew:
-        """The features that an endpoint served, recomputed offline as of their time; `limit`: newest predictions."""
-        from boxplat.features.skew import skew
-
-        box = self._box
-        return skew(box.state, box.paths, box.settings, endpoint, box.by, since, limit, told)
-
-    def compact(self, view: str | None = None, order: str = "time", told: Told = _silent) -> dict[str, Merged]:
-        """Merge the part files that were appended to the sources (None: of every view)."""
-        from boxplat.features.offline.compact import compact
-
-        return compact(self._box.state, self._box.paths, self._box.settings, view, order, self._box.by, told)
-
-
-class Keys:
-    """`box keys …`"""
-
-    def __init__(self, box: Box) -> None:
-        self._box = box
-
-    def make(self, name: str, scopes: Sequence[str] = ("invoke",)) -> NewKey:
-        """Make a key of the gateway; its token is in the answer and nowhere else."""
-        from boxplat.releases import keys
-
-        return keys.make(self._box.state, name, scopes, self._box.by)
-
-    def list(self, revoked: bool = False) -> list[AccessKey]:
-        """The keys in use; with `revoked` also those of before."""
-        return self._box.state.keys.all(revoked)
-
-    def revoke(self, name: str) -> None:
-        """End a key; the gateway refuses it when this returns."""
-        from boxplat.releases import keys
-
-        keys.revoke(self._box.state, name, self._box.by)
-
-
-class Models:
-    """`box models …`"""
-
-    def __init__(self, box: Box) -> None:
-        self._box = box
-
-    def show(self, name: str) -> list[ModelVersion]:
-        """The versions of one registered model."""
-        from boxplat.releases.models import versions
-
-        return versions(self._box.state, name)
-
-    def list(self) -> list[ModelVersion]:
-        """Every version of every registered model, newest first."""
-        from boxplat.releases.models import versions
-
-        return versions(self._box.state)
-
-    def calibrate(self, wanted: Wanted, told: Told = _silent) -> Calibration:
-        """Measure the back ends of a model version and record the fastest that answers the same on it."""
-        from boxplat.releases.calibration import calibrate
-
-        box = self._box
-        return calibrate(box.state, box.paths, box.settings, wanted, box.by, told)
-
-    def promote(self, wanted: Step, told: Told = _silent) -> Promotion:
-        """Judge a version by its gates; move the alias and deploy the endpoints that follow it if they let it through.
-
-        A refused version is no error here: `refused` of what is returned says so, and `judgement` why.
-        """
-        from boxplat.releases.promotion import promote
-
-        box = self._box
-        return promote(box.state, box.paths, box.settings, wanted, box.by, told)
-
-    def rollback(
-        self, name: str, alias: str = "champion", reason: str = "", timeout: float = 180.0, told: Told = _silent
-    ) -> Promotion:
-        """Move an alias back to the version that had it before, and deploy the endpoints that follow it."""
-        from boxplat.releases.promotion import rollback
-
-        box = self._box
-        return rollback(box.state, box.paths, box.settings, name, box.by, told, alias, reason, timeout)
-
-    def history(self, name: str) -> History:
-        """What was decided on a model, why, by whom, and which endpoints served which version when."""
-        from boxplat.releases.why import of_model
-
-        return of_model(self._box.state, self._box.paths, name)
-
-
-class Endpoints:
-    """`box endpoints …`; called, it is every endpoint with its releases and traffic."""
-
-    def __init__(self, box: Box) -> None:
-        self._box = box
-
-    def __call__(self) -> tuple[Endpoint, ...]:
-        return self._box.status().endpoints
-
-    def history(self, name: str) -> History:
-        """What was live when on an endpoint, why, by whom, and on which evidence."""
-        from boxplat.releases.why import of_endpoint
-
-        return of_endpoint(self._box.state, self._box.paths, list(self._box.settings.endpoints), name)
-
-
-class Export:
-    """`box export …`"""
-
-    def __init__(self, box: Box) -> None:
-        self._box = box
-
-    def kubernetes(self, output: str | Path, overlay: str = "dev", told: Told = _silent) -> list[str]:
-        """Write the project as Kubernetes manifests; returns the paths written, relative to `output`."""
-        from boxplat.adapters import bentos
-        from boxplat.declarations import services
-        from boxplat.export import kubernetes
-        from boxplat.releases.deployment import live_release
-
-        box = self._box
-        live = [live_release(box.state, name) for name in box.state.endpoints.settings()]
-        endpoints = [bentos.service(one, box.settings, box.paths) for one in live if one is not None]
-        declared = [*services(box.settings, box.paths), *endpoints]
-        return kubernetes(self._box.paths, self._box.settings, declared, Path(output), overlay, told)

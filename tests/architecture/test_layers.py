@@ -41,7 +41,7 @@ FLOORS = (
     ("boxplat.features", "boxplat.serving", "boxplat.declarations"),
     ("boxplat.supervisor", "boxplat.runs", "boxplat.releases", "boxplat.export", "boxplat.doctor"),
     ("boxplat.lifecycle", "boxplat.logbook", "boxplat.snapshot", "boxplat.template"),
-    ("boxplat.box",),
+    ("boxplat.box", "boxplat.groups"),
     ("boxplat.render", "boxplat.trees"),
     ("boxplat_tui",),
     ("boxplat.cli", "boxplat.__main__"),
@@ -125,10 +125,14 @@ def test_cheap_commands_load_nothing_heavy(program: str, tmp_path: Path) -> None
 def test_every_verb_is_a_method_of_the_box() -> None:
     import click
 
-    from boxplat.box import Box, Export, Features, Models
+    from boxplat.box import Box
     from boxplat.cli import box
+    from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes
 
-    groups = {"features": Features, "models": Models, "export": Export}
+    groups = {
+        "features": Features, "models": Models, "export": Export, "endpoints": Endpoints, "keys": Keys,
+        "outcomes": Outcomes,
+    }  # fmt: skip
     front_only = {"tui", "completion"}
     missing = []
     for name, command in box.commands.items():

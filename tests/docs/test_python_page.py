@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from boxplat import Box
+from boxplat import groups as groups_of_box
 from tests.docs.documents import ROOT
 
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
@@ -29,6 +30,5 @@ def test_every_method_named_exists() -> None:
         place: object = Box
         *groups, verb = path.split(".")
         for group in groups:
-            place = {"features": "Features", "models": "Models", "export": "Export"}[group]
-            place = getattr(__import__("boxplat.box", fromlist=[place]), str(place))
+            place = getattr(groups_of_box, group.capitalize())
         assert hasattr(place, verb), path
