@@ -20,10 +20,11 @@ _PORTS, _PARTS = "gateway.ports", "gateway.parts"
 _ANSWERS = ("running", "asleep")
 
 
-def routes(state: StateStore, starting: bool) -> list[Route]:
+def routes(state: StateStore, own_port: int, starting: bool) -> list[Route]:
     """The route of every endpoint that has traffic.
 
     Args:
+        own_port: the gateway's own.
         starting: nobody listens yet; then a port that was taken by a stranger meanwhile is given up.
     """
     with state.database.read():
@@ -34,7 +35,7 @@ def routes(state: StateStore, starting: bool) -> list[Route]:
         traffic = {name: weights for name in sorted(names) if (weights := state.releases.traffic(name))}
         shadows = {name: state.releases.shadow(name) for name in traffic}
     options = {name: _options(settings.get(name, {})) for name in traffic}
-    ports = _ports(state, options, starting)
+    ports = _ports(state, options, own_port, starting)
     parts = _parts(state, traffic)
     found = []
     for name, option in options.items():
@@ -87,17 +88,18 @@ def _targets(replicas: Iterable[tuple[Replica, Wanted]], weights: Mapping[int, i
 
 
 def _ports(
-    state: StateStore, options: Mapping[str, EndpointConfig], starting: bool
+    state: StateStore, options: Mapping[str, EndpointConfig], own_port: int, starting: bool
 ) -> dict[str, tuple[int, int | None]]:
     """(HTTP, gRPC) ports by endpoint: those that they had, else the preferred ones, else the next free ones."""
     kept: dict[str, Any] = json.loads(state.meta.get(_PORTS) or "{}")
     found: dict[str, tuple[int, int | None]] = {}
-    taken: set[int] = {port for one in kept.values() for port in one["has"] if port}
+    taken: set[int] = {port for one in kept.values() for port in one["has"] if port and port != own_port}
+    taken.add(own_port)
     for name, option in options.items():
         asked, before = [option.port, option.grpc_port], kept.get(name)
         if before is None or before["asked"] != asked:
             before = {"asked": asked, "has": [None, None]}
-        port, grpc_port = before["has"]
+        port, grpc_port = (had if had != own_port else None for had in before["has"])
         port = _port(port, option.port, taken, starting)
         grpc_port = _port(grpc_port, option.grpc_port, taken, starting) if option.grpc_port else None
         kept[name] = {"asked": asked, "has": [port, grpc_port]}

@@ -150,5 +150,5 @@ def _union(before: str, after: str) -> str:
 
 def _reason(said: str) -> str:
     """What Envoy says of a configuration, without the place in its source."""
-    lines = [line.split("] ")[-1].strip() for line in said.splitlines() if line.strip()]
-    return "\n".join(lines[-3:]) or "it says nothing"
+    lines = [line.split("] ")[-1].strip().lstrip(": ") for line in said.splitlines()]
+    return next((line for line in reversed(lines) if len(line) > 1), "it says nothing")

@@ -76,7 +76,7 @@ class Gateway:
     def _begin(self) -> None:
         """Files for a new Envoy; where they would not do, none of the endpoints: it tells why and waits for better."""
         self._seen = self._state.database.version()
-        found, settings = routes(self._state, starting=True), self._settings()
+        found, settings = routes(self._state, self._port, starting=True), self._settings()
         try:
             self._folder.check(found, settings)
         except RefusedError as error:
@@ -119,7 +119,7 @@ class Gateway:
             if version == self._seen:
                 return
             self._seen = version
-            self._take(routes(self._state, starting=False))
+            self._take(routes(self._state, self._port, starting=False))
         except (BoxError, OSError) as error:
             # A full disk or a busy state: what is in use stays in use.
             print(f"the gateway keeps its configuration: {error}", file=sys.stderr, flush=True)

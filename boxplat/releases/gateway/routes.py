@@ -18,6 +18,9 @@ _UNSENT = "connect-failure,refused-stream,reset-before-request"
 _BROKEN = f"{_UNSENT},reset"
 _ELSEWHERE = {"@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"}
 _MOST = 2**63 - 1
+_TEN_YEARS = 315_576_000.0
+# What no machine reaches is no limit.
+_MOST_PER_SECOND = 1e9
 # What only looks at whether a process lives, for those who have no key.
 _HEALTH = r"/(livez|readyz|healthz|v2/health/(live|ready))"
 # What changes or reveals the state of the server rather than asking its models.
@@ -33,7 +36,7 @@ def table(name: str, route: Route, settings: Settings, grpc: bool) -> Json:
     """The route table of one listener of an endpoint."""
     host: Json = {"name": route.endpoint, "domains": ["*"], "routes": _routes(route, settings, grpc)}
     host["typed_per_filter_config"] = _keys(settings.keys, "invoke")
-    if route.requests_per_second:
+    if 0 < route.requests_per_second < _MOST_PER_SECOND:
         host["typed_per_filter_config"][LIMIT] = _limit(route)
     # Nobody asked for it: a process gets the request as it was given, with its number.
     host["request_headers_to_remove"] = ["x-forwarded-proto"]
@@ -150,5 +153,5 @@ def _keys(keys: tuple[Key, ...], need: str) -> Json:
 
 
 def seconds(value: float) -> str:
-    """A duration as Envoy reads it."""
-    return f"{value:.3f}s"
+    """A duration as Envoy reads it, ten years at most."""
+    return f"{min(value, _TEN_YEARS):.3f}s"
