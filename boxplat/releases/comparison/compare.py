@@ -23,7 +23,7 @@ from boxplat.serving.log import reading
 from boxplat.serving.log.asking import folder_of
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from boxplat.serving.log.reading import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def compare(
     of = units.of_shadow if method == "shadow" else units.of_split
     where = f"release in ({older}, {newer}) and time >= timestamptz '{moment.isoformat()}'"
 
-    def ask(con: DuckDBPyConnection) -> tuple[units.Units, dict[int, Answers]]:
+    def ask(con: Connection) -> tuple[units.Units, dict[int, Answers]]:
         store.view(con, store.files(store.folder_of(paths, endpoint)))
         joined.prepare(con, said, where)
         found = of(con, said, (older, newer), spans, time.time() if now is None else now)

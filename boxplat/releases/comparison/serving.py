@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from boxplat.serving.log.reading import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Answers:
     labelled: int = 0
 
 
-def answers(con: DuckDBPyConnection, releases: Iterable[int], where: str) -> dict[int, Answers]:
+def answers(con: Connection, releases: Iterable[int], where: str) -> dict[int, Answers]:
     """What each of these releases did.
 
     Args:

@@ -18,7 +18,7 @@ from boxplat.releases.comparison.traffic import Span
 from boxplat.releases.outcomes.joined import standing
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from boxplat.serving.log.reading import Connection
 
 # A prediction is in the log this long after its answer, at most.
 SETTLED_SECONDS = 2.0
@@ -54,7 +54,7 @@ class Units:
 
 
 def of_split(
-    con: DuckDBPyConnection,
+    con: Connection,
     said: OutcomesConfig,
     pair: tuple[int, int],
     spans: Sequence[Span],
@@ -96,7 +96,7 @@ def of_split(
 
 
 def of_shadow(
-    con: DuckDBPyConnection,
+    con: Connection,
     said: OutcomesConfig,
     pair: tuple[int, int],
     spans: Sequence[Span],
@@ -126,6 +126,18 @@ def of_shadow(
     losses = _floats(rows["loss"])
     nobody = np.zeros(len(losses), bool)
     return Units(_floats(rows["counted"]), nobody, np.zeros(len(losses)), losses, _floats(rows["other"]))
+
+
+def of_release(con: Connection, said: OutcomesConfig, release: int, now: float) -> Array:
+    """The losses of the labelled units of one release in the order in which they counted [N], shares of the bound."""
+    own = f"from versions where release = {release} and not shadow"
+    rows = con.execute(
+        f"""
+        select avg(loss) as loss, counted from ({standing(own, seconds(said.settle))})
+        where {_counted(now)} group by unit, counted order by counted, unit
+        """
+    ).fetchnumpy()
+    return _floats(rows["loss"])
 
 
 def _counted(now: float, column: str = "counted") -> str:

@@ -32,6 +32,7 @@ class Effect:
 
     `low` and `high` bound it at the declared level at all times together. `first` is the number of units after which it
     was first known not to be 0. `missing` is about how many more it takes to decide, None where that is hopeless.
+    `against` is the evidence that it is above 0: it ever exceeds 1 / a with probability a at most where it is not.
     """
 
     units: int
@@ -43,6 +44,7 @@ class Effect:
     missing: int | None
     older_loss: float
     newer_loss: float
+    against: float
 
 
 def effect(units: Units, level: float, margin: float, bound: float) -> Effect:
@@ -69,7 +71,13 @@ def effect(units: Units, level: float, margin: float, bound: float) -> Effect:
         missing=_missing(wealth, level, margin / bound) if found is Verdict.UNDECIDED else None,
         older_loss=older,
         newer_loss=newer,
+        against=evidence(wealth.above()),
     )
+
+
+def evidence(logarithm: float) -> float:
+    """An e-value from its logarithm, as large as a float can be."""
+    return math.exp(min(logarithm, 700.0))
 
 
 def _verdict(low: float, high: float, margin: float) -> Verdict:

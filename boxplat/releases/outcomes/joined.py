@@ -11,10 +11,10 @@ from boxplat.releases.outcomes.incoming import SEPARATOR, key
 from boxplat.releases.outcomes.losses import loss
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from boxplat.serving.log.reading import Connection
 
 
-def prepare(con: DuckDBPyConnection, said: OutcomesConfig, where: str = "true") -> None:
+def prepare(con: Connection, said: OutcomesConfig, where: str = "true") -> None:
     """Make two tables of the views `predictions` and `outcomes`.
 
     `asked` has the answered predictions: `id`, `row`, `time`, `release`, `shadow`, `unit` (what goes to one release

@@ -20,7 +20,8 @@ from boxplat.features.database import Defaults, connect, literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from duckdb import DuckDBPyConnection
+
+    from boxplat.serving.log.reading import Connection
 
 _LOCK = ".lock"
 _MANY = 64
@@ -78,7 +79,7 @@ def add(folder: Path, table: pa.Table, columns: dict[str, str]) -> Added:
             con.close()
 
 
-def view(con: DuckDBPyConnection, there: Sequence[Path]) -> None:
+def view(con: Connection, there: Sequence[Path]) -> None:
     """Make the view `outcomes` of these files: each version of each label, with the time `received`."""
     names = ", ".join(literal(str(path)) for path in there)
     source = f"select * from read_parquet([{names}])" if there else _EMPTY
@@ -102,7 +103,7 @@ def _range(path: Path) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def _sorted_out(con: DuckDBPyConnection, columns: dict[str, str]) -> Added:
+def _sorted_out(con: Connection, columns: dict[str, str]) -> Added:
     """Make the table `fresh` of the labels that are to be added."""
     picked = ", ".join(f"{sql} as {name}" for name, sql in columns.items())
     con.execute(f"create or replace temp table given_rows as select {picked}, row_number() over () as n from given")
@@ -126,14 +127,14 @@ def _sorted_out(con: DuckDBPyConnection, columns: dict[str, str]) -> Added:
     return Added(rows, new, rows - refused - new - corrected, corrected, refused)
 
 
-def _now(con: DuckDBPyConnection) -> datetime:
+def _now(con: Connection) -> datetime:
     """The time, later than that of any label that is there, whatever the clock did."""
     last = con.sql("select max(received) from outcomes").fetchall()[0][0]
     now = datetime.now(UTC)
     return max(now, last + timedelta(microseconds=1)) if last else now
 
 
-def _write(con: DuckDBPyConnection, target: Path, sql: str) -> None:
+def _write(con: Connection, target: Path, sql: str) -> None:
     import pyarrow.parquet
 
     temporary = target.with_name(f".{target.stem}{_TEMPORARY}")
@@ -149,7 +150,7 @@ def _write(con: DuckDBPyConnection, target: Path, sql: str) -> None:
         raise
 
 
-def _merge(con: DuckDBPyConnection, folder: Path) -> None:
+def _merge(con: Connection, folder: Path) -> None:
     """Make one file of many. Those that it replaces go afterwards; who reads meanwhile reads again."""
     there = files(folder)
     if len(there) >= _MANY:

@@ -15,7 +15,7 @@ from boxplat.serving.log import reading
 from boxplat.serving.log.asking import folder_of
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from boxplat.serving.log.reading import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def show(paths: Paths, config: Config, endpoint: str) -> Outcomes:
     """
     said = _said(config, endpoint)
 
-    def ask(con: DuckDBPyConnection) -> Outcomes:
+    def ask(con: Connection) -> Outcomes:
         store.view(con, store.files(store.folder_of(paths, endpoint)))
         joined.prepare(con, said)
         return _counted(con)
@@ -83,7 +83,7 @@ def show(paths: Paths, config: Config, endpoint: str) -> Outcomes:
     return reading.asked(folder_of(paths, endpoint), ask)
 
 
-def _counted(con: DuckDBPyConnection) -> Outcomes:
+def _counted(con: Connection) -> Outcomes:
     things = ", ".join(store.IDENTITY)
     labels, corrected, waiting = con.execute(
         f"""

@@ -48,6 +48,8 @@ def moment(entry: Entry) -> float:
 def periods(entries: Iterable[Entry]) -> list[Period]:
     """Of one endpoint, the oldest first."""
     changes = [entry for entry in entries if entry.kind == TRAFFIC]
+    if not changes:
+        return []
     ends = [moment(entry) for entry in changes[1:]]
     return [_period(entry, end) for entry, end in zip(changes, [*ends, None], strict=True)]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.features.database import Defaults, connect, literal
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _ATTEMPTS = 5
+T = TypeVar("T")
+# What `asked` lends.
+Connection: TypeAlias = "DuckDBPyConnection"
 
 
 def read(
@@ -54,15 +57,31 @@ def query(folder: Path, sql: str, since: datetime | None = None) -> pa.Table:
     Raises:
         BoxError: DuckDB refuses the statement, or it has no answer (exit code 2).
     """
+
+    def rows(con: DuckDBPyConnection) -> pa.Table:
+        found = con.sql(sql)
+        if found is None:
+            raise _unanswered("this statement has no rows to show")
+        return found.to_arrow_table()
+
+    return asked(folder, rows, since)
+
+
+def asked(folder: Path, use: Callable[[DuckDBPyConnection], T], since: datetime | None = None) -> T:
+    """What `use` makes of a connection with the views `predictions` and `requests`; it may be called several times.
+
+    Args:
+        since: as in `query`.
+
+    Raises:
+        BoxError: DuckDB refuses a statement (exit code 2).
+    """
     import duckdb
 
     for attempt in range(_ATTEMPTS):
         try:
             with opened(folder, since) as con:
-                found = con.sql(sql)
-                if found is None:
-                    raise _unanswered("this statement has no rows to show")
-                return found.to_arrow_table()
+                return use(con)
         except duckdb.IOException:
             # A file was deleted between being listed and being read: for its age, or because it was moved.
             if attempt == _ATTEMPTS - 1:
