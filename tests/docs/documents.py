@@ -79,6 +79,8 @@ def parse(root: click.Group, words: list[str]) -> None:
             rest = rest[2:]
         if not rest or rest[0] in ("-h", "--help", "--version"):
             return
+        if command.invoke_without_command and rest[0].startswith("-"):
+            break
         if rest[0] not in command.commands:
             raise click.UsageError(f"no verb {rest[0]!r} after `{path}`")
         path = f"{path} {rest[0]}"
@@ -91,7 +93,7 @@ def leaves(command: click.Command, path: str) -> dict[str, click.Command]:
     """Every verb that does something, by its full name."""
     if not isinstance(command, click.Group):
         return {path: command}
-    found: dict[str, click.Command] = {}
+    found: dict[str, click.Command] = {path: command} if command.invoke_without_command else {}
     for sub, inner in command.commands.items():
         found |= leaves(inner, f"{path} {sub}")
     return found
