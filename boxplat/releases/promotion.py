@@ -97,14 +97,15 @@ def promote(state: StateStore, paths: Paths, config: Config, wanted: Step, by: s
         former = champion.version if champion else None
         if former == version.version:
             told(f"{wanted.model} version {version.version} is {wanted.to} already")
-            done, waiting = ({}, ()) if wanted.dry_run else _follow(box, wanted.model, wanted.to, wanted.timeout)
+            done, waiting = ({}, ()) if wanted.dry_run else _follow(box, wanted, {}, {})
             return Promotion(wanted.model, former, wanted.to, former, False, releases=done, waiting=waiting)
         judgement, unjudged = _judged(box, wanted, version, champion)
         found = Promotion(wanted.model, version.version, wanted.to, former, False, judgement, unjudged, wanted.force)
         if wanted.dry_run:
             return found
         if found.refused:
-            facts = {"alias": wanted.to, "version": version.version, "former": former}
+            reason = ", ".join(gate.name for gate in judgement.refusals) if judgement else ""
+            facts = {"alias": wanted.to, "version": version.version, "former": former, "reason": f"refused by {reason}"}
             aliases.tell(state, wanted.model, aliases.REFUSED, by, facts | _evidence(found))
             return found
         return _moved(box, wanted, found)
@@ -163,7 +164,7 @@ def _moved(box: _Box, wanted: Step, found: Promotion, back: bool = False) -> Pro
     box.told(f"{wanted.to} of {wanted.model} is version {found.version} now (it was {former or 'none'})")
     done: dict[str, int] = {}
     try:
-        done, waiting = _follow(box, wanted.model, wanted.to, wanted.timeout, done)
+        done, waiting = _follow(box, wanted, facts, done)
     except BaseException as error:
         _undo(box, wanted, former, done, error)
         if isinstance(error, BoxError):
@@ -191,19 +192,26 @@ def _evidence(found: Promotion) -> dict[str, Any]:
 
 
 def _follow(
-    box: _Box, model: str, alias: str, timeout: float, done: dict[str, int] | None = None
+    box: _Box, wanted: Step, evidence: Mapping[str, Any], done: dict[str, int]
 ) -> tuple[dict[str, int], tuple[str, ...]]:
     """Deploy the endpoints that serve this alias; those that serve nothing now are only named.
 
     Args:
+        evidence: for the record of the releases.
         done: gets each endpoint and its release as soon as it is live.
     """
-    done = {} if done is None else done
-    followers = [name for name, said in box.config.endpoints.items() if (said.model, said.alias) == (model, alias)]
+    followed = (wanted.model, wanted.to)
+    followers = [name for name, said in box.config.endpoints.items() if (said.model, said.alias) == followed]
     live = [name for name in followers if box.state.releases.traffic(name)]
     for name in live:
-        done[name] = deploy(box.state, box.paths, box.config, name, box.by, timeout, box.told).number
+        done[name] = _deployed(box, wanted, name, evidence)
     return done, tuple(name for name in followers if name not in live)
+
+
+def _deployed(box: _Box, wanted: Step, name: str, evidence: Mapping[str, Any]) -> int:
+    reason = wanted.reason.strip() or f"{wanted.to} of {wanted.model} was moved"
+    parts = (box.state, box.paths, box.config, name, box.by, wanted.timeout, box.told)
+    return deploy(*parts, reason=reason, evidence=evidence).number
 
 
 def _undo(box: _Box, wanted: Step, former: int | None, done: Mapping[str, int], error: BaseException) -> None:
@@ -213,7 +221,7 @@ def _undo(box: _Box, wanted: Step, former: int | None, done: Mapping[str, int], 
     aliases.move(box.state, wanted.model, wanted.to, former, box.by, data=facts, back=True)
     box.told(f"{wanted.to} of {wanted.model} is back at version {former or 'none'}")
     for name in done if former is not None else ():
-        deploy(box.state, box.paths, box.config, name, box.by, wanted.timeout, box.told)
+        _deployed(box, wanted, name, facts)
 
 
 def _version(found: Sequence[ModelVersion], wanted: Step) -> ModelVersion:

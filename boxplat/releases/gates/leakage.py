@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError
@@ -12,6 +16,7 @@ from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.features.audit import Choice, Report, audit
 from boxplat.features.audit.builder import FUNCTION
+from boxplat.features.audit.sources import files
 from boxplat.features.repository import Told
 from boxplat.releases.gates.evidence import Leakage
 
@@ -19,6 +24,7 @@ TABLE, DIGEST, BUILD, FEATURES = "training_table", "training_digest", "training_
 """Tags of a version: its training table (relative to the project), the first digits of its SHA-256, `module:function`
 that builds its rows, and the columns that the model reads, where these are not all."""
 _LEAST_DIGITS = 16
+_CODE = (".py", ".yaml", ".sql")
 
 
 def audited(state: StateStore, paths: Paths, config: Config, version: ModelVersion, by: str, told: Told) -> Leakage:
@@ -28,12 +34,38 @@ def audited(state: StateStore, paths: Paths, config: Config, version: ModelVersi
     if problem:
         return Leakage(named, problem)
     build = version.tags.get(BUILD, "") or config.audit.build
-    told(f"auditing {named}")
     try:
+        kept = paths.state / "audits" / f"gate-{_digest(paths, config, version, build)}.json"
+        if kept.is_file():
+            told(f"{named} was audited before, with the same code and sources")
+            return _parsed(json.loads(kept.read_text(encoding="utf-8")))
+        told(f"auditing {named}")
         report = audit(state, paths, config, Choice(table=str(paths.root / named), build=build), by, told)
     except BoxError as error:
         return Leakage(named, f"{named} cannot be audited: {error.what}: {error.why}")
-    return found(report, version.tags.get(FEATURES, ""), named)
+    result = found(report, version.tags.get(FEATURES, ""), named)
+    kept.write_text(json.dumps(asdict(result)), encoding="utf-8")
+    return result
+
+
+def _parsed(kept: dict[str, Any]) -> Leakage:
+    faults = {kind: tuple(columns) for kind, columns in kept["faults"].items()}
+    return Leakage(**{**kept, "faults": faults, "ignored": tuple(kept["ignored"])})
+
+
+def _digest(paths: Paths, config: Config, version: ModelVersion, build: str) -> str:
+    """Changes with all that an audit looks at: table, code, declarations, sources, boxplat."""
+    said = (metadata.version("boxplat"), version.tags[DIGEST], version.tags.get(FEATURES), build)
+    result = hashlib.sha256(repr((*said, config.audit, config.sources)).encode())
+    for folder in ("flows", config.features.repo):
+        for path in sorted((paths.root / folder).rglob("*")):
+            if path.suffix in _CODE:
+                result.update(f"\0{path}\0{_sha256(path)}".encode())
+    for name, source in config.sources.items():
+        for path in files(paths.root, source.path, name):
+            # Sources are large, and what replaces one has another time.
+            result.update(f"\0{path}\0{path.stat().st_size} {path.stat().st_mtime_ns}".encode())
+    return result.hexdigest()[:24]
 
 
 def found(report: Report, features: str, table: str) -> Leakage:

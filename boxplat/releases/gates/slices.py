@@ -73,7 +73,10 @@ def _dimension(name: str, rule: str, values: Array, said: GateConfig, seen: Evid
         return skipped(f"slice {name}", rule, f"no slice has enough rows{note}", **numbers)
     faults = [fault for one in judged for fault in _faults(one, said)]
     worst = (min if METRICS[said.metric].higher_is_better else max)(judged, key=lambda one: one.metric.value)
-    found = "; ".join(faults[:4]) or f"worst of {len(judged)}: {worst.value} with {worst.metric}, {worst.rows} rows"
+    more = f" and {len(faults) - 2} more" if len(faults) > 2 else ""
+    found = (
+        "; ".join(faults[:2]) + more or f"worst of {len(judged)}: {worst.value} with {worst.metric}, {worst.rows} rows"
+    )
     champion = ""
     if worst.gain is not None and not faults:
         up = METRICS[said.metric].higher_is_better
