@@ -121,10 +121,14 @@ def _stored(one: Feature, life: str, logged: bool, changed: Changed) -> str:
     # was there when it was: it came late only if it was written again since.
     known = "least(came, moment)"
     late = f"then case when {{}} > {known} then 'late' else 'behind' end"
-    absent = f"when e is null and oe is not null {late.format('oc')}" if logged else (
-        f"when {s} is null and came - oe > {life} then 'ttl' "
-        f"when oc > {known} then 'late' when {s} is not distinct from {before} then 'behind'"
-    )  # fmt: skip
+    absent = f"when e is null and oe is not null {late.format('oc')}"
+    if not logged:
+        absent = (
+            f"when {s} is null and came - oe > {life} then 'ttl' "
+            f"when oe is not null and {s} is not distinct from {before} {late.format('oc')} "
+            # The view's other values are those of the row that is found now.
+            f"when oe is not null and {s} is not null and same then 'code:rewritten'"
+        )
     return (
         f"case {_declared(one, changed)} "
         f"when e > moment then 'ahead' "

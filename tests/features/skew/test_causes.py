@@ -112,11 +112,16 @@ def test_a_definition_that_changed_since_the_release(served: Served) -> None:
 
 def test_without_ages(served: Served) -> None:
     old, new = ROWS[3], NOON_ROW
-    served.answer(at(0.5), {"wind": old.wind}, None)
-    served.answer(at(0.5), {"wind": 12345.0}, None)
-    served.answer(at(0.5), {"wind": new.wind}, None)
-    assert causes(served.skew()) == {"wind": {"behind": 1, "unknown": 1}}
-    assert served.skew().unlogged == ("reports__seen", "reports__sky", "reports__gust")
+    served.answer(at(0.5), {"wind": old.wind, "seen": old.seen}, None)
+    served.answer(at(0.5), {"wind": 12345.0, "seen": 11}, None)
+    served.answer(at(0.5), {"wind": 12345.0, "seen": new.seen}, None)
+    served.answer(at(0.5), {"wind": new.wind, "seen": new.seen}, None)
+    report = served.skew()
+    assert causes(report) == {
+        "wind": {"behind": 1, "unknown": 1, "code:rewritten": 1},
+        "seen": {"behind": 1, "unknown": 1},
+    }
+    assert report.unlogged == ("reports__sky", "reports__gust")
 
 
 def test_transformations(served: Served) -> None:
