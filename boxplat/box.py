@@ -223,13 +223,22 @@ class Box:
 
     # -- serving -------------------------------------------------------------------------------------------------
 
-    def deploy(self, name: str, timeout: float = 180.0, told: Told = silent) -> Release:
-        """Make an endpoint's next release and bring it live; those before it serve on if that fails."""
+    def deploy(
+        self, name: str, timeout: float = 180.0, told: Told = silent, version: str = "", percent: int = 100
+    ) -> Release:
+        """Make an endpoint's next release and bring it live; those before it serve on if that fails.
+
+        Args:
+            version: of the model, a number or an alias (empty: the endpoint's alias).
+            percent: of the requests that it gets.
+        """
         from boxplat import lifecycle
         from boxplat.releases.deployment import deploy
 
         lifecycle.must_run(self.paths)
-        return deploy(self.state, self.paths, self.settings, name, self.by, timeout, told)
+        return deploy(
+            self.state, self.paths, self.settings, name, self.by, timeout, told, version=version, percent=percent
+        )
 
     def undeploy(self, name: str) -> None:
         """Stop an endpoint; its releases stay on record."""

@@ -16,11 +16,15 @@ from boxplat.cli.data import read_json
 @click.command()
 @click.argument("name", shell_complete=complete.endpoints)
 @click.option("--timeout", default=180.0, show_default=True, help="Seconds until it must be healthy.")
+@click.option("--version", default="", help="Of the model: a number or an alias.  [default: the endpoint's alias]")
+@click.option("--percent", default=100, show_default=True, help="Of the requests; the others share the rest as before.")
 @json_option
-def deploy(name: str, timeout: float, as_json: bool) -> None:
+def deploy(name: str, timeout: float, version: str, percent: int, as_json: bool) -> None:
     """Make an endpoint's next release and bring it live."""
-    release = the_box().deploy(name, timeout, progress)
-    say(f"{name} serves release {release.number} ({release.bento})")
+    release = the_box().deploy(name, timeout, progress, version, percent)
+    say(
+        f"{name} serves release {release.number} ({release.bento})" if percent else f"release {release.number} is ready"
+    )
     if as_json:
         click.echo(render.as_json(release=release))
     next_step(f"box predict {name} '…'   (its URL: box endpoints)")

@@ -9,7 +9,7 @@ from typing import Any
 
 from boxplat.adapters import bentos
 from boxplat.core.config import Config
-from boxplat.core.errors import BoxError, not_found
+from boxplat.core.errors import BoxError, ExitCode, not_found
 from boxplat.core.model import Release
 from boxplat.core.paths import Paths
 from boxplat.core.replicas import Replica
@@ -47,19 +47,24 @@ def deploy(
     told: Told = lambda line: None,
     reason: str = "",
     evidence: Mapping[str, Any] | None = None,
+    version: str = "",
+    percent: int = 100,
 ) -> Release:
     """Make a release of an endpoint and, when it is ready and warm, send it the requests; the old one serves till then.
 
-    Nothing is made when the live release already serves the same Bento, model version, features, environment and
-    settings.
+    Nothing is made where a release that has not failed is made of the same Bento, model version, features, environment
+    and settings already: that one gets the requests.
 
     Args:
         timeout: seconds that the release may take to become ready.
         told: called with each step before it is taken.
         reason, evidence: for the record: why it is made, and what speaks for it.
+        version: of the model: a number or an alias (empty: the endpoint's alias).
+        percent: of the requests; the releases that have some now keep their shares of the rest. 0: it is started,
+            warmed up and stopped again, for a later split.
 
     Returns:
-        The live release.
+        The release.
 
     Raises:
         BoxError: unknown endpoint, model, alias or Bento folder (exit code 9); tracking does not run (3); no room for
@@ -69,20 +74,50 @@ def deploy(
     if name not in config.endpoints:
         raise not_found("endpoint", name, config.endpoints, f"declare it in boxplat.toml: [endpoints.{name}]")
     with alone(paths, name):
-        candidate, run = _candidate(state, paths, config, name, told)
+        candidate, run = _candidate(state, paths, config, name, version, told)
         rollout = Rollout(state, paths, config, name, by, timeout, told)
-        live = live_release(state, name)
-        if live is not None and candidate.same_as(live):
-            return _kept(rollout, live)
-        _room(rollout, candidate)
+        release = next(
+            (one for one in state.releases.all(name) if one.state != "failed" and candidate.same_as(one)), None
+        )
+        others = _others(state.releases.traffic(name), release, percent)
+        if release is not None and {**others, release.number: percent} == state.releases.traffic(name):
+            return _kept(rollout, release)
+        rollout.room_for({release.number}) if release else _room(rollout, candidate)
         rollout.settle()
-        made_of = {**asdict(candidate), "run": run, "features": digests(paths, config, candidate.feature_service)}
-        release, change = state.releases.deploy(name, by, reason, evidence or {}, **made_of)
+        if release is None:
+            made_of = {**asdict(candidate), "run": run, "features": digests(paths, config, candidate.feature_service)}
+            release, change = state.releases.deploy(name, by, others, percent, reason, evidence or {}, **made_of)
+        else:
+            change = state.changes.open(name, "deploy", {**others, release.number: percent}, by, reason=reason)
         serves = f" with {release.model} version {release.model_version}" if release.model else ""
         told(f"starting release {release.number} of {name}: {release.bento}{serves}")
-        _put_live(rollout, release, change, evidence or {})
-        told(f"release {release.number} of {name} is live")
+        _carried_out(rollout, release, change, evidence or {})
         return next(found for found in state.releases.all(name) if found.number == release.number)
+
+
+def _others(traffic: Mapping[int, int], release: Release | None, percent: int) -> dict[int, int]:
+    """The percents of the releases that have requests now, when one gets so many.
+
+    Raises:
+        BoxError: no percent, or part of the requests where nothing has the rest (exit code 2).
+    """
+    rest = {number: weight for number, weight in traffic.items() if release is None or number != release.number}
+    left = 100 - percent
+    if not 0 <= percent <= 100 or (0 < left < 100 and not rest):
+        raise BoxError(
+            f"the new release cannot get {percent} percent of the requests",
+            why="no release has the rest of them" if 0 <= percent <= 100 else "a percentage is a number from 0 to 100",
+            fix="box deploy NAME   (and box split for what comes after)",
+            code=ExitCode.USAGE,
+        )
+    total = sum(rest.values())
+    exact = {number: left * weight / total for number, weight in rest.items()} if left else {}
+    shares = {number: int(share) for number, share in exact.items()}
+    # What rounding leaves goes to those that lost most by it.
+    short = left - sum(shares.values()) if exact else 0
+    for number in sorted(exact, key=lambda one: shares[one] - exact[one])[:short]:
+        shares[number] += 1
+    return {number: share for number, share in shares.items() if share}
 
 
 def undeploy(state: StateStore, paths: Paths, config: Config, name: str, by: str, timeout: float = 60.0) -> None:
@@ -111,14 +146,21 @@ def live_release(state: StateStore, endpoint: str) -> Release | None:
     return max(live, key=lambda release: (weights[release.number], release.number), default=None)
 
 
-def _put_live(rollout: Rollout, release: Release, change: Change, evidence: Mapping[str, Any]) -> None:
-    """Take the steps; whatever goes wrong, the release has failed and does not stay."""
+def _carried_out(rollout: Rollout, release: Release, change: Change, evidence: Mapping[str, Any]) -> None:
+    """Take the steps; whatever goes wrong, a release without requests has failed and does not stay."""
     state, number = rollout.state, release.number
     try:
-        rollout.carry_out(change, evidence)
+        if change.weights.get(number):
+            rollout.carry_out(change, evidence)
+            rollout.told(f"release {number} of {rollout.name} is live")
+        else:
+            rollout.start([number])
+            state.changes.end(change.id)
+            rollout.told(f"release {number} of {rollout.name} is ready, without requests")
     except BaseException as error:
         step, why = (error.step, error.why) if isinstance(error, StepError) else ("deploy", _words(error))
-        state.releases.fail(rollout.name, number, rollout.by, f"{step}: {why}")
+        if number not in state.releases.traffic(rollout.name):
+            state.releases.fail(rollout.name, number, rollout.by, f"{step}: {why}")
         state.changes.end(change.id, f"{step}: {why}")
         if isinstance(error, StepError):
             what = f"release {number}"
@@ -140,8 +182,8 @@ def serving(state: StateStore, name: str) -> str:
     return "releases " + ", ".join(f"{number} ({weight} %)" for number, weight in weights.items()) + " serve on"
 
 
-def _kept(rollout: Rollout, live: Release) -> Release:
-    """See to it that the live releases run with the settings of now."""
+def _kept(rollout: Rollout, release: Release) -> Release:
+    """See to it that the releases with requests run, with the settings of now."""
     state, name = rollout.state, rollout.name
     numbers = {*state.releases.traffic(name)}
     rollout.room_for(numbers)
@@ -149,9 +191,9 @@ def _kept(rollout: Rollout, live: Release) -> Release:
     try:
         rollout.start(numbers)
     except StepError as error:
-        raise not_done(name, f"release {live.number}", error, "it stays the live release") from error
-    rollout.told(f"nothing changed: release {live.number} of {name} is live and healthy")
-    return live
+        raise not_done(name, f"release {release.number}", error, "it stays the live release") from error
+    rollout.told(f"nothing changed: release {release.number} of {name} is live and healthy")
+    return release
 
 
 def _room(rollout: Rollout, candidate: Candidate) -> None:
@@ -165,17 +207,19 @@ def _room(rollout: Rollout, candidate: Candidate) -> None:
     rollout.room_for((), specs)
 
 
-def _candidate(state: StateStore, paths: Paths, config: Config, name: str, told: Told) -> tuple[Candidate, str | None]:
+def _candidate(
+    state: StateStore, paths: Paths, config: Config, name: str, version: str, told: Told
+) -> tuple[Candidate, str | None]:
     """What the next release would be made of, and the tracking run that its model version comes from."""
     settings = config.endpoints[name]
-    version = version_of(state, paths.root, settings.model, settings.alias) if settings.model else None
+    found = version_of(state, paths.root, settings.model, version or settings.alias) if settings.model else None
     candidate = Candidate(
         bento=bentos.build(paths.root / (settings.bento or f"bentos/{name}"), paths, config, told),
-        model=version.name if version else None,
-        model_version=version.version if version else None,
+        model=found.name if found else None,
+        model_version=found.version if found else None,
         feature_service=settings.feature_service or None,
         environment=environment_digest(),
         # As it comes back from the state.
         settings=json.loads(json.dumps(bentos.pinned(settings))),
     )
-    return candidate, version.source_run_id if version else None
+    return candidate, found.source_run_id if found else None

@@ -28,9 +28,10 @@ def versions(state: StateStore, name: str | None = None) -> list[ModelVersion]:
 
 
 def version_of(state: StateStore, root: Path, name: str, alias: str) -> ModelVersion:
-    """The version of a registered model that an alias points at.
+    """The version of a registered model that an alias points at, or with that number.
 
     Args:
+        alias: it, or a number.
         root: the project folder, where the flow that trains is looked for.
 
     Raises:
@@ -38,7 +39,7 @@ def version_of(state: StateStore, root: Path, name: str, alias: str) -> ModelVer
     """
     everything = versions(state)
     own = [version for version in everything if version.name == name]
-    found = next((version for version in own if alias in version.aliases), None)
+    found = next((version for version in own if alias in version.aliases or alias == str(version.version)), None)
     if found is not None:
         return found
     if own:

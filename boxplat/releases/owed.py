@@ -10,7 +10,7 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.core.state.changes import Change
-from boxplat.releases.aliases import MOVED, move
+from boxplat.releases.aliases import MOVED, holder, move
 
 
 def deliver(state: StateStore, change: Change) -> bool:
@@ -23,6 +23,9 @@ def deliver(state: StateStore, change: Change) -> bool:
     model, alias = str(change.owed["model"]), str(change.owed["alias"])
     facts = {"endpoint": change.endpoint, "reason": change.reason or f"{change.kind} of {change.endpoint}"}
     try:
+        if holder(state, model, alias) == change.owed["version"]:
+            state.changes.paid(change.id)
+            return True
         move(state, model, alias, int(change.owed["version"]), change.by, MOVED, facts, back=True)
     except BoxError as error:
         if error.code is ExitCode.NO_BOX:

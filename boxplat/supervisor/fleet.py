@@ -78,9 +78,9 @@ class Fleet:
 
     def _abandoned(self, change: Change) -> None:
         why = f"the command that made it (pid {change.pid}) ended before the traffic was moved"
-        if change.kind == "deploy":
-            for number in change.weights:
-                self._state.releases.fail(change.endpoint, number, BY, why)
+        for release in self._state.releases.all(change.endpoint):
+            if release.number in change.weights and release.state == "created":
+                self._state.releases.fail(change.endpoint, release.number, BY, why)
         self._state.changes.end(change.id, why)
 
     def _crashed(self, change: Change, new: set[int], children: Mapping[str, Crashes]) -> Replica | None:

@@ -143,6 +143,8 @@ class Loop:
         """What is wanted; read again only when something was written."""
         version = self._state.database.version()
         if version != self._seen:
+            if self._state.meta.get(WANTED) == "down":
+                self._stop.set()
             self._wanted = {row.service.name: row for row in self._state.services.wanted()}
             self._doors = applied(self._state).endpoints
             declared = [row.service for row in self._wanted.values()]
@@ -150,8 +152,6 @@ class Loop:
             doors = [Service(name, (), needs=(GATEWAY,)) for name in self._doors if GATEWAY in self._wanted]
             self._order = [name for name in _order([*declared, *doors]) if name in self._wanted]
             self._active = self._state.runs.active()
-            if self._state.meta.get(WANTED) == "down":
-                self._stop.set()
             self._seen = version
         return self._wanted
 

@@ -51,11 +51,19 @@ class Releases:
             return _add(tx, endpoint, values, settings or {}, evidence or {})
 
     def deploy(
-        self, endpoint: str, by: str, reason: str, evidence: Mapping[str, Any], **made_of: Any
+        self,
+        endpoint: str,
+        by: str,
+        others: Mapping[int, int],
+        percent: int,
+        reason: str,
+        evidence: Mapping[str, Any],
+        **made_of: Any,
     ) -> tuple[Release, Change]:
-        """Make the endpoint's next release and begin the change that is to give it all traffic.
+        """Make the endpoint's next release and begin the change that is to give it its percent of the requests.
 
         Args:
+            others: percent of the other releases.
             made_of: bento, model, model_version, feature_service, environment, run, settings, and `features`: a digest
                 of the definition of each.
         """
@@ -63,7 +71,7 @@ class Releases:
         values = tuple(made_of[key] for key in ("bento", "model", "model_version", "feature_service", "environment"))
         with self._database.write() as tx:
             release = _add(tx, endpoint, (*values, by, made_of["run"]), settings, evidence, features)
-            return release, changes.begin(tx, endpoint, "deploy", {release.number: 100}, by, None, reason)
+            return release, changes.begin(tx, endpoint, "deploy", {**others, release.number: percent}, by, None, reason)
 
     def all(self, endpoint: str | None = None) -> list[Release]:
         """The newest releases first."""
