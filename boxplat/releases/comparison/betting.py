@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 # The largest bet: increments reach from -1 to 1, and nobody may lose everything.
 _MOST = 0.95
-# From one bet to the next smaller one. Closer ones gain nothing (docs/decisions/0010).
+# From one bet to the next smaller one. Closer ones gain nothing (docs/decisions/0011).
 _RATIO = 1.5
 _LEAST = 1e-4
 _CHUNK = 1 << 16
