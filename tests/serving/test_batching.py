@@ -83,6 +83,45 @@ def test_calls_that_come_while_it_runs_are_the_next_batch() -> None:
     asyncio.run(run())
 
 
+def test_a_full_batch_that_waits_is_begun_before_answers_are_written() -> None:
+    async def run() -> None:
+        order: list[str] = []
+
+        def compute(value: Any, done: Callable[..., None]) -> None:
+            order.append(f"computes {value}")
+            asyncio.get_running_loop().call_soon(done, value, None)
+
+        method = SimpleNamespace(batch_dim=(0, 0), max_batch_size=2, max_latency_ms=10_000)
+        made = Batcher(compute, method, 100, lambda calls: None)
+        ended = asyncio.Event()
+
+        def answered(value: Any, error: BaseException | None) -> None:
+            order.append(f"answers {value}")
+            if len(order) == 8:
+                ended.set()
+
+        for n in range(5):
+            made.begin([[n]], {}, "", answered)
+        await ended.wait()
+        first = ["computes [0, 1]", "computes [2, 3]", "answers [0]", "answers [1]"]
+        assert order == [*first, "answers [2]", "answers [3]", "computes [4]", "answers [4]"]
+
+    asyncio.run(run())
+
+
+def test_a_slow_first_batch_refuses_nobody() -> None:
+    line = waitlist(patience=1.0)
+    line.pace.took(60.0)
+    add(line, "one")
+    add(line, "one")
+    line.pace.took(0.001)
+    line.pace.took(30.0)
+    add(line, "one")
+    line.pace.took(30.0)
+    with pytest.raises(BentoMLException):
+        add(line, "one")
+
+
 def test_parts_of_several_rows_stay_whole_and_in_order() -> None:
     async def run() -> None:
         function = Function()

@@ -1,8 +1,9 @@
 """Calls of a batchable API that wait at the same time go together: no timer, no training phase.
 
 A call that finds the function idle starts it at the end of the event loop's turn, together with those that came in the
-same turn. Those that come while it runs are the next batch. After a batch, the clients that were just answered get a
-small part of the time that it took to ask again, and no longer than until as many rows wait as it had.
+same turn. Those that come while it runs are the next batch: where they fill it, it is computed while the answers of the
+one before are written. Else the clients that were just answered get a small part of the time that the batch took to ask
+again, and no longer than until as many rows wait as it had.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from boxplat.serving.calls.threads import contained
+from boxplat.serving.calls.threads import contained, giving_way
 from boxplat.serving.calls.waitlist import Done, Waiting, Waitlist, give
 from boxplat.serving.log import annotation
 
 Compute = Callable[[Any, Done], object]
+Answer = tuple[Waiting, Any, BaseException | None]
 # Of a batch's time: how long the next one waits for the clients of the last.
 _WINDOW = 0.1
 _LEAST_WINDOW_SECONDS, _MOST_WINDOW_SECONDS = 0.0002, 0.01
@@ -69,9 +71,9 @@ class Batcher:
         if not batch:
             self._is_busy = False
             return
-        rows = sum(one.rows for one in batch)
+        rows = sum([one.rows for one in batch])
         for one in batch:
-            one.batch = max(1, rows)
+            one.batch = rows or 1
         self._told(len(batch))
         self._start(Batch(rows, time.perf_counter(), [batch]))
 
@@ -86,7 +88,8 @@ class Batcher:
             value, indices = self._joined(batch.parts[0])
             self._compute(value, partial(self._ended, batch, indices, said))
         except Exception as error:
-            self._ended(batch, [], said, None, error)
+            # Not at once: each call of a long line may end like this.
+            asyncio.get_running_loop().call_soon(self._ended, batch, [], said, None, error)
 
     def _ended(
         self, batch: Batch, indices: Sequence[int], said: annotation.Slip, value: Any, error: BaseException | None
@@ -99,26 +102,42 @@ class Batcher:
                 found = self._split(value, indices)
             except Exception as raised:
                 error = raised
+        answers: list[Answer] = []
         if error is None:
-            annotation.share(said, [(one.slip, one.rows) for one in part])
-            for one, answer in zip(part, found, strict=True):
-                give(one, answer, None)
+            if said:
+                annotation.share(said, [(one.slip, one.rows) for one in part])
+            answers = [(one, answer, None) for one, answer in zip(part, found, strict=True)]
         elif len(part) == 1:
-            give(part[0], None, contained(error))
+            answers = [(part[0], None, contained(error))]
         else:
             middle = len(part) // 2
             batch.parts[:0] = [part[:middle], part[middle:]]
             batch.was_halved = True
+        self._go_on(batch, answers)
+
+    def _go_on(self, batch: Batch, answers: list[Answer]) -> None:
+        """Give answers, and see to what is next: before them, where as much waits as can be computed at once."""
+        if not batch.parts and self._waiting.rows >= self._most:
+            self._took(batch)
+            self._next()
+            with giving_way():
+                _give(answers)
+            return
+        _give(answers)
         if batch.parts:
             asyncio.get_running_loop().call_soon(self._start, batch)
             return
-        ended = time.perf_counter()
-        seconds = ended - batch.began
-        if not batch.was_halved:
-            self._waiting.pace.took(seconds)
+        window = max(_WINDOW * self._took(batch), _LEAST_WINDOW_SECONDS)
         # So many rows were asked for at once; their clients may all ask again.
         expected = min(batch.rows + self._waiting.rows, self._most)
-        self._wait(expected, ended + min(max(_WINDOW * seconds, _LEAST_WINDOW_SECONDS), _MOST_WINDOW_SECONDS))
+        self._wait(expected, time.perf_counter() + min(window, _MOST_WINDOW_SECONDS))
+
+    def _took(self, batch: Batch) -> float:
+        """Seconds that a batch took."""
+        seconds = time.perf_counter() - batch.began
+        if not batch.was_halved:
+            self._waiting.pace.took(seconds)
+        return seconds
 
     def _wait(self, expected: int, until: float) -> None:
         if self._waiting.rows >= expected or time.perf_counter() >= until:
@@ -153,6 +172,11 @@ class Batch:
     began: float
     parts: list[list[Waiting]]
     was_halved: bool = False
+
+
+def _give(answers: Sequence[Answer]) -> None:
+    for answer in answers:
+        give(*answer)
 
 
 def _shape(value: Any, dim: int) -> tuple[int, Any]:

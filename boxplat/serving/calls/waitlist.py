@@ -28,6 +28,7 @@ class Waiting:
 
     Attributes:
         rows: that it asks for.
+        weight: what it counts for: a call for no rows is a call too.
         kind: calls of the same kind may be computed together.
         until: moment of `time.monotonic` after which nobody wants its answer.
         done: called once, with the answer or an error.
@@ -40,6 +41,7 @@ class Waiting:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     rows: int
+    weight: int
     kind: Any
     client: str
     until: float
@@ -51,35 +53,29 @@ class Waiting:
     # Takes it out of the count of those that wait; None once it is.
     leave: Callable[[Waiting], None] | None = None
 
-    @property
-    def weight(self) -> int:
-        """What it counts for: a call for no rows is a call too."""
-        return max(1, self.rows)
-
     def cancel(self) -> None:
         """Nobody waits for the answer any more; where it is not under way it never will be."""
         self.gone = True
         if self.leave is not None:
-            self.left()
+            self.leave(self)
             self.args, self.kwargs = (), {}
-
-    def left(self) -> None:
-        """It waits no longer."""
-        leave, self.leave = self.leave, None
-        if leave is not None:
-            leave(self)
 
 
 @dataclass
 class Pace:
-    """How long a turn takes, from the last ones: a mean that forgets; 0 while nothing is known."""
+    """How long a turn takes, from the last ones: a mean that forgets; 0 while nothing is known.
+
+    A slow turn counts when the one before it was slow as well: the first one is, and one that something else held up.
+    """
 
     seconds: float = 0.0
+    _last: float = 0.0
 
     def took(self, seconds: float) -> None:
         """A turn took so long."""
-        weight = _SLOWER if seconds > self.seconds else _FASTER
-        self.seconds = self.seconds + weight * (seconds - self.seconds) if self.seconds else seconds
+        likely, self._last = min(seconds, self._last), seconds
+        weight = _SLOWER if likely > self.seconds else _FASTER
+        self.seconds = self.seconds + weight * (likely - self.seconds) if self.seconds else likely
 
 
 @dataclass
@@ -112,15 +108,21 @@ class Waitlist:
         Raises:
             BentoMLException: status 429, when too many wait, or what waits will take longer than this one may wait.
         """
-        one = Waiting(args, kwargs, rows, kind, client, time.monotonic() + self.patience, done, leave=self._leave)
-        self._room(client, one.weight)
-        clients = self._lines.setdefault(kind, {})
+        weight = rows or 1
+        own = self._rows_of.get(client, 0)
+        if self.rows + weight > self.most or self.rows * self.pace.seconds > _SAFE * self.patience * self.together:
+            self._make_room(own, weight)
+        until = time.monotonic() + self.patience
+        one = Waiting(args, kwargs, rows, weight, kind, client, until, done, leave=self._leave)
+        clients = self._lines.get(kind)
+        if clients is None:
+            clients = self._lines[kind] = {}
         line = clients.get(client)
         if line is None:
             line = clients[client] = deque()
         line.append(one)
-        self._rows_of[client] = self._rows_of.get(client, 0) + one.weight
-        self.rows += one.weight
+        self._rows_of[client] = own + weight
+        self.rows += weight
         return one
 
     def take(self, most: int) -> list[Waiting]:
@@ -139,8 +141,7 @@ class Waitlist:
                 return taken
         return []
 
-    def _room(self, client: str, rows: int) -> None:
-        own = self._rows_of.get(client, 0)
+    def _make_room(self, own: int, rows: int) -> None:
         clients = len(self._rows_of) + (not own)
         ahead = min(self.rows, (own + 1) * clients) // self.together * self.pace.seconds
         if own:
@@ -158,31 +159,35 @@ class Waitlist:
     def _turns(self, clients: dict[str, deque[Waiting]], most: int, now: float) -> list[Waiting]:
         taken: list[Waiting] = []
         rows = 0
+        turns = deque(clients.items())
         # Clients whose next call does not fit any more; they come first the next time.
-        held: dict[str, deque[Waiting]] = {}
-        while clients and rows < most:
-            client, line = next(iter(clients.items()))
-            del clients[client]
+        held = []
+        while turns and rows < most:
+            line = turns[0][1]
             one = line[0]
-            wanted = not one.gone and one.until >= now
+            wanted = one.until >= now and not one.gone
             if wanted and taken and rows + one.weight > most:
-                held[client] = line
+                held.append(turns.popleft())
                 continue
             line.popleft()
-            one.left()
             if line:
-                clients[client] = line
+                turns.rotate(-1)
+            else:
+                turns.popleft()
+            if one.leave is not None:
+                self._leave(one)
             if wanted:
                 taken.append(one)
                 rows += one.weight
             elif not one.gone:
                 give(one, None, late())
-        rest = {**held, **clients}
         clients.clear()
-        clients.update(rest)
+        clients.update(held)
+        clients.update(turns)
         return taken
 
     def _leave(self, one: Waiting) -> None:
+        one.leave = None
         self.rows -= one.weight
         self._rows_of[one.client] -= one.weight
         if not self._rows_of[one.client]:
