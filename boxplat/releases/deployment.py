@@ -159,9 +159,8 @@ def _carried_out(rollout: Rollout, release: Release, change: Change, evidence: M
             rollout.told(f"release {number} of {rollout.name} is ready, without requests")
     except BaseException as error:
         step, why = (error.step, error.why) if isinstance(error, StepError) else ("deploy", _words(error))
-        if number not in state.releases.traffic(rollout.name):
-            state.releases.fail(rollout.name, number, rollout.by, f"{step}: {why}")
-        state.changes.end(change.id, f"{step}: {why}")
+        failed = {number} - {*state.releases.traffic(rollout.name)}
+        state.releases.abandon(change, failed, rollout.by, f"{step}: {why}")
         if isinstance(error, StepError):
             what = f"release {number}"
             raise not_done(rollout.name, what, error, serving(state, rollout.name)) from error

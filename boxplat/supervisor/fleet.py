@@ -78,10 +78,12 @@ class Fleet:
 
     def _abandoned(self, change: Change) -> None:
         why = f"the command that made it (pid {change.pid}) ended before the traffic was moved"
-        for release in self._state.releases.all(change.endpoint):
-            if release.number in change.weights and release.state == "created":
-                self._state.releases.fail(change.endpoint, release.number, BY, why)
-        self._state.changes.end(change.id, why)
+        made = [
+            release.number
+            for release in self._state.releases.all(change.endpoint)
+            if release.number in change.weights and release.state == "created"
+        ]
+        self._state.releases.abandon(change, made, BY, why)
 
     def _crashed(self, change: Change, new: set[int], children: Mapping[str, Crashes]) -> Replica | None:
         """A process of a release that got its first requests with this change, and has ended unasked since."""

@@ -72,10 +72,7 @@ class Changes:
     def end(self, change: int, problem: str = "") -> None:
         """Close a change: what only it kept running may stop."""
         with self._database.write() as tx:
-            tx.execute(
-                "update change set ended = ?, problem = ? where id = ? and ended is null",
-                (time.time(), problem, change),
-            )
+            end(tx, change, problem)
 
     def paid(self, change: int) -> None:
         """Note that the alias has followed the traffic."""
@@ -116,6 +113,12 @@ def begin(
         (endpoint, kind, by, reason, time.time(), pid, start_ticks(pid), _text(weights), shadow),
     )
     return of(tx.execute("select * from change where id = ?", (cursor.lastrowid,)).fetchone())
+
+
+def end(tx: Transaction, change: int, problem: str = "") -> None:
+    """Close a change that is open."""
+    values = (time.time(), problem, change)
+    tx.execute("update change set ended = ?, problem = ? where id = ? and ended is null", values)
 
 
 def moved(

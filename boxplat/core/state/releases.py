@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from boxplat.core.errors import BoxError, ExitCode, not_found
@@ -80,10 +80,12 @@ class Releases:
             rows = db.execute(f"select * from release {where} order by endpoint, number desc", values).fetchall()
             return [_release(row) for row in rows]
 
-    def fail(self, endpoint: str, number: int, by: str, why: str) -> None:
-        """Mark a release as one that must not serve."""
+    def abandon(self, change: Change, numbers: Iterable[int], by: str, why: str) -> None:
+        """End a change that came to nothing; these releases must not serve."""
         with self._database.write() as tx:
-            _mark(tx, endpoint, number, "failed", by, why)
+            for number in numbers:
+                _mark(tx, change.endpoint, number, "failed", by, why)
+            changes.end(tx, change.id, why)
 
     def traffic(self, endpoint: str) -> dict[int, int]:
         """Percent of the requests by release number."""
