@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -16,16 +16,14 @@ from boxplat.releases.gateway.spread import spread
 from boxplat.supervisor.sockets import free_port
 
 _PORTS, _PARTS = "gateway.ports", "gateway.parts"
-# Where a process listens and answers, or would at once.
-_ANSWERS = ("running", "asleep")
 
 
-def routes(state: StateStore, own_port: int, starting: bool) -> list[Route]:
+def routes(state: StateStore, own_port: int, bound: Collection[int]) -> list[Route]:
     """The route of every endpoint that has traffic.
 
     Args:
         own_port: the gateway's own.
-        starting: nobody listens yet; then a port that was taken by a stranger meanwhile is given up.
+        bound: the ports that the gateway listens on; another one that was taken by a stranger meanwhile is given up.
     """
     with state.database.read():
         settings = state.endpoints.settings()
@@ -35,7 +33,7 @@ def routes(state: StateStore, own_port: int, starting: bool) -> list[Route]:
         traffic = {name: weights for name in sorted(names) if (weights := state.releases.traffic(name))}
         shadows = {name: state.releases.shadow(name) for name in traffic}
     options = {name: _options(settings.get(name, {})) for name in traffic}
-    ports = _ports(state, options, own_port, starting)
+    ports = _ports(state, options, own_port, bound)
     parts = _parts(state, traffic)
     found = []
     for name, option in options.items():
@@ -79,7 +77,7 @@ def _targets(replicas: Iterable[tuple[Replica, Wanted]], weights: Mapping[int, i
     found = {}
     for release, rows in by_release.items():
         wanted = [row for row in rows if row.desired]
-        answering = [row for row in wanted if row.state in _ANSWERS]
+        answering = [row for row in wanted if row.state.ready]
         ending = [row for row in rows if row.pid is not None]
         chosen = answering or wanted or ([] if weights.get(release) else ending)
         if chosen:
@@ -88,7 +86,7 @@ def _targets(replicas: Iterable[tuple[Replica, Wanted]], weights: Mapping[int, i
 
 
 def _ports(
-    state: StateStore, options: Mapping[str, EndpointConfig], own_port: int, starting: bool
+    state: StateStore, options: Mapping[str, EndpointConfig], own_port: int, bound: Collection[int]
 ) -> dict[str, tuple[int, int | None]]:
     """(HTTP, gRPC) ports by endpoint: those that they had, else the preferred ones, else the next free ones."""
     kept: dict[str, Any] = json.loads(state.meta.get(_PORTS) or "{}")
@@ -100,8 +98,8 @@ def _ports(
         if before is None or before["asked"] != asked:
             before = {"asked": asked, "has": [None, None]}
         port, grpc_port = (had if had != own_port else None for had in before["has"])
-        port = _port(port, option.port, taken, starting)
-        grpc_port = _port(grpc_port, option.grpc_port, taken, starting) if option.grpc_port else None
+        port = _port(port, option.port, taken, bound)
+        grpc_port = _port(grpc_port, option.grpc_port, taken, bound) if option.grpc_port else None
         kept[name] = {"asked": asked, "has": [port, grpc_port]}
         found[name] = port, grpc_port
     text = json.dumps(kept, sort_keys=True)
@@ -110,9 +108,9 @@ def _ports(
     return found
 
 
-def _port(had: int | None, preferred: int, taken: set[int], starting: bool) -> int:
+def _port(had: int | None, preferred: int, taken: set[int], bound: Collection[int]) -> int:
     """The port that it had, unless somebody took it while nobody listened; else a free one."""
-    if had and not (starting and free_port(had) != had):
+    if had and (had in bound or free_port(had) == had):
         return had
     port = free_port(preferred)
     while port in taken:

@@ -76,7 +76,7 @@ class Gateway:
     def _begin(self) -> None:
         """Files for a new Envoy; where they would not do, none of the endpoints: it tells why and waits for better."""
         self._seen = self._state.database.version()
-        found, settings = routes(self._state, self._port, starting=True), self._settings()
+        found, settings = routes(self._state, self._port, bound=()), self._settings()
         try:
             self._folder.check(found, settings)
         except RefusedError as error:
@@ -119,7 +119,7 @@ class Gateway:
             if version == self._seen:
                 return
             self._seen = version
-            self._take(routes(self._state, self._port, starting=False))
+            self._take(routes(self._state, self._port, _bound(self._routes)))
         except (BoxError, OSError) as error:
             # A full disk or a busy state: what is in use stays in use.
             print(f"the gateway keeps its configuration: {error}", file=sys.stderr, flush=True)
@@ -169,6 +169,10 @@ class Gateway:
         active = self._admin.numbers(r"^http\..*\.downstream_rq_active$")
         own = (f"http.{GATEWAY}.", "http.admin.")
         return any(count for name, count in active.items() if not name.startswith(own))
+
+
+def _bound(found: list[Route]) -> set[int]:
+    return {port for route in found for port in (route.port, route.grpc_port) if port}
 
 
 def _summary(found: list[Route], took: float) -> dict[str, object]:

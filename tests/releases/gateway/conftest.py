@@ -49,16 +49,21 @@ class Place:
         self._process: subprocess.Popen[bytes] | None = None
         self._servers: list[Server] = []
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
         from boxplat.supervisor.sockets import free_port
 
         self.own_port = free_port(0)
         argv = [sys.executable, "-P", "-m", "boxplat.releases.gateway.main", "--port", str(self.own_port)]
-        env = {**os.environ, "BOXPLAT_PROJECT": str(self.paths.root)}
+        env = {**os.environ, "BOXPLAT_PROJECT": str(self.paths.root), **environment}
         self.state.services.declare(Service(name="gateway", command=("x",), kind="gateway"), True, "test")
         with self.paths.service_log("gateway").open("ab") as log:
             self._process = subprocess.Popen(argv, env=env, stdout=log, stderr=log)
         self.state.services.moved("gateway", State.RUNNING, "", None, port=self.own_port, pid=self._process.pid)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
 
     def stop(self) -> int:
         assert self._process is not None
@@ -91,12 +96,14 @@ class Place:
         self.split(name, weights, shadow)
         return name
 
-    def replicas(self, name: str, number: int, ports: list[int], state: State = State.RUNNING) -> None:
+    def replicas(
+        self, name: str, number: int, ports: list[int], state: State = State.RUNNING, grpc_port: int | None = None
+    ) -> None:
         """Say that the processes of a release are there (or in another state)."""
         for index, port in enumerate(ports, 1):
             service = f"{name}@{number}" + (f".{index}" if index > 1 else "")
             self.state.services.declare(Service(name=service, command=("x",), kind="release"), True, "test")
-            self.state.services.moved(service, state, "", None, port=port, pid=os.getpid())
+            self.state.services.moved(service, state, "", None, port=port, grpc_port=grpc_port, pid=os.getpid())
 
     def split(self, name: str, weights: Mapping[int, int], shadow: int | None = None) -> None:
         """Change the traffic, and wait until the gateway has it."""
