@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from boxplat.releases.promotion import Promotion
 
 SCHEMA_VERSION = 1
+_OPEN = "open: everybody on this machine may ask; with keys (box keys make NAME) nobody without one"
 _COLOURS = {
     "running": "32", "succeeded": "32", "ok": "32", "live": "32",
     "starting": "33", "waiting": "33", "stopping": "33", "queued": "33", "warn": "33", "unhealthy": "33",
@@ -220,8 +221,11 @@ def endpoints(rows: Iterable[Endpoint]) -> str:
         live = next((r for r in row.releases if r.number in row.traffic), None)
         model = f"{live.model} v{live.model_version}" if live and live.model else None
         traffic = " ".join(f"{number}={weight}" for number, weight in row.traffic.items())
-        lines.append((row.name, row.state, row.url, row.grpc, traffic, model))
-    return table(("ENDPOINT", "STATE", "URL", "GRPC", "RELEASE=%", "MODEL"), lines)
+        lines.append((row.name, row.state, row.url, row.grpc, traffic, model, row.access))
+    shown = table(("ENDPOINT", "STATE", "URL", "GRPC", "RELEASE=%", "MODEL", "ACCESS"), lines)
+    # Said once, where somebody could think that it is otherwise.
+    anybody = any(row.access == "open" and row.url for row in rows)
+    return f"{shown}\n{_OPEN}" if anybody else shown
 
 
 def access_keys(rows: Iterable[AccessKey]) -> str:

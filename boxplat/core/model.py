@@ -196,7 +196,7 @@ class Endpoint:
     """A stable name and URL that sends traffic to releases by weight (percent, by release number).
 
     `grpc` is the address of its gRPC server, `127.0.0.1:4000`, where it has one. `shadow` is the release that gets a
-    copy of each request. `reason` says why it does not run.
+    copy of each request. `reason` says why it does not run. `access` is "open" to everybody on this machine, or "keys".
     """
 
     name: str
@@ -207,6 +207,7 @@ class Endpoint:
     grpc: str | None = None
     shadow: int | None = None
     reason: str = ""
+    access: str = "open"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ def endpoints(names: Iterable[str], state: StateStore, services: Sequence[Servic
         services: every service as it is now.
     """
     releases, taken = state.releases.all(), applied(state)
+    access = "keys" if state.keys.all() else "open"
     gateway = next((row for row in services if row.name == GATEWAY), None)
     found = []
     for name in sorted({*names, *(release.endpoint for release in releases)}):
@@ -45,6 +46,7 @@ def endpoints(names: Iterable[str], state: StateStore, services: Sequence[Servic
                 grpc=door.grpc if door else None,
                 shadow=state.releases.shadow(name),
                 reason=reason,
+                access=access,
             )
         )
     return tuple(found)
