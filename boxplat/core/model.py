@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-
 # Of a service whose gRPC server takes whatever port is free.
 ANY_PORT = -1
 
