@@ -212,3 +212,9 @@ class Outcomes:
         from boxplat.releases.outcomes import verb
 
         return verb.show(self._box.paths, self._box.settings, endpoint)
+
+    def list(self, endpoint: str, since: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
+        """The newest predictions that have an outcome, oldest first, with it as it is known now."""
+        from boxplat.releases.outcomes import verb
+
+        return verb.rows(self._box.paths, self._box.settings, endpoint, since, limit)

@@ -52,7 +52,7 @@ def _shown(found: Comparison, as_json: bool, follow: bool) -> str:
 
 @click.group(cls=Commands)
 def outcomes() -> None:
-    """What became of predictions: add, show."""
+    """What became of predictions: add, show, list."""
 
 
 @outcomes.command()
@@ -82,6 +82,17 @@ def show(name: str, as_json: bool) -> None:
     say(f"{found.labels} labels ({found.corrected} corrected later), {found.waiting} of no prediction in the log (yet)")
     rows = [dataclasses.astuple(one) for one in found.releases]
     click.echo(render.table(("RELEASE", "PREDICTIONS", "LABELLED"), rows))
+
+
+@outcomes.command("list")
+@click.argument("name", shell_complete=complete.endpoints)
+@click.option("--since", metavar="TIME", help="30m, 1h, 2d, or an ISO time.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="The newest so many.")
+@json_option
+def list_(name: str, since: str | None, limit: int, as_json: bool) -> None:
+    """Predictions with what became of them."""
+    rows = the_box().outcomes.list(name, since, limit)
+    click.echo(render.as_json(outcomes=rows) if as_json else render.rows(rows) if rows else "none has an outcome")
 
 
 COMMANDS: tuple[click.Command, ...] = (compare, outcomes)

@@ -40,8 +40,8 @@ def prepare(con: Connection, said: OutcomesConfig, where: str = "true") -> None:
     )
     names = literal(SEPARATOR.join(said.keys))
     columns = f"""
-        a.id, a.row, a.time, a.release, a.shadow, a.unit, a.moment, o.key, o.about, o.received,
-        greatest(o.received, a.time) as known, {loss(said).sql} as loss"""
+        a.id, a.row, a.time, a.release, a.shadow, a.unit, a.moment, a.score, o.label, o.said, o.key, o.about,
+        o.received, greatest(o.received, a.time) as known, {loss(said).sql} as loss"""
     con.execute(
         f"""
         create or replace temp table versions as

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, ExitCode, not_found
 from boxplat.core.live import OutcomesConfig
 from boxplat.core.paths import Paths
 from boxplat.releases.outcomes import incoming, joined, store
+from boxplat.releases.outcomes.losses import loss
 from boxplat.releases.outcomes.store import Added
 from boxplat.serving.log import reading
-from boxplat.serving.log.asking import folder_of
+from boxplat.serving.log.asking import folder_of, moment
 
 if TYPE_CHECKING:
     from boxplat.serving.log.reading import Connection
@@ -81,6 +82,46 @@ def show(paths: Paths, config: Config, endpoint: str) -> Outcomes:
         return _counted(con)
 
     return reading.asked(folder_of(paths, endpoint), ask)
+
+
+def rows(
+    paths: Paths, config: Config, endpoint: str, since: str | None = None, limit: int = 20
+) -> list[dict[str, Any]]:
+    """The newest predictions that have an outcome, oldest first, with the outcome as it is known now.
+
+    `label` is a number, or a word; `loss` is in its own units.
+
+    Args:
+        since: of the predictions' time: `30m`, `1h`, `2d`, or an ISO time.
+        limit: at most so many.
+
+    Raises:
+        BoxError: no such endpoint (exit code 9), a time or a setting that is none (2).
+    """
+    said = _said(config, endpoint)
+    begin = moment(since) if since else None
+    where = f"time >= timestamptz '{begin.isoformat()}'" if begin else "true"
+    sql = f"""
+        with ranked as (select *, row_number() over (
+            partition by id, row, release, shadow order by about nulls first, received desc) as rank from versions)
+        select id, row, time, release, shadow, score as prediction, coalesce(said, label::varchar) as label,
+            loss * {loss(said).bound} as loss, received from ranked where rank = 1
+        order by time desc, id desc, row desc limit {int(limit)}"""
+
+    def ask(con: Connection) -> list[dict[str, Any]]:
+        store.view(con, store.files(store.folder_of(paths, endpoint)))
+        joined.prepare(con, said, where)
+        return [dict(row) for row in con.sql(sql).to_arrow_table().to_pylist()]
+
+    found = reading.asked(folder_of(paths, endpoint), ask, begin)
+    return [{**row, "label": _plain(row["label"])} for row in reversed(found)]
+
+
+def _plain(label: str) -> float | str:
+    try:
+        return float(label)
+    except ValueError:
+        return label
 
 
 def _counted(con: Connection) -> Outcomes:

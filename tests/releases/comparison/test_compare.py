@@ -179,13 +179,16 @@ def test_the_command_line(state: StateStore, paths: Paths, settings: Callable[[s
     settings("")
     releases(state, 2)
     state.releases.split("delay", {1: 50, 2: 50}, "me")
-    answered(paths, 500)
+    answered(paths, 500, start=LATER)
     file: Path = paths.root / "more.csv"
     file.write_text("id,label\nlater,1\n")
     added = run_box(paths.root, "outcomes", "add", "delay", str(file), "--json")
     assert json.loads(added.stdout)["added"] == {"rows": 1, "new": 1, "same": 0, "corrected": 0, "refused": 0}
     shown = json.loads(run_box(paths.root, "outcomes", "show", "delay", "--json").stdout)
     assert (shown["outcomes"]["labels"], shown["outcomes"]["waiting"]) == (501, 1)
+    listed = json.loads(run_box(paths.root, "outcomes", "list", "delay", "--limit", "3", "--json").stdout)["outcomes"]
+    assert [row["id"] for row in listed] == ["1-497", "1-498", "1-499"]
+    assert all(row["loss"] == pytest.approx((row["prediction"] - row["label"]) ** 2) for row in listed)
     # Its labels are of the future, which does not count.
     found = run_box(paths.root, "compare", "delay", "--json")
     assert json.loads(found.stdout)["comparison"]["effect"]["verdict"] == "undecided"
