@@ -141,7 +141,8 @@ class Fleet:
             if which is None or name in kept:
                 continue
             if row.desired:
-                if row.pid is None or self._drained(which, now):
+                # One that crashed starts again while requests wait at its socket; one that has given up answers none.
+                if row.state is State.FAILED or self._drained(which, now):
                     self._state.services.set_desired(name, False, BY)
             elif row.pid is None and row.state is State.STOPPED:
                 self._state.services.remove(name, BY)

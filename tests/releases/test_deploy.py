@@ -70,8 +70,10 @@ def post(url: str, path: str, **body: Any) -> dict[str, Any]:
         return json.load(response)
 
 
-def register(url: str) -> int:
-    """A new version of the model `toy`, as champion."""
+def register(url: str, new: bool = False) -> int:
+    """A new version of the model `toy` (made first where it is `new`), as champion."""
+    if new:
+        post(url, "registered-models/create", name="toy")
     run = post(url, "runs/create", experiment_id="0", start_time=0)["run"]["info"]
     metrics = [{"key": "auc", "value": 0.75, "timestamp": 0, "step": 0}]
     post(url, "runs/log-batch", run_id=run["run_id"], metrics=metrics)
@@ -91,8 +93,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     found.up(detach=True)
     try:
         found.wait(timeout=90)
-        post(tracking(found), "registered-models/create", name="toy")
-        register(tracking(found))
+        register(tracking(found), new=True)
         yield found
     finally:
         found.down()
