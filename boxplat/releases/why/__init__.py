@@ -15,8 +15,8 @@ def why(state: StateStore, paths: Paths, subject: str) -> Answer:
 
     Args:
         subject: `delay@7` (a release), `models:/delay/3` or `models:/delay@champion`, `12` or `run/12`, the id of a
-            tracking run, that of a prediction, `ID/ROW` for one of many in a request. `delay/7` is a release where
-            there is one, else a model version.
+            tracking run, that of a prediction, `ID/ROW` for one of many in a request, `prediction/ID` for an id that
+            looks like something else. `delay/7` is a release where there is one, else a model version.
 
     Raises:
         BoxError: nothing has that name (exit code 9).

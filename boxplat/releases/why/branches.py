@@ -11,7 +11,8 @@ from boxplat.releases.why.periods import at, moment, shares
 from boxplat.releases.why.sources import Sources
 from boxplat.releases.why.tree import Node
 
-_JUDGED = ("model.promoted", "model.refused")
+# What was decided on a version.
+DECISIONS = ("model.promoted", "model.refused", "model.alias", "rollback")
 _CREATED = "release.created"
 
 
@@ -97,7 +98,7 @@ def of_version(sources: Sources, model: str, version: int, role: str = "", down:
     """A model version, what was decided on it, the run that made it; and with `down` the releases that it went into."""
     known, why_not = sources.version(model, version), sources.registry[1]
     below = [
-        _decision(entry) for entry in sources.of(f"model/{model}", *_JUDGED) if entry.data.get("version") == version
+        _decision(entry) for entry in sources.of(f"model/{model}", *DECISIONS) if entry.data.get("version") == version
     ]
     facts: dict[str, Any] = {}
     notes = [] if known else [why_not or "the registry does not know it any more"]
@@ -163,7 +164,7 @@ def _registered(sources: Sources, tracking: str | None) -> list[Node]:
             below=(
                 *(
                     _decision(one)
-                    for one in sources.of(f"model/{model}", *_JUDGED)
+                    for one in sources.of(f"model/{model}", *DECISIONS)
                     if one.data.get("version") == version
                 ),
                 *(_went_into(sources, release) for release in sources.serving(model, version)),

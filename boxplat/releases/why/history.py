@@ -109,7 +109,7 @@ def _moved_outside(sources: Sources, model: str) -> Iterable[str]:
     """Aliases that stand elsewhere than the record has left them."""
     left = {
         str(one.data["alias"]): one.data.get("version")
-        for one in sources.of(f"model/{model}", "model.promoted", "model.alias")
+        for one in sources.of(f"model/{model}", "model.promoted", "model.alias", "rollback")
         if one.data.get("alias")
     }
     if sources.registry[1]:

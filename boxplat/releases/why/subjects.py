@@ -18,6 +18,8 @@ _MODEL = re.compile(r"(?:models:/)?(?P<name>[^@/:]+)/(?P<number>\d{1,9})")
 _ALIAS = re.compile(r"models:/(?P<name>[^@/:]+)@(?P<alias>[^@/:]+)")
 _RUN = re.compile(r"(?:run/)?(?P<number>\d{1,9})")
 _TRACKING = re.compile(r"[0-9a-f]{32}")
+# Before an id that looks like something else.
+_PREDICTION = "prediction/"
 _ROW = re.compile(r"(?P<id>.+)/(?P<row>\d{1,9})")
 
 
@@ -27,9 +29,9 @@ def found(sources: Sources, text: str) -> list[tuple[str, Node]]:
     Raises:
         BoxError: nothing (exit code 9).
     """
-    readings = (_releases, _versions, _aliases, _runs, _tracked)
+    readings = () if text.startswith(_PREDICTION) else (_releases, _versions, _aliases, _runs, _tracked)
     meant = [one for reading in readings for one in reading(sources, text)]
-    made = [(name, make()) for name, make in (meant or _predictions(sources, text))]
+    made = [(name, make()) for name, make in (meant or _predictions(sources, text.removeprefix(_PREDICTION)))]
     if not made:
         raise _unknown(sources, text)
     return made

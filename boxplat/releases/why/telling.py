@@ -23,16 +23,16 @@ def because(entry: Entry) -> str:
     parts = [str(said[key]) for key in ("reason", "why") if said.get(key)]
     if said.get("forced"):
         parts.insert(0, "FORCED")
-    parts += [words for key in ("gates", "evidence") if (words := evidence(said.get(key)))]
+    judged = gates(said)
+    parts += [_summary(judged)] if judged else []
+    found = said.get("evidence")
+    plain = {key: value for key, value in found.items() if _plain(value)} if isinstance(found, Mapping) else {}
+    parts += [f"{key} {value}" for key, value in plain.items()]
     return "; ".join(parts)
 
 
-def evidence(found: Any) -> str:
-    """Evidence in few words: how many gates passed, and the plain values."""
-    said = found if isinstance(found, Mapping) else {"gates": found}
-    plain = {key: value for key, value in said.items() if isinstance(value, str | int | float) and value != ""}
-    parts = [_summary(gates(said))] if gates(said) else []
-    return ", ".join([*parts, *(f"{key} {value}" for key, value in plain.items())])
+def _plain(value: Any) -> bool:
+    return isinstance(value, str | int | float) and value != ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,23 @@ class Judged:
 def gates(said: Mapping[str, Any]) -> list[Judged]:
     """The gates in an entry's data, or in the evidence in it."""
     found = said.get("gates")
-    if isinstance(found, Mapping) and isinstance(found.get("gates"), Mapping):
-        found = found["gates"]
+    if isinstance(found, Mapping):
+        found = found.get("gates", found)
+    if isinstance(found, Mapping):
+        found = [{"gate": name, **one} for name, one in found.items() if isinstance(one, Mapping)]
     if not found and isinstance(said.get("evidence"), Mapping):
         return gates(said["evidence"])
-    if not isinstance(found, Mapping):
-        return []
-    judged = [(name, one) for name, one in found.items() if isinstance(one, Mapping) and "outcome" in one]
+    judged = [one for one in found or () if isinstance(one, Mapping) and ("passed" in one or "outcome" in one)]
     return [
-        Judged(name, str(one["outcome"]), f"{one.get('found', '')} (rule: {one.get('rule')})") for name, one in judged
+        Judged(str(one.get("gate")), _outcome(one), f"{one.get('found', '')} (rule: {one.get('rule')})")
+        for one in judged
     ]
+
+
+def _outcome(gate: Mapping[str, Any]) -> str:
+    if "passed" in gate:
+        return {True: "passed", False: "refused"}.get(gate["passed"], "not judged")
+    return str(gate["outcome"])
 
 
 def _summary(judged: Sequence[Judged]) -> str:
@@ -84,16 +91,26 @@ def _traffic(said: _Data) -> str:
 
 def _promoted(said: _Data) -> str:
     before = f", before version {said['former']}" if said.get("former") is not None else ""
+    if said.get("version") is None:
+        return f"{said.get('alias')} taken away{before}"
     return f"version {said.get('version')} is {said.get('alias')}{before}"
 
 
+def _back(said: _Data) -> str:
+    former = f", from version {said['former']}" if said.get("former") is not None else ""
+    return f"{said.get('alias')} back to version {said.get('version')}{former}"
+
+
 def _verdict(said: _Data) -> str:
-    return f"comparison: {said.get('verdict')}" + (f" ({said['method']})" if said.get("method") else "")
+    older, newer = said.get("releases") or ("?", "?")
+    words = {"better": "is better than", "worse": "is worse than", "equal": "is as good as"}
+    verdict = words.get(str(said.get("verdict")), "cannot be told from")
+    return f"release {newer} {verdict} {older} on outcomes ({said.get('loss')}, level {said.get('level')})"
 
 
 def _breached(said: _Data) -> str:
-    limit = f" over {said['limit']}" if said.get("limit") is not None else ""
-    return f"guard {said.get('guard')} of release {said.get('number')}: {said.get('value')}{limit}"
+    limit = f", limit {said['limit']}" if said.get("limit") is not None else ""
+    return f"release {said.get('number')} broke its guard-rail {said.get('guard')}: {said.get('value')}{limit}"
 
 
 def _begun(said: _Data) -> str:
@@ -107,7 +124,7 @@ _WORDS: dict[str, Callable[[_Data], str]] = {
     "release.failed": lambda said: f"release {said.get('number')} failed",
     "release.retired": lambda said: f"release {said.get('number')} retired",
     "traffic.set": _traffic,
-    "rollback": lambda said: f"rolled back to {said.get('to')}",
+    "rollback": _back,
     "model.promoted": _promoted,
     "model.alias": _promoted,
     "model.refused": lambda said: f"version {said.get('version')} refused as {said.get('alias')}",

@@ -80,13 +80,14 @@ def answered(paths: Path | Paths, release: int, ids: list[int | str], shadow: bo
 
 def promoted(state: StateStore, version: int, kind: str = "model.promoted") -> None:
     with state.database.write() as tx:
+        gates = [{"gate": name, "passed": one["outcome"] == "passed", **one} for name, one in GATES.items()]
         data = {
             "version": version,
             "alias": "champion",
             "former": version - 1,
             "forced": False,
             "reason": "",
-            "gates": GATES,
+            "gates": gates,
         }
         state.record.append(tx, "model/delay", kind, "me/cli", data)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from boxplat import trees
 from boxplat.box import Box
@@ -92,6 +94,15 @@ def test_a_run_leads_to_releases_and_what_they_answered(box: Box, subject: str) 
 def test_what_is_meant(box: Box, subject: str, kind: str, name: str) -> None:
     found = box.why(subject).subject
     assert (found.kind, found.name) == (kind, name)
+
+
+@given(st.text(min_size=1, max_size=40) | st.from_regex(r"(delay[@/])?[0-9]{1,3}(/[0-9])?", fullmatch=True))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_id_that_a_client_gave_leads_to_its_prediction(box: Box, given_id: str) -> None:
+    kept = given_id.encode(errors="replace").decode()
+    story.answered(box.paths, 1, [given_id])
+    found = box.why(f"prediction/{kept}").subject
+    assert (found.kind, found.name) == ("prediction", kept) and one(found, "run").name == "1"
 
 
 def test_what_else_may_be_meant_is_told(box: Box) -> None:
