@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -77,8 +78,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = Paths(Path(folder))
         state = StateStore.open(paths)
-        for part in ("feature_repo", ".box/data/features"):
-            (paths.root / part).symlink_to((asked.project / part).resolve())
+        shutil.copytree(asked.project / "feature_repo", paths.root / "feature_repo")
+        (paths.data / "features").symlink_to((asked.project / ".box/data/features").resolve())
         apply(state, paths, config, "bench", silent)
         made(paths, config, asked.rows, asked.changed)
         began = time.perf_counter()

@@ -45,7 +45,9 @@ class Feature:
             value = f"try_cast({text} as DOUBLE)"
             return f"case when not isnan({value}) then {value} end"
         if self.kind in _WHOLE:
-            return f"case when trunc(try_cast({text} as DOUBLE)) = try_cast({text} as DOUBLE) then try_cast({text} as {self.kind}) end"  # noqa: E501
+            # A cast would round.
+            whole = f"strpos({text}, '.') = 0 or trunc(try_cast({text} as DOUBLE)) = try_cast({text} as DOUBLE)"
+            return f"case when {whole} then try_cast({text} as {self.kind}) end"
         if self.kind.startswith("TIMESTAMP"):
             return f"try_cast({text} as BIGINT)"
         return text if self.kind in ("VARCHAR", "BLOB") else f"try_cast({text} as {self.kind})"

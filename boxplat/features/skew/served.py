@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boxplat.features.database import literal, quoted
 from boxplat.features.skew.features import Names, Wanted
@@ -100,19 +100,21 @@ def write(con: DuckDBPyConnection, part: Part, wanted: Wanted, target: Path) -> 
         shown.append(f"case when isfinite({age}) then {event} end as e{number}")
     extracted = (
         f'select row_number() over () as n, id, "row" as nth, time as came, coalesce(as_of, time) as moment, release, '
-        f"features, "
         f"{_listed('keys', keys)} as k, {_listed('features', logged)} as f, {_listed('ages', list(wanted.ages))} as a "
         f"from predictions where {part.condition}"
     )
-    made = f"select {', '.join(shown)}, features from ({extracted})"
+    made = f"select {', '.join(shown)} from ({extracted})"
     con.execute(f"copy ({made}) to {literal(str(target))} (format parquet)")
     return _one(con, f"select count(*) from read_parquet({literal(str(target))})")
 
 
-def text(con: DuckDBPyConnection, served: Path, n: int, name: str) -> str | None:
-    """A value as the log has it."""
+def text(con: DuckDBPyConnection, first: Mapping[str, Any], name: str) -> str | None:
+    """A value of one prediction (`id`, `nth`, `release`) as the log has it."""
     value = f"json_extract_string(features, {literal(_pointer(name))})"
-    found = con.execute(f"select {value} from read_parquet({literal(str(served))}) where n = {n}").fetchone()
+    which = f'id = {literal(first["id"])} and "row" = {first["nth"]}'
+    if first["release"] is not None:
+        which += f" and release = {first['release']}"
+    found = con.execute(f"select {value} from predictions where {which}").fetchone()
     return None if found is None else found[0]
 
 

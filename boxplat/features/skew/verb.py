@@ -186,7 +186,7 @@ class _Comparison:
             time=str(_iso(first["came"])),
             as_of=str(_iso(first["moment"])),
             release=first["release"],
-            served=served.text(self.con, sides.served, first["n"], logged),
+            served=served.text(self.con, first, logged),
             recomputed=first["recomputed"],
             served_event=_iso(first["served_event"]),
             recomputed_event=_iso(first["recomputed_event"]),
