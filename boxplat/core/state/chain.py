@@ -60,7 +60,8 @@ class Head:
 class Fault:
     """What is wrong with an entry (`number`), or with the record as a whole (None).
 
-    `what` is changed, missing, moved, added, replaced, unlocked, or witness.
+    `what` is changed, missing, moved, added, contradicted (the state is not what the entry says), replaced, unlocked,
+    or witness.
     """
 
     number: int | None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxplat.core.state import chain, witness
+from boxplat.core.state.agreement import disagreements
 from boxplat.core.state.chain import Fault, Head, Row
 from boxplat.core.state.database import MIGRATIONS
 
@@ -62,7 +63,10 @@ def verify(db: sqlite3.Connection, content: bytes | None) -> Verdict:
     rows, head = _rows(db), _head(db)
     first = next((row.hash.decode(errors="replace") for row in rows if row.number == 1), None)
     known = witness.parse(content, first)
-    found = [*chain.faults(rows, head, known.hashes), *known.faults(len(rows)), *_begun(rows, known), *_unlocked(db)]
+    found = chain.faults(rows, head, known.hashes)
+    if not found:
+        found += disagreements(db, [chain.parsed(row.entry, row.hash.decode()) for row in rows])
+    found += [*known.faults(len(rows)), *_begun(rows, known), *_unlocked(db)]
     last = Head(rows[-1].number, rows[-1].hash.decode(errors="replace")) if rows else None
     return Verdict(len(rows), last, tuple(found))
 

@@ -59,9 +59,13 @@ def of_release(sources: Sources, release: Release, role: str = "") -> Node:
         "environment": release.environment,
         "settings": release.settings,
     }
-    notes = tuple(f"failed: {entry.data['why']}" for entry in own if entry.data.get("why"))
+    contradicted = [one for one in sources.verdict.faults if one.what == "contradicted"]
+    notes = [f"failed: {entry.data['why']}" for entry in own if entry.data.get("why")]
+    notes += [str(fault) for fault in contradicted if fault.number in {entry.number for entry in own}]
     record = tuple(entry.number for entry in own)
-    return Node("release", f"{release.endpoint}@{release.number}", role, _known(facts), notes, record, tuple(below))
+    return Node(
+        "release", f"{release.endpoint}@{release.number}", role, _known(facts), tuple(notes), record, tuple(below)
+    )
 
 
 def _traffic(sources: Sources, release: Release) -> Node:

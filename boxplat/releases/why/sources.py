@@ -29,7 +29,8 @@ class Sources:
         """The entries that nobody has tampered with."""
         if self.verdict.head is None:
             return []
-        wrong = {fault.number for fault in self.verdict.faults if fault.number is not None}
+        # An entry that the state contradicts is sound itself: it is the state that was changed.
+        wrong = {fault.number for fault in self.verdict.faults if fault.number and fault.what != "contradicted"}
         return self.state.record.entries(without=wrong)
 
     @cached_property

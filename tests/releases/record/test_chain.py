@@ -145,7 +145,7 @@ def test_whatever_is_said_is_kept_in_one_form(data: dict[str, object], subject: 
 def filled(state: StateStore, count: int = 5) -> None:
     for number in range(count):
         with state.database.write() as tx:
-            state.record.append(tx, "endpoint/delay", "traffic.set", "me", {"weights": {7: 100 - number}})
+            state.record.append(tx, "endpoint/delay", "tried", "me", {"weights": {7: 100 - number}})
 
 
 def opened(project: Path) -> sqlite3.Connection:

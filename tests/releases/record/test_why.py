@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from boxplat import trees
 from boxplat.box import Box
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
 from boxplat.doctor import storage
 from boxplat.doctor.probe import Site
 from boxplat.releases.why import Node
@@ -208,6 +210,52 @@ def test_a_tampered_entry_is_named_and_not_believed(box: Box) -> None:
     assert [share.name for share in one(answer.subject, "traffic").below] == ["100 %"]
     assert trees.answer(answer).startswith("NOT TO BE RELIED ON: ")
     assert "entry 6 is changed" in trees.history(box.endpoints.history("delay"))
+
+
+@pytest.mark.parametrize(
+    ("sql", "number", "told"),
+    [
+        ("update release set model_version = 9 where number = 1", 2, "its model_version is 3, the state has 9"),
+        ("update release set bento = 'delay:x' where number = 1", 2, "its bento is delay:c3, the state has delay:x"),
+        ("delete from release where number = 1", 2, "no release 1"),
+        ("update traffic set weight = 91 where number = 1", 6, "the state has {'1': 91, '2': 10}"),
+        ("delete from traffic", 6, "the state has {}"),
+        ("insert into traffic values ('else', 1, 100)", None, "no entry tells of the traffic of else"),
+    ],
+)
+def test_a_state_that_is_not_what_was_decided_is_told(box: Box, sql: str, number: int | None, told: str) -> None:
+    with box.state.database.write() as tx:
+        tx.execute(sql)
+    (fault,) = box.state.record.verify().faults
+    assert (fault.number, fault.what) == (number, "contradicted") and told in fault.detail
+    assert len(box.endpoints.history("delay").entries) == 4, "the entry itself is sound"
+
+
+def test_a_release_that_the_state_has_otherwise_says_so(box: Box) -> None:
+    with box.state.database.write() as tx:
+        tx.execute("update release set model_version = 4 where number = 1")
+    assert "its model_version is 3, the state has 4" in " ".join(box.why("delay@1").subject.notes)
+
+
+def _appends(root: str, count: int) -> None:
+    state = StateStore.open(Paths(Path(root)))
+    for number in range(count):
+        with state.database.write() as tx:
+            state.record.append(tx, "gateway", "key.made", "me", {"name": str(number)})
+    state.close()
+
+
+def test_many_processes_make_one_chain(project: Path) -> None:
+    several = multiprocessing.get_context("spawn")
+    made = [several.Process(target=_appends, args=(str(project), 15)) for _ in range(3)]
+    for process in made:
+        process.start()
+    for process in made:
+        process.join(60)
+    state = StateStore.open(Paths(project))
+    verdict = state.record.verify()
+    assert verdict and verdict.entries == 46
+    state.close()
 
 
 def site(paths: Paths) -> Site:
