@@ -139,9 +139,9 @@ class Report:
 
 def _shown(reason: Reason) -> list[str]:
     one = reason.example
-    served, recomputed = (f"of {event}" if event else "no row" for event in (one.served_event, one.recomputed_event))
+    served, recomputed = (f" (of {event})" if event else "" for event in (one.served_event, one.recomputed_event))
     return [
         f"  {reason.count:,} times {CAUSES[reason.cause]}",
         f"    for example {one.id} row {one.row}, as of {one.as_of}: "
-        f"served {one.served} ({served}), recomputed {one.recomputed} ({recomputed})",
+        f"served {one.served}{served}, recomputed {one.recomputed}{recomputed}",
     ]
