@@ -45,15 +45,29 @@ local function sha256(text)
     a0 % 2^32, b0 % 2^32, c0 % 2^32, d0 % 2^32, e0 % 2^32, f0 % 2^32, g0 % 2^32, h0 % 2^32))
 end
 
+-- Digests of tokens that were let in: who comes again is not hashed again. Whether they still are is asked each time.
+local digests, known = {}, 0
+
+local function remember(token, digest)
+  if not digests[token] then
+    if known >= 1000 then
+      digests, known = {}, 0
+    end
+    digests[token], known = digest, known + 1
+  end
+end
+
 function envoy_on_request(handle)
   local context, headers = handle:filterContext(), handle:headers()
   local given = headers:get("authorization")
   local token = given and #given < 512 and given:match("^[Bb]earer +([%w_-]+)$")
-  local key = token and context:get(sha256(token))
+  local digest = token and (digests[token] or sha256(token))
+  local key = digest and context:get(digest)
   if not key then
     handle:respond({ [":status"] = "401", ["www-authenticate"] = "Bearer" }, "a key is needed: Authorization: Bearer …")
     return
   end
+  remember(token, digest)
   local scope, name = key:match("^(%S+) (.+)$")
   if context:get("need") == "operate" and scope ~= "operate" then
     handle:respond({ [":status"] = "403" }, "the key " .. name .. " may invoke, but not operate")

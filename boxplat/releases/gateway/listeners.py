@@ -87,8 +87,9 @@ def _filters() -> list[Json]:
     limit = {"@type": f"{_TYPE}.filters.http.local_ratelimit.v3.LocalRateLimit", "stat_prefix": "limit"}
     router = {"@type": f"{_TYPE}.filters.http.router.v3.Router", "suppress_envoy_headers": True}
     return [
-        {"name": LUA, "typed_config": lua},
-        {"name": LIMIT, "typed_config": limit},
+        # A route that wants them switches them on; others do not pay for them.
+        {"name": LUA, "typed_config": lua, "disabled": True},
+        {"name": LIMIT, "typed_config": limit, "disabled": True},
         {"name": "envoy.filters.http.router", "typed_config": router},
     ]
 

@@ -23,7 +23,7 @@ from boxplat.releases.gateway.applied import folder, note
 from boxplat.releases.gateway.collect import routes
 from boxplat.releases.gateway.files import Folder, RefusedError, envoy
 from boxplat.releases.gateway.model import Key, Route, Settings, Tracing
-from boxplat.releases.gateway.render import BOOTSTRAP, render
+from boxplat.releases.gateway.render import BOOTSTRAP, CLUSTERS, render
 from boxplat.releases.gateway.service import STOP_SECONDS
 from boxplat.releases.gateway.tracing import tracing
 
@@ -133,7 +133,9 @@ class Gateway:
             return
         began = time.monotonic()
         try:
-            self._folder.check(found, settings)
+            # Processes that come and go change addresses alone, and a dead one should be left out at once.
+            if _shape(wanted) != _shape(self._folder.files):
+                self._folder.check(found, settings)
             self._folder.change(found, settings, self._admin)
         except RefusedError as error:
             self._refuse(wanted, str(error))
@@ -169,6 +171,10 @@ class Gateway:
         active = self._admin.numbers(r"^http\..*\.downstream_rq_active$")
         own = (f"http.{GATEWAY}.", "http.admin.")
         return any(count for name, count in active.items() if not name.startswith(own))
+
+
+def _shape(files: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in files.items() if name != CLUSTERS}
 
 
 def _bound(found: list[Route]) -> set[int]:

@@ -39,7 +39,7 @@ class Route:
         repeatable: every method may be tried again after a process broke off, not only the idempotent ones.
         requests_per_second: beyond it requests get 429; 0: no limit.
         body_mib: a larger body gets 413; 0: any size.
-        in_flight: requests at a release at once; beyond it they get 503.
+        in_flight: requests that a release works on at once; beyond it, and the few that wait, they get 503.
     """
 
     endpoint: str

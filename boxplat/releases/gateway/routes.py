@@ -48,7 +48,7 @@ def own_table(name: str, settings: Settings) -> Json:
     ready: Json = {
         "match": {"path": "/ready"},
         "route": {"cluster": "admin"},
-        "typed_per_filter_config": _keys((), "invoke"),
+        "typed_per_filter_config": _anybody() if settings.keys else {},
     }
     statistics: Json = {
         "match": {"path": "/metrics"},
@@ -76,7 +76,7 @@ def _routes(route: Route, settings: Settings, grpc: bool) -> list[Json]:
     if route.body_mib and not grpc:
         found.append(_too_large(route.body_mib * 2**20))
     if settings.keys and not grpc:
-        for pattern, config in ((_HEALTH, _keys((), "invoke")), (_OPERATIONS, _keys(settings.keys, "operate"))):
+        for pattern, config in ((_HEALTH, _anybody()), (_OPERATIONS, _keys(settings.keys, "operate"))):
             match: Json = {"safe_regex": {"regex": pattern}}
             found.append({"match": match, "route": _action(route, grpc, _UNSENT), "typed_per_filter_config": config})
     if not route.repeatable:
@@ -124,6 +124,11 @@ def _copy(name: str) -> Json:
     return {"cluster": name, "disable_shadow_host_suffix_append": True, "request_headers_mutations": [marked]}
 
 
+def _anybody() -> Json:
+    """No check on one route, where the others have one."""
+    return {LUA: {"@type": f"{_TYPE}.lua.v3.LuaPerRoute", "disabled": True}}
+
+
 def _limit(route: Route) -> Json:
     """A bucket that holds one second's requests and is refilled evenly."""
     burst = max(1, math.ceil(route.requests_per_second))
@@ -144,9 +149,9 @@ def _limit(route: Route) -> Json:
 
 
 def _keys(keys: tuple[Key, ...], need: str) -> Json:
-    """The check of keys for a route, or its absence where there are none."""
+    """The check of keys, where there are any."""
     if not keys:
-        return {LUA: {"@type": f"{_TYPE}.lua.v3.LuaPerRoute", "disabled": True}}
+        return {}
     known = {key.digest: f"{'operate' if key.operate else 'invoke'} {key.name}" for key in keys}
     context = {"need": need, **known}
     return {LUA: {"@type": f"{_TYPE}.lua.v3.LuaPerRoute", "filter_context": context}}
