@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -165,6 +165,26 @@ class Served:
         values["gust"] = None if row.gust is None else float(pa.scalar(row.gust, pa.float32()).as_py())
         return self.answer(as_of or at(row.event + 0.1), values | other, at(row.event))
 
+    def answers(self, rows: Sequence[Row], as_of: datetime) -> None:
+        """Log one request for the newest row of each airport, as it is."""
+        log = Journal(self.paths.state / "predictions" / "e", {"endpoint": "e", "release": "1"})
+        slip = annotation.opened()
+        columns = {name: [getattr(row, name) for row in rows] for name in NAMES}
+        ages = {"reports": [(as_of - at(row.event)).total_seconds() for row in rows]}
+        keys = {"airport": [row.airport for row in rows]}
+        annotate(
+            rows=len(rows),
+            keys=keys,
+            features=columns,
+            ages=ages,
+            as_of=[as_of] * len(rows),
+            feature_service="weather_v1",
+        )
+        annotation.close()
+        log.note("all", int(as_of.timestamp() * 1e9), 1000, "predict", 200, 1, b"{}", b"1", slip)
+        log.flush()
+        log.stop()
+
     def skew(self, limit: float = 0.0, tolerance: float = 0.0, **options: Any) -> Report:
         config = Config(endpoints=self.config.endpoints, skew=SkewConfig(limit=limit, tolerance=tolerance))
         return skew(self.state, self.paths, config, "e", "test", **options)
@@ -176,9 +196,6 @@ def causes(report: Report) -> dict[str, dict[str, int]]:
         one.feature.removeprefix("reports__"): {reason.cause: reason.count for reason in one.reasons}
         for one in report.differences
     }
-
-
-Declared = Callable[[], None]
 
 
 @pytest.fixture
