@@ -292,7 +292,7 @@ class Box:
         """
         from boxplat.releases.why import why
 
-        return why(self.state, self.paths, subject)
+        return why(self.state, self.paths, self.settings, subject)
 
     def predict(self, name: str, data: Any, timeout: float = 60.0, route: str | None = None) -> Any:
         """Ask an endpoint: `data` is the request's JSON, as text or as an object.

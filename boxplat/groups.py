@@ -152,7 +152,7 @@ class Models:
         """What was decided on a model, why, by whom, and which endpoints served which version when."""
         from boxplat.releases.why import of_model
 
-        return of_model(self._box.state, self._box.paths, name)
+        return of_model(self._box.state, self._box.paths, self._box.settings, name)
 
 
 class Endpoints:
@@ -168,7 +168,7 @@ class Endpoints:
         """What was live when on an endpoint, why, by whom, and on which evidence."""
         from boxplat.releases.why import of_endpoint
 
-        return of_endpoint(self._box.state, self._box.paths, list(self._box.settings.endpoints), name)
+        return of_endpoint(self._box.state, self._box.paths, self._box.settings, name)
 
 
 class Export:

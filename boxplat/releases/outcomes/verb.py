@@ -9,6 +9,7 @@ from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, ExitCode, not_found
 from boxplat.core.live import OutcomesConfig
 from boxplat.core.paths import Paths
+from boxplat.features.database import literal
 from boxplat.releases.outcomes import incoming, joined, store
 from boxplat.releases.outcomes.losses import loss
 from boxplat.releases.outcomes.store import Added
@@ -85,7 +86,12 @@ def show(paths: Paths, config: Config, endpoint: str) -> Outcomes:
 
 
 def rows(
-    paths: Paths, config: Config, endpoint: str, since: str | None = None, limit: int = 20
+    paths: Paths,
+    config: Config,
+    endpoint: str,
+    since: str | None = None,
+    limit: int = 20,
+    request: str | None = None,
 ) -> list[dict[str, Any]]:
     """The newest predictions that have an outcome, oldest first, with the outcome as it is known now.
 
@@ -94,6 +100,7 @@ def rows(
     Args:
         since: of the predictions' time: `30m`, `1h`, `2d`, or an ISO time.
         limit: at most so many.
+        request: only of the request with this id.
 
     Raises:
         BoxError: no such endpoint (exit code 9), a time or a setting that is none (2).
@@ -101,6 +108,7 @@ def rows(
     said = _said(config, endpoint)
     begin = moment(since) if since else None
     where = f"time >= timestamptz '{begin.isoformat()}'" if begin else "true"
+    where += f" and id = {literal(request)}" if request is not None else ""
     sql = f"""
         with ranked as (select *, row_number() over (
             partition by id, row, release, shadow order by about nulls first, received desc) as rank from versions)

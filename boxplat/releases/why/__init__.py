@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from boxplat.core.config import Config
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.releases.why.history import History, Told, of_endpoint, of_model
@@ -10,7 +11,7 @@ from boxplat.releases.why.tree import Answer, Node
 __all__ = ["Answer", "History", "Node", "Told", "of_endpoint", "of_model", "why"]
 
 
-def why(state: StateStore, paths: Paths, subject: str) -> Answer:
+def why(state: StateStore, paths: Paths, config: Config, subject: str) -> Answer:
     """What a thing was made of and what became of it.
 
     Args:
@@ -24,6 +25,6 @@ def why(state: StateStore, paths: Paths, subject: str) -> Answer:
     from boxplat.releases.why.sources import Sources
     from boxplat.releases.why.subjects import found
 
-    sources = Sources(state, paths)
+    sources = Sources(state, paths, config)
     first, *others = found(sources, subject)
     return Answer(first[1], tuple(name for name, _ in others), sources.verdict)

@@ -31,9 +31,20 @@ def of_prediction(sources: Sources, endpoint: str, row: dict[str, Any]) -> Node:
         facts["weight"] = weight
     if release and row.get("model_version") and str(release.model_version) != str(row["model_version"]):
         notes.append(f"the service says model version {row['model_version']}, its release has {release.model_version}")
-    below = (of_release(sources, release, "made by"),) if release else ()
+    below = [*_outcome(sources, endpoint, row), *([of_release(sources, release, "made by")] if release else [])]
     name = str(row["id"]) if row["rows"] == 1 else f"{row['id']}/{row['row']}"
-    return Node("prediction", name, facts=_known({"endpoint": endpoint, **facts}), notes=tuple(notes), below=below)
+    return Node(
+        "prediction", name, facts=_known({"endpoint": endpoint, **facts}), notes=tuple(notes), below=tuple(below)
+    )
+
+
+def _outcome(sources: Sources, endpoint: str, row: dict[str, Any]) -> list[Node]:
+    found = sources.outcome(endpoint, row["id"], row["row"])
+    if found is None:
+        return []
+    return [
+        Node("outcome", str(found["label"]), "turned out", {"loss": found["loss"], "at": found["received"].timestamp()})
+    ]
 
 
 def of_release(sources: Sources, release: Release, role: str = "") -> Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from boxplat.core.config import Config
 from boxplat.core.errors import not_found
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
@@ -45,27 +46,27 @@ class History:
     record: Verdict
 
 
-def of_endpoint(state: StateStore, paths: Paths, endpoints: Iterable[str], name: str) -> History:
+def of_endpoint(state: StateStore, paths: Paths, config: Config, name: str) -> History:
     """The history of an endpoint.
 
     Raises:
         BoxError: no such endpoint (exit code 9).
     """
-    sources = Sources(state, paths)
+    sources = Sources(state, paths, config)
     entries = sources.of(f"endpoint/{name}")
-    known = {*endpoints, *(one.endpoint for one in sources.releases)}
+    known = {*config.endpoints, *(one.endpoint for one in sources.releases)}
     if not entries and name not in known:
         raise not_found("endpoint", name, known, "box endpoints")
     return History(name, _told(entries), tuple(_lives(sources, name)), (), sources.verdict)
 
 
-def of_model(state: StateStore, paths: Paths, name: str) -> History:
+def of_model(state: StateStore, paths: Paths, config: Config, name: str) -> History:
     """The history of a registered model: what was decided on it, and which endpoints served which version when.
 
     Raises:
         BoxError: no such model (exit code 9).
     """
-    sources = Sources(state, paths)
+    sources = Sources(state, paths, config)
     own = [one for one in sources.releases if one.model == name]
     numbers = {(f"endpoint/{one.endpoint}", one.number) for one in own}
     entries = [one for one in sources.record if one.subject == f"model/{name}" or _concerns(one, numbers)]

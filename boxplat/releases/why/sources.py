@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
+from boxplat.core.config import Config
 from boxplat.core.errors import BoxError
 from boxplat.core.model import ModelVersion, Release, Run
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.core.state.chain import Entry
 from boxplat.releases.models import versions
+from boxplat.releases.outcomes import store as outcomes
+from boxplat.releases.outcomes.verb import rows
 from boxplat.releases.why.logs import Logs
 from boxplat.releases.why.periods import Period, periods
 
@@ -17,9 +21,10 @@ from boxplat.releases.why.periods import Period, periods
 class Sources:
     """What one question needs, each read once."""
 
-    def __init__(self, state: StateStore, paths: Paths) -> None:
+    def __init__(self, state: StateStore, paths: Paths, config: Config) -> None:
         self.state = state
         self.paths = paths
+        self._config = config
         self.logs = Logs(paths)
         self.verdict = state.record.verify()
         self._periods: dict[str, list[Period]] = {}
@@ -65,6 +70,13 @@ class Sources:
         """Releases with this version, the oldest first."""
         found = [one for one in self.releases if (one.model, one.model_version) == (model, version)]
         return sorted(found, key=lambda one: (one.endpoint, one.number))
+
+    def outcome(self, endpoint: str, request: str, row: int) -> dict[str, Any] | None:
+        """What became known of a prediction later: its label, the loss, and when that was received."""
+        if endpoint not in self._config.endpoints or not outcomes.files(outcomes.folder_of(self.paths, endpoint)):
+            return None
+        found = rows(self.paths, self._config, endpoint, limit=1_000, request=request)
+        return next((one for one in found if one["row"] == row), None)
 
     def run_of(self, tracking: str | None) -> Run | None:
         """The run of this box that has a tracking run."""

@@ -159,6 +159,15 @@ def test_a_prediction_that_does_not_fit_says_so(box: Box) -> None:
     assert "no traffic for release 3" in notes and "version 3, its release has 5" in notes
 
 
+def test_what_became_known_later_stands_beside_a_prediction(box: Box) -> None:
+    labels = box.root / "labels.csv"
+    labels.write_text("id,label\ngiven-id,1\n")
+    box.outcomes.add("delay", str(labels))
+    found = one(box.why("given-id").subject, "outcome")
+    assert (found.name, round(found.facts["loss"], 4)) == ("1.0", 0.0625) and found.facts["at"] > 1e9
+    assert not [node for node in all_of(box.why("0000000000000001").subject) if node.kind == "outcome"]
+
+
 def test_code_that_was_changed_since_is_told(box: Box) -> None:
     (box.root / "flows" / "train.py").write_text("print('other')\n")
     assert one(box.why("1").subject, "code").facts["files_now"] == "changed since"
