@@ -227,6 +227,11 @@ def _environment(release: Release, config: Config, paths: Paths) -> dict[str, st
     return env
 
 
+def metrics(paths: Paths, service: str) -> Path:
+    """Where the workers of a release's process keep their counters."""
+    return paths.bentoml / f"metrics-{service}"
+
+
 def largest_batch(paths: Paths, tag: str) -> int | None:
     """Most rows that a Bento's batchable APIs take at once; None where none batches, or where the Bento is gone."""
     name, _, version = tag.partition(":")

@@ -9,9 +9,11 @@ import psutil
 
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError
+from boxplat.core.replicas import GATEWAY
 from boxplat.core.state import StateStore
 from boxplat.core.state.database import Database
 from boxplat.doctor.probe import Finding, Probe, Site, fail, ok, skip, warn
+from boxplat.releases.gateway import applied
 from boxplat.supervisor.lock import holder
 
 HOST = "127.0.0.1"
@@ -42,7 +44,10 @@ def ports(site: Site) -> Finding:
 def preferred(config: Config) -> dict[str, int]:
     """The ports that the settings ask for, by service; 0 asks for any."""
     named = {"tracking": config.tracking.port}
+    if config.endpoints:
+        named["gateway"] = config.gateway.port
     named |= {name: endpoint.port for name, endpoint in config.endpoints.items()}
+    named |= {f"{name}, gRPC": endpoint.grpc_port for name, endpoint in config.endpoints.items()}
     named |= {name: service.port for name, service in config.services.items()}
     return {name: port for name, port in named.items() if port}
 
@@ -56,12 +61,17 @@ def our_ports(site: Site) -> set[int]:
     try:
         # Not `StateStore.open`: that makes folders and mends modes, which other checks are to find as they are.
         state = StateStore(Database(database), site.project)
-        statuses = state.services.all()
+        statuses, doors = state.services.all(), applied(state).endpoints.values()
         state.close()
     except BoxError:
         return set()
     held = holder(site.project) is not None
-    return {row.port for row in statuses if row.port and (held or (row.pid and psutil.pid_exists(row.pid)))}
+    ours = [row for row in statuses if row.port and (held or (row.pid and psutil.pid_exists(row.pid)))]
+    found = {row.port for row in ours if row.port}
+    if any(row.name == GATEWAY for row in ours):
+        addresses = [address for door in doors for address in (door.url, door.grpc) if address]
+        found |= {int(address.rpartition(":")[2]) for address in addresses}
+    return found
 
 
 def is_free(port: int) -> bool:

@@ -88,7 +88,10 @@ def deploy(
             made_of = {**asdict(candidate), "run": run, "features": digests(paths, config, candidate.feature_service)}
             release, change = state.releases.deploy(name, by, others, percent, reason, evidence or {}, **made_of)
         else:
-            change = state.changes.open(name, "deploy", {**others, release.number: percent}, by, reason=reason)
+            shadow = state.releases.shadow(name)
+            shadow = None if shadow == release.number else shadow
+            weights = {**others, release.number: percent}
+            change = state.changes.open(name, "deploy", weights, by, shadow=shadow, reason=reason)
         serves = f" with {release.model} version {release.model_version}" if release.model else ""
         told(f"starting release {release.number} of {name}: {release.bento}{serves}")
         _carried_out(rollout, release, change, evidence or {})

@@ -25,7 +25,7 @@ def wanted(state: StateStore, moved: bool = False) -> dict[str, Replica]:
     with state.database.read():
         settings, releases, open_changes = state.endpoints.settings(), state.releases.all(), state.changes.current()
         names = {release.endpoint for release in releases}
-        numbers = {name: _served(state, name) for name in names}
+        numbers = {name: served(state, name) for name in names}
     for change in open_changes:
         if moved and change.moved is None:
             continue
@@ -44,7 +44,8 @@ def replicas(release: Release, settings: Mapping[str, Mapping[str, Any]]) -> lis
     return [Replica(release.endpoint, release.number, index) for index in range(1, count + 1)]
 
 
-def _served(state: StateStore, name: str) -> set[int]:
+def served(state: StateStore, name: str) -> set[int]:
+    """The releases that an endpoint sends requests to, the shadow among them."""
     shadow = state.releases.shadow(name)
     return {*state.releases.traffic(name)} | ({shadow} if shadow else set())
 

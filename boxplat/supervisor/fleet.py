@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from typing import Protocol
 
+from boxplat.adapters import bentos
 from boxplat.core import processes
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError
@@ -18,7 +20,7 @@ from boxplat.core.state.changes import Change
 from boxplat.core.state.services import Wanted
 from boxplat.core.values import seconds
 from boxplat.releases import gateway
-from boxplat.releases.wanted import declaration, wanted
+from boxplat.releases.wanted import declaration, served, wanted
 
 BY = "supervisor"
 _EVERY = 0.5
@@ -71,7 +73,7 @@ class Fleet:
         watch = seconds(str(settings.get("watch", "60s")))
         new = change.releases - change.released
         crashed = self._crashed(change, new, children)
-        if crashed is not None and change.released and change.weights == self._state.releases.traffic(change.endpoint):
+        if crashed is not None and change.released:
             self._give_back(change, crashed)
         elif change.kind not in _WATCHED or not change.released or time.time() - change.moved > watch:
             self._state.changes.end(change.id)
@@ -86,8 +88,9 @@ class Fleet:
         self._state.releases.abandon(change, made, BY, why)
 
     def _crashed(self, change: Change, new: set[int], children: Mapping[str, Crashes]) -> Replica | None:
-        """A process of a release that got its first requests with this change, and has ended unasked since."""
+        """A process of a release that got its first requests with this change, still has some, and ended unasked."""
         assert change.moved is not None
+        new &= served(self._state, change.endpoint)
         for name, child in children.items():
             which = Replica.of(name)
             if which is None or which.endpoint != change.endpoint or which.release not in new:
@@ -146,6 +149,7 @@ class Fleet:
                     self._state.services.set_desired(name, False, BY)
             elif row.pid is None and row.state is State.STOPPED:
                 self._state.services.remove(name, BY)
+                shutil.rmtree(bentos.metrics(self._paths, name), ignore_errors=True)
 
     def _drained(self, which: Replica, now: float) -> bool:
         """Whether the gateway sends it nothing any more, and has had its answers."""

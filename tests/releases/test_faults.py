@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -18,6 +19,7 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import State
 from boxplat.releases.alone import alone
 from boxplat.releases.endpoints import replicas_of
+from boxplat.releases.gateway import drained
 from boxplat.supervisor.lock import holder
 from tests.serving.load import Load, under_load
 
@@ -43,6 +45,13 @@ DIES = f"""{ADDER}
     def die(self) -> None:
         print("out of luck", flush=True)
         os._exit(3)
+
+    @bentoml.api
+    def slow(self) -> str:
+        import time
+
+        time.sleep(3)
+        return os.environ["BOXPLAT_RELEASE"]
 """
 WRONG = ADDER.replace('return {"sum": sum(numbers)', "raise RuntimeError('no such column')\n        return {\"sum\": 0")
 # A deploy that is killed as it takes a certain step.
@@ -212,7 +221,7 @@ def test_a_split_that_makes_no_sense(
 
 
 def test_replicas_share_the_requests_and_one_may_be_killed(box: Box) -> None:
-    settings = replace(box.settings.endpoints["adder"], replicas=2)
+    settings = replace(box.settings.endpoints["adder"], replicas=2, watch="")
     two = Box(box.root, by="test")
     two.settings = replace(box.settings, endpoints={"adder": settings})
     variant(box, 0)
@@ -234,9 +243,12 @@ def test_rollback_takes_traffic_and_alias_back(box: Box) -> None:
     version = register(tracking(box))
     newest = box.deploy("adder").number
     assert states(box)[newest] == "live" and newest != before
-    with under_load(door(box), 2) as load:
+    with under_load(door(box), 2) as load, ThreadPoolExecutor() as pool:
+        waits = pool.submit(Box(box.root).predict, "adder", {}, route="slow")
+        until("it is under way", lambda: not drained(box.paths, "adder", newest))
         change = box.rollback("adder", reason="a test")
         until("the old one answers", lambda: len(load.answered) == 2)
+        assert waits.result(30) == str(newest), "what was begun is ended before its process is"
     assert good(load) and change.weights == {before: 100} == traffic(box)
     had = next(release.model_version for release in box.state.releases.all("adder") if release.number == before)
     assert champion(box) == had != version

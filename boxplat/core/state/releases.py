@@ -71,7 +71,11 @@ class Releases:
         values = tuple(made_of[key] for key in ("bento", "model", "model_version", "feature_service", "environment"))
         with self._database.write() as tx:
             release = _add(tx, endpoint, (*values, by, made_of["run"]), settings, evidence, features)
-            return release, changes.begin(tx, endpoint, "deploy", {**others, release.number: percent}, by, None, reason)
+            # Who only looks on goes on looking.
+            shadow = _shadow(tx.connection, endpoint)
+            return release, changes.begin(
+                tx, endpoint, "deploy", {**others, release.number: percent}, by, shadow, reason
+            )
 
     def all(self, endpoint: str | None = None) -> list[Release]:
         """The newest releases first."""
