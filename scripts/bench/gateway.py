@@ -55,8 +55,9 @@ port = 0
 bento = "bentos/toy"
 port = 0
 replicas = 2
-repeatable = {repeatable}
 timeout = 60.0
+# A release that is killed by hand is not to lose its traffic for it.
+watch = "1s"
 """
 BODY = json.dumps({"numbers": [1.0] * 64}).encode()
 HEAD = "POST /add HTTP/1.1\r\nHost: box\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
@@ -253,7 +254,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "box"
         root.mkdir()
-        (root / "boxplat.toml").write_text(SETTINGS.format(repeatable="false"))
+        (root / "boxplat.toml").write_text(SETTINGS)
         write_service(root, 1)
         box = Box(root, by="bench")
         box.up(detach=True)

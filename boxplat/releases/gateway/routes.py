@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from boxplat.releases.gateway.model import Key, Route, Settings
+from boxplat.serving.log.marks import SHADOW, WARMUP
 
 Json = dict[str, Any]
-SHADOW_HEADER = "x-boxplat-shadow"
+_SHADOW = SHADOW.decode()
 LUA, LIMIT = "envoy.filters.http.lua", "envoy.filters.http.local_ratelimit"
 _TYPE = "type.googleapis.com/envoy.extensions.filters.http"
 # RFC 9110, section 9.2.2.
@@ -38,8 +39,8 @@ def table(name: str, route: Route, settings: Settings, grpc: bool) -> Json:
     host["typed_per_filter_config"] = _keys(settings.keys, "invoke")
     if 0 < route.requests_per_second < _MOST_PER_SECOND:
         host["typed_per_filter_config"][LIMIT] = _limit(route)
-    # Nobody asked for it: a process gets the request as it was given, with its number.
-    host["request_headers_to_remove"] = ["x-forwarded-proto"]
+    # The first is Envoy's own idea; what a request is to the prediction log is not for those outside to say.
+    host["request_headers_to_remove"] = ["x-forwarded-proto", _SHADOW, WARMUP.decode()]
     return {"name": name, "virtual_hosts": [host], "validate_clusters": False}
 
 
@@ -120,7 +121,7 @@ def _action(route: Route, grpc: bool, retry_on: str) -> Json:
 
 
 def _copy(name: str) -> Json:
-    marked = {"append": {"header": {"key": SHADOW_HEADER, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+    marked = {"append": {"header": {"key": _SHADOW, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
     return {"cluster": name, "disable_shadow_host_suffix_append": True, "request_headers_mutations": [marked]}
 
 

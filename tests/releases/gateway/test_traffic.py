@@ -46,11 +46,13 @@ def test_a_key_stays_with_its_release_and_few_keys_move(place: Place) -> None:
 def test_a_shadow_gets_copies_whose_answers_go_nowhere(place: Place) -> None:
     live, shadow = place.server("live"), place.server("shadow")
     name = place.endpoint({1: [live], 2: [shadow]}, {1: 100}, shadow=2)
-    answers = many(place.port(name), [request(f"/n{number}", x_request_id=f"r{number}") for number in range(300)], 4)
+    lies = {"x_boxplat_shadow": "1", "x_boxplat_warmup": "1"}
+    answers = many(place.port(name), [request(f"/n{n}", x_request_id=f"r{n}", **lies) for n in range(300)], 4)
     assert {answer.release for answer in answers} == {"live"}
     until(lambda: len(shadow.seen) == 300, "every request is copied")
     assert {seen.header("x-boxplat-shadow") for seen in shadow.seen} == {"1"}
     assert {seen.header("x-boxplat-shadow") for seen in live.seen} == {None}
+    assert {seen.header("x-boxplat-warmup") for seen in live.seen + shadow.seen} == {None}
     ids = {(seen.path, seen.header("x-request-id")) for seen in live.seen}
     assert ids == {(seen.path, seen.header("x-request-id")) for seen in shadow.seen}
     assert {seen.header("host") for seen in shadow.seen} == {"here"}
