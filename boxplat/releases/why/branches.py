@@ -71,7 +71,7 @@ def of_release(sources: Sources, release: Release, role: str = "") -> Node:
         "settings": release.settings,
     }
     contradicted = [one for one in sources.verdict.faults if one.what == "contradicted"]
-    notes = [f"failed: {entry.data['why']}" for entry in own if entry.data.get("why")]
+    notes = [f"failed: {' / '.join(str(entry.data['why']).splitlines())}" for entry in own if entry.data.get("why")]
     notes += [str(fault) for fault in contradicted if fault.number in {entry.number for entry in own}]
     record = tuple(entry.number for entry in own)
     return Node(

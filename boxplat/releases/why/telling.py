@@ -9,6 +9,7 @@ from typing import Any
 from boxplat.core.state.chain import Entry
 
 _Data = Mapping[str, Any]
+_LONGEST = 100
 
 
 def what(entry: Entry) -> str:
@@ -20,15 +21,22 @@ def what(entry: Entry) -> str:
 def because(entry: Entry) -> str:
     """Why, and on what evidence."""
     said = entry.data
-    parts = [str(said[key]) for key in ("reason", "why") if said.get(key)]
+    parts = [_line(said[key], 0) for key in ("reason", "why") if said.get(key)]
     if said.get("forced"):
         parts.insert(0, "FORCED")
     judged = gates(said)
     parts += [_summary(judged)] if judged else []
     found = said.get("evidence")
     plain = {key: value for key, value in found.items() if _plain(value)} if isinstance(found, Mapping) else {}
-    parts += [f"{key} {value}" for key, value in plain.items()]
+    # Of what a process said, the last line tells most.
+    parts += [f"{key} {_line(value, -1)}" for key, value in plain.items()]
     return "; ".join(parts)
+
+
+def _line(text: Any, which: int) -> str:
+    """The first or the last line of a text, cut to a length that fits beside others."""
+    lines = [line for line in str(text).splitlines() if line.strip()] or [""]
+    return lines[which] if len(lines[which]) <= _LONGEST else f"{lines[which][: _LONGEST - 1]}…"
 
 
 def _plain(value: Any) -> bool:

@@ -205,6 +205,17 @@ def test_the_history_of_a_model_is_that_of_its_releases_too(box: Box) -> None:
     assert {live.endpoint for live in found.live} == {"delay"}
 
 
+def test_what_a_process_said_stays_on_one_line(box: Box) -> None:
+    words = "starting\nout of luck\n"
+    said = {"said": words, "seconds": 0.5}
+    box.state.releases.split(
+        "delay", {1: 100}, "supervisor", kind="return", reason=f"it crashed\n{words}", evidence=said
+    )
+    told = box.endpoints.history("delay").entries[-1]
+    assert told.because == "it crashed; said out of luck; seconds 0.5"
+    assert told.entry.data["evidence"] == said, "all of it is in the entry"
+
+
 @pytest.mark.parametrize("of", ["endpoints", "models"])
 def test_no_history_of_what_is_not_there(box: Box, of: str) -> None:
     with pytest.raises(BoxError, match="did you mean 'delay'") as caught:
