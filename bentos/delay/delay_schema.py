@@ -21,7 +21,10 @@ class Flight(BaseModel):
     sched_dep: Annotated[AwareDatetime, Field(description="Scheduled departure, ISO with zone")]
 
 
-Flights = Annotated[list[Flight], Field(min_length=1, max_length=1000)]
+# A new release is asked these when nothing is on record: known where the features are those of `flows/features.py`.
+EXAMPLE = {"carrier": "DL", "flight": 61, "origin": "LGA", "dest": "ATL", "sched_dep": "2013-12-30T23:00:00+00:00"}
+Flights = Annotated[list[Flight], Field(min_length=1, max_length=1000, examples=[[EXAMPLE]])]
+Explain = Annotated[bool, Field(examples=[True], description="Whether to add the features that moved each answer most")]
 
 
 class Contribution(BaseModel):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from delay_lookup import Looked, OnlineFeatures
 from delay_model import Array, DelayModel, load
-from delay_schema import Answer, Contribution, Explanation, Flight, Flights, Prediction
+from delay_schema import Answer, Contribution, Explain, Explanation, Flight, Flights, Prediction
 from pydantic import AwareDatetime
 
 from boxplat.serving import annotate
@@ -32,7 +32,7 @@ class Delay:
         self.features = OnlineFeatures(spec["feature_service"], spec["views"], spec["lead_minutes"])
 
     @bentoml.api
-    def predict(self, flights: Flights, explain: bool = False, as_of: AwareDatetime | None = None) -> Answer:
+    def predict(self, flights: Flights, explain: Explain = False, as_of: AwareDatetime | None = None) -> Answer:
         """Answer 1 to 1,000 flights; `explain` adds the features that moved each answer most."""
         looked = self.features.read(flights, as_of)
         keys = {name: [getattr(flight, name) for flight in flights] for name in self.model.spec["categorical"]}

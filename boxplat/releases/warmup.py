@@ -18,8 +18,9 @@ from boxplat.serving.log.marks import WARMUP
 
 MOST = 100
 _MOST_BYTES = 8 * 2**20
-# The first answer may have to wait for what a service loads late.
-_PATIENCE = 30.0
+# The first answer may have to wait for what a service loads late, for longer than it lets a client wait.
+_PATIENCE, _COLD_TRIES = 60.0, 3
+_LATE = (503, 504)
 _HEADERS = {"Content-Type": "application/json", WARMUP.decode(): "1"}
 
 
@@ -143,13 +144,21 @@ def _ask(url: str, requests: Sequence[Request], deadline: float, connections: in
 
     if left:
         # Alone, because what it pays for once the others need not wait for.
-        answers.append(_Connection(url).post(left.popleft()))
+        answers.append(_first(url, left.popleft()))
     threads = [threading.Thread(target=work, name="warm-up", daemon=True) for _ in range(min(connections, len(left)))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     return answers
+
+
+def _first(url: str, request: Request) -> _Answer:
+    answer = _Connection(url).post(request)
+    for _ in range(_COLD_TRIES - 1):
+        if answer.status in _LATE:
+            answer = _Connection(url).post(request)
+    return answer
 
 
 def _refuses(live: str | None, answer: _Answer) -> bool:

@@ -121,6 +121,16 @@ def test_one_that_breaks_fails_and_says_which_but_not_what(started: tuple[str, P
 
 
 @pytest.mark.integration
+def test_a_service_may_be_late_with_its_very_first_answer(started: tuple[str, Path], recorded: Path) -> None:
+    log = journal(recorded)
+    log.note("first", 1, 1, "cold", 200, 1, value(2), b"", None)
+    log.flush()
+    log.stop()
+    found = warm(started[0], recorded)
+    assert (found.sent, found.answered, found.failure) == (1, 1, "")
+
+
+@pytest.mark.integration
 def test_refusing_what_was_answered_fails_unless_the_live_one_refuses_it_too(
     started: tuple[str, Path], strict: str, recorded: Path
 ) -> None:

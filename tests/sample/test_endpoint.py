@@ -13,6 +13,7 @@ import pytest
 from flights import dataset
 from flights.package import Packaged
 
+from boxplat.releases.warmup import warm
 from tests.sample.conftest import Trained
 
 pytestmark = pytest.mark.integration
@@ -48,6 +49,12 @@ def test_online_equals_offline(trained: Trained, champion: Path, endpoint: str, 
         assert prediction["stale"] == []
         assert prediction["feature_age_minutes"]["origin_weather"] == 0
         assert len(prediction["feature_age_minutes"]) == 18
+
+
+def test_its_example_is_answered(endpoint: str, tmp_path: Path) -> None:
+    """So that its first release is warm before it serves."""
+    found = warm(endpoint, tmp_path)
+    assert (found.source, found.sent, found.answered) == ("example", 1, 1)
 
 
 def test_reasons_sum_to_the_answer(endpoint: str, example: dict[str, Any]) -> None:

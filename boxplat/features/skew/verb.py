@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
     from boxplat.features.skew.causes import Cause, Changed
+    from boxplat.features.skew.comparison import Sides
     from boxplat.features.skew.features import Wanted
     from boxplat.features.skew.served import Part
 
@@ -141,7 +142,7 @@ class _Comparison:
             unlogged=(*report.unlogged, *wanted.unlogged),
         )
 
-    def _causes(self, sides: Any, wanted: Wanted, part: Part, names: set[str]) -> Iterator[tuple[str, list[Cause]]]:
+    def _causes(self, sides: Sides, wanted: Wanted, part: Part, names: set[str]) -> Iterator[tuple[str, list[Cause]]]:
         from boxplat.features.skew import causes, comparison, recomputed
 
         if not names:
@@ -175,7 +176,7 @@ class _Comparison:
                     found.setdefault(name, []).append(int(entry.data["number"]))
         return found
 
-    def _reason(self, sides: Any, wanted: Wanted, name: str, cause: Cause) -> Reason:
+    def _reason(self, sides: Sides, wanted: Wanted, name: str, cause: Cause) -> Reason:
         from boxplat.features.skew import served
 
         first = cause.first

@@ -23,5 +23,13 @@ class Warmed:
         return value + 1
 
     @bentoml.api
+    def cold(self, value: int) -> int:
+        """Not loaded yet when it is asked for the first time."""
+        self.asked = getattr(self, "asked", 0) + 1
+        if self.asked <= value:
+            raise bentoml.exceptions.ServiceUnavailable("still loading")
+        return value
+
+    @bentoml.api
     def undescribed(self, value: int) -> int:
         return value
