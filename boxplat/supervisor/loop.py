@@ -91,7 +91,8 @@ class Loop:
         for wanted in self._state.services.wanted():
             child = self._child(wanted.service.name)
             if not child.adopt(wanted) and wanted.state is not State.STOPPED:
-                gone = {"pid": None, "pid_started": None, "running_digest": None}
+                # Without its port: the socket went with the supervisor that held it.
+                gone = {"pid": None, "pid_started": None, "running_digest": None, "port": None, "grpc_port": None}
                 self._state.services.moved(wanted.service.name, State.STOPPED, "", None, **gone)
         kept = {child.process.pid for child in self._children.values() if child.process} | self._launches.adopt()
         ended = sweep(self._paths, kept)

@@ -1,6 +1,6 @@
 """Requests at a steady rate through the gateway while everything behind it changes; and what the gateway costs.
 
-usage: python scripts/bench/gateway.py [--requests 20000] [--rate 200] [--rounds 5]
+usage: python scripts/bench/gateway.py [--requests 20000] [--rate 200] [--rounds 5]     (0 requests, or 0 rounds: none)
 
 A box of its own in a temporary folder, with one endpoint of two replicas. Requests are sent at their times whether or
 not earlier ones are answered (an open loop), each once: nothing is tried again by the client. Meanwhile: a deploy,
@@ -261,18 +261,21 @@ def main() -> None:
         try:
             box.wait(timeout=120)
             box.deploy("toy")
-            measure(box, flags.requests, flags.rate, flags.rounds, Path(scratch) / "sent.json")
+            port = int(gateway.applied(box.state).endpoints["toy"].url.rpartition(":")[2])
+            if flags.rounds:
+                direct = next(row.port for row in box.state.services.all() if row.name == "toy@1")
+                latency(direct or 0, port, flags.rounds)
+            if flags.requests:
+                measure(box, port, flags.requests, flags.rate, Path(scratch) / "sent.json")
         finally:
             box.down()
 
 
-def measure(box: Box, requests: int, rate: float, rounds: int, out: Path) -> None:
-    port = int(gateway.applied(box.state).endpoints["toy"].url.rpartition(":")[2])
+def measure(box: Box, port: int, requests: int, rate: float, out: Path) -> None:
     clients = multiprocessing.get_context("spawn").Process(target=load, args=(port, rate, requests, out))
     clients.start()
     changes = Changes(box)
     try:
-        wait_for(lambda: gateway.applied(box.state).endpoints, "the endpoint is there")
         changes.run()
         early = clients.is_alive()
         clients.join()
@@ -281,9 +284,6 @@ def measure(box: Box, requests: int, rate: float, rounds: int, out: Path) -> Non
     told([(at, took, status) for at, took, status in json.loads(out.read_text())], changes)
     if not early:
         print("the requests had ended before the changes had: lower --rate or raise --requests")
-    box.split("toy", {3: 100})
-    direct = next(row.port for row in box.state.services.all() if row.name == "toy@3")
-    latency(direct or 0, port, rounds)
 
 
 if __name__ == "__main__":

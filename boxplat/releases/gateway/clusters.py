@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from boxplat.releases.gateway.listeners import as_given
 from boxplat.releases.gateway.model import Route, Settings, Target
 from boxplat.releases.gateway.routes import cluster, seconds
 
@@ -50,7 +51,9 @@ def _release(route: Route, release: int, grpc: bool) -> Json:
     if release == route.shadow:
         most = min(most, _MOST_COPIES)
     targets = route.targets.get(release, ())
-    protocol: Json = {"http2_protocol_options": {}} if grpc else {"http_protocol_options": _as_given()}
+    protocol: Json = (
+        {"http2_protocol_options": {}} if grpc else {"http_protocol_options": {"header_key_format": as_given()}}
+    )
     return {
         "name": name,
         "type": "STATIC",
@@ -69,13 +72,6 @@ def _release(route: Route, release: int, grpc: bool) -> Json:
         # A release that is taken away ends what it has begun.
         "ignore_health_on_host_removal": True,
     }
-
-
-def _as_given() -> Json:
-    """Names of headers as they were written."""
-    kind = "type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
-    formatter = {"name": "preserve_case", "typed_config": {"@type": kind}}
-    return {"header_key_format": {"stateful_formatter": formatter}}
 
 
 def _thresholds(most: int) -> Json:

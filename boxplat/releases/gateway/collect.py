@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from boxplat.core.config import EndpointConfig
+from boxplat.core.model import State
 from boxplat.core.replicas import KIND, Replica
 from boxplat.core.state import StateStore
 from boxplat.core.state.services import Wanted
@@ -16,6 +17,8 @@ from boxplat.releases.gateway.spread import spread
 from boxplat.supervisor.sockets import free_port
 
 _PORTS, _PARTS = "gateway.ports", "gateway.parts"
+# What a route has by the same names from the settings of its endpoint.
+_LIMITS = ("sticky", "timeout", "retries", "repeatable", "requests_per_second", "body_mib", "in_flight")
 
 
 def routes(state: StateStore, own_port: int, bound: Collection[int]) -> list[Route]:
@@ -37,25 +40,11 @@ def routes(state: StateStore, own_port: int, bound: Collection[int]) -> list[Rou
     parts = _parts(state, traffic)
     found = []
     for name, option in options.items():
-        targets = _targets([(replica, row) for replica, row in replicas if replica.endpoint == name], traffic[name])
+        own = [(replica, row) for replica, row in replicas if replica.endpoint == name]
         port, grpc_port = ports[name]
-        found.append(
-            Route(
-                endpoint=name,
-                port=port,
-                grpc_port=grpc_port,
-                parts=parts[name],
-                targets=targets,
-                shadow=shadows[name],
-                sticky=option.sticky,
-                timeout=option.timeout,
-                retries=option.retries,
-                repeatable=option.repeatable,
-                requests_per_second=option.requests_per_second,
-                body_mib=option.body_mib,
-                in_flight=option.in_flight,
-            )
-        )
+        limits = {key: getattr(option, key) for key in _LIMITS}
+        targets = _targets(own, traffic[name])
+        found.append(Route(name, port, parts[name], targets, grpc_port, shadows[name], **limits))
     return found
 
 
@@ -78,8 +67,9 @@ def _targets(replicas: Iterable[tuple[Replica, Wanted]], weights: Mapping[int, i
     for release, rows in by_release.items():
         wanted = [row for row in rows if row.desired]
         answering = [row for row in wanted if row.state.ready]
+        coming = [row for row in wanted if row.state not in (State.STOPPED, State.FAILED)]
         ending = [row for row in rows if row.pid is not None]
-        chosen = answering or wanted or ([] if weights.get(release) else ending)
+        chosen = answering or coming or ([] if weights.get(release) else ending)
         if chosen:
             found[release] = tuple(Target(row.port or 0, row.grpc_port) for row in chosen)
     return found

@@ -56,7 +56,7 @@ def _manager(name: str, file: str, settings: Settings, inline: Json | None) -> J
         "stat_prefix": name,
         "codec_type": "AUTO",
         "http_filters": _filters(),
-        "http_protocol_options": {"header_key_format": _as_given(), "accept_http_10": True},
+        "http_protocol_options": {"header_key_format": as_given(), "accept_http_10": True},
         "common_http_protocol_options": {"idle_timeout": "300s", "max_headers_count": _MOST_HEADERS},
         "max_request_headers_kb": _MOST_HEAD_KIB,
         "request_headers_timeout": seconds(_HEAD_SECONDS),
@@ -99,7 +99,8 @@ def _script() -> str:
     return resources.files("boxplat.releases.gateway").joinpath("keys.lua").read_text(encoding="utf-8")
 
 
-def _as_given() -> Json:
+def as_given() -> Json:
+    """How names of headers are written: as they came."""
     kind = f"{_TYPE}.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
     return {"stateful_formatter": {"name": "preserve_case", "typed_config": {"@type": kind}}}
 

@@ -54,6 +54,7 @@ class Gateway:
         self._routes: list[Route] = []
         self._keys: tuple[Key, ...] = ()
         self._refused: dict[str, str] | None = None
+        self._error = ""
         self._seen: tuple[int, int] | None = None
         self._stop = threading.Event()
 
@@ -65,7 +66,7 @@ class Gateway:
         process = self._start()
         if not self._ready(process):
             return process.poll() or 1
-        note(self._state, self._routes, self._keys)
+        note(self._state, self._routes, self._keys, self._error)
         while not self._stop.wait(_TURN):
             if process.poll() is not None:
                 return process.returncode or 1
@@ -139,7 +140,7 @@ class Gateway:
             self._folder.change(found, settings, self._admin)
         except RefusedError as error:
             self._refuse(wanted, str(error))
-            note(self._state, self._routes, self._keys, str(error))
+            note(self._state, self._routes, self._keys, self._error)
             return
         self._routes, self._keys, self._refused = found, settings.keys, None
         note(self._state, found, settings.keys)
@@ -147,7 +148,7 @@ class Gateway:
 
     def _refuse(self, wanted: dict[str, str], why: str) -> None:
         """Say once that a configuration cannot be used."""
-        self._refused = wanted
+        self._refused, self._error = wanted, why
         words = last_words(self._paths.service_log(GATEWAY), 3)
         self._state.events.append(GATEWAY, "gateway.refused", {"why": why, "log": words})
 

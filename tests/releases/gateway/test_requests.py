@@ -218,6 +218,11 @@ def test_processes_come_and_go_with_their_state(place: Place) -> None:
     _settle(place, name, [first.port, second.port])
     began = time.monotonic()
     assert ask(place.port(name), request()).status == 200 and time.monotonic() - began < 5
+    for service, state in ((f"{name}@1", State.STOPPED), (f"{name}@1.2", State.FAILED)):
+        place.state.services.moved(service, state, "", None, pid=None)
+    # Nobody listens there any more, whatever port is on record.
+    until(lambda: place.applied.endpoints[name].targets == {}, "no targets")
+    assert ask(place.port(name), request()).status == 503
 
 
 def test_a_release_without_processes_is_the_gateways_503(place: Place) -> None:
