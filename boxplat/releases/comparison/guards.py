@@ -141,7 +141,7 @@ def _worse(guards: GuardsConfig, who: Guarded, beside: Comparison) -> Iterator[B
     if guards.alpha and beside.effect.against >= 1 / guards.alpha:
         effect = {name: value for name, value in asdict(beside.effect).items() if name != "against"}
         facts = {"loss": beside.loss, "against": who.older, "level": guards.alpha, "e_value": beside.effect.against}
-        yield Breach("alpha", who.newer, beside.effect.estimate, 0.0, facts | {"effect": effect})
+        yield Breach("alpha", who.newer, beside.effect.estimate or 0.0, 0.0, facts | {"effect": effect})
 
 
 def above(values: Array, limit: float) -> float:

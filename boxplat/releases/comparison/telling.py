@@ -34,7 +34,7 @@ def words(found: Comparison) -> str:
     since = datetime.fromtimestamp(found.since, UTC).isoformat(" ", "seconds")
     how = "as its shadow" if found.method == "shadow" else "beside it"
     lines = [f"{found.endpoint}: release {found.newer} {how} against {found.older}, since {since}", ""]
-    if seen.units:
+    if seen.estimate is not None:
         lines.append(
             f"{found.loss}: {seen.estimate:+.4g}, {1 - found.level:.0%} confidence sequence {seen.low:+.4g} to "
             f"{seen.high:+.4g}, {seen.units} labelled units"
@@ -62,5 +62,4 @@ def _share(part: int, whole: int) -> str | None:
 
 
 def _number(value: float | None) -> str | None:
-    # Not a number: nothing was measured.
-    return None if value is None or value != value else f"{value:.4g}"
+    return None if value is None else f"{value:.4g}"

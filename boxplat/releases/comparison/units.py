@@ -46,10 +46,10 @@ class Units:
         """Increments and weights of the test [N]."""
         return paired(self.losses, self.others) if len(self.others) else split(self.newer, self.share, self.losses)
 
-    def means(self) -> tuple[float, float]:
-        """The mean loss of the older and of the newer release; NaN without units."""
+    def means(self) -> tuple[float | None, float | None]:
+        """The mean loss of the older and of the newer release; None without units."""
         ones = (self.losses, self.others) if len(self.others) else (self.losses[~self.newer], self.losses[self.newer])
-        older, newer = (float(one.mean()) if len(one) else float("nan") for one in ones)
+        older, newer = (float(one.mean()) if len(one) else None for one in ones)
         return older, newer
 
 

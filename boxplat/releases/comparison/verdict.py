@@ -28,7 +28,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """The newer release's mean loss less the older one's, in units of the loss.
+    """The newer release's mean loss less the older one's, in units of the loss; None where no unit has one.
 
     `low` and `high` bound it at the declared level at all times together. `first` is the number of units after which it
     was first known not to be 0. `missing` is about how many more it takes to decide, None where that is hopeless.
@@ -36,14 +36,14 @@ class Effect:
     """
 
     units: int
-    estimate: float
+    estimate: float | None
     low: float
     high: float
     verdict: Verdict
     first: int | None
     missing: int | None
-    older_loss: float
-    newer_loss: float
+    older_loss: float | None
+    newer_loss: float | None
     against: float
 
 
@@ -60,10 +60,10 @@ def effect(units: Units, level: float, margin: float, bound: float) -> Effect:
     wealth = Wealth.of(increments, weights, chosen)
     low, high = (side * bound for side in wealth.interval(level))
     found = _verdict(low, high, margin)
-    older, newer = (mean * bound for mean in units.means())
+    older, newer = (None if mean is None else mean * bound for mean in units.means())
     return Effect(
         units=wealth.count,
-        estimate=wealth.effect * bound,
+        estimate=wealth.effect * bound if wealth.weight else None,
         low=low,
         high=high,
         verdict=found,

@@ -73,20 +73,23 @@ def columns(names: list[str], said: OutcomesConfig) -> dict[str, str]:
     rest = [name for name in names if name not in used]
     more = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in rest)
     label = quoted(said.label)
-    about = f"try_cast({quoted(said.time)} as timestamptz)" if said.time and not by_id else "null::timestamptz"
+    # By way of text, so that a value of whatever type is at worst a word.
+    truth = f"case when typeof({label}) = 'BOOLEAN' then ({label}::varchar = 'true')::integer::varchar"
+    number = f"try_cast({truth} else {label}::varchar end as double)"
+    about = f"try_cast({quoted(said.time)}::varchar as timestamptz)" if said.time and not by_id else "null::timestamptz"
     own = "null::varchar" if by_id else key([_plain(name) for name in said.keys])
     # A label that does not say when, where it should, is not about all times.
     own = f"case when {about} is not null then {own} end" if said.time and not by_id else own
     return {
         "id": "id::varchar" if by_id else "null::varchar",
-        "row": "coalesce(try_cast(row as integer), 0)"
+        "row": "coalesce(try_cast(row::varchar as integer), 0)"
         if by_id and "row" in names
         else ("0" if by_id else "null::integer"),
         "names": "null::varchar" if by_id else _literal(SEPARATOR.join(said.keys)),
         "key": own,
         "about": about,
-        "label": f"try_cast({label} as double)",
-        "said": f"case when try_cast({label} as double) is null then {label}::varchar end",
+        "label": number,
+        "said": f"case when {number} is null then {label}::varchar end",
         "more": f"to_json(struct_pack({more}))::varchar" if rest else "null::varchar",
     }
 
@@ -114,7 +117,7 @@ def key(values: list[str]) -> str:
 def _plain(name: str) -> str:
     """A key column as the log writes it: times as microseconds since the epoch."""
     column = quoted(name)
-    moment = f"epoch_us(try_cast({column} as timestamptz))::varchar"
+    moment = f"epoch_us(try_cast({column}::varchar as timestamptz))::varchar"
     return f"case when typeof({column}) like 'TIMESTAMP%' then {moment} else {column}::varchar end"
 
 

@@ -192,5 +192,6 @@ def test_the_command_line(state: StateStore, paths: Paths, settings: Callable[[s
     # Its labels are of the future, which does not count.
     found = run_box(paths.root, "compare", "delay", "--json")
     assert json.loads(found.stdout)["comparison"]["effect"]["verdict"] == "undecided"
+    assert "NaN" not in found.stdout
     assert "no prediction of the two has an outcome" in run_box(paths.root, "compare", "delay", "1", "2").stdout
     assert run_box(paths.root, "compare", "delay", "1").returncode == ExitCode.USAGE

@@ -93,6 +93,16 @@ def test_every_format_says_the_same(paths: Paths, settings: Callable[[str], Conf
         assert {row[2] for row in labels(paths)} == {None, "NA\x1f1545", "B6\x1f7"}
 
 
+def test_a_value_of_an_odd_type_is_at_worst_a_word(paths: Paths, settings: Callable[[str], Config]) -> None:
+    file = paths.root / "labels.jsonl"
+    file.write_text('{"id": "a", "row": "x", "label": [1, 2]}\n{"id": "b", "row": "2", "label": [3]}\n')
+    assert verb.add(paths, settings(""), "delay", str(file)).new == 2
+    assert labels(paths) == [("a", 0, None, None, "[1, 2]"), ("b", 2, None, None, "[3]")]
+    file.write_text('{"carrier": "UA", "at": 12, "label": {"x": 1}}\n')
+    config = settings('[outcomes.delay]\nkeys = ["carrier"]\ntime = "at"\n')
+    assert verb.add(paths, config, "delay", str(file)).refused == 1
+
+
 def test_labels_that_fit_nothing_are_refused_with_what_is_missing(
     paths: Paths, settings: Callable[[str], Config]
 ) -> None:
