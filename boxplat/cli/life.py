@@ -72,7 +72,7 @@ def status(as_json: bool, watch: bool) -> None:
     click.echo(render.as_json(**render.plain(shown)) if as_json else render.snapshot(shown))
     if shown.supervisor is None:
         raise SystemExit(int(ExitCode.NO_BOX))
-    if any(row.desired and row.state.value != "running" for row in shown.services):
+    if any(row.desired and not row.state.ready for row in shown.services):
         raise SystemExit(int(ExitCode.DEGRADED))
 
 

@@ -10,6 +10,7 @@ import pytest
 from boxplat.box import Box
 from boxplat.core.model import State
 from boxplat.releases.endpoints import replicas_of
+from tests.conftest import run_box
 from tests.releases.conftest import add, until, write_bento
 
 SETTINGS = """
@@ -60,6 +61,7 @@ def test_an_endpoint_sleeps_and_wakes_behind_the_gateway(box: Box) -> None:
     (endpoint,) = box.endpoints()
     assert endpoint.state is State.ASLEEP and endpoint.traffic == {1: 100}
     box.wait(timeout=10)
+    assert run_box(box.root, "status").returncode == 0
     status, _, body = add(url, 20, 22)
     assert status == 200 and b"42" in body
     (woken,) = replicas_of("adder", box.state.services.all())
