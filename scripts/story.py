@@ -150,7 +150,7 @@ def leaky() -> None:
     must(champion() == 3 and traffic() == {"3": 100}, "version 3 is champion and serves")
     replay("2013-12-05", 3, lambda: rolled_back(0))
     must(rolled_back(QUIET), "the guard took the requests and the alias back to version 2")
-    run("box", "compare", "delay", "2", "3")
+    run("box", "outcomes", "show", "delay")
 
 
 def rolled_back(seconds: float) -> bool:

@@ -96,9 +96,7 @@ def promote(state: StateStore, paths: Paths, config: Config, wanted: Step, by: s
         champion = next((one for one in versions(state, wanted.model) if wanted.to in one.aliases), None)
         former = champion.version if champion else None
         if former == version.version:
-            told(f"{wanted.model} version {version.version} is {wanted.to} already")
-            done, waiting = ({}, ()) if wanted.dry_run else _follow(box, wanted, {}, {})
-            return Promotion(wanted.model, former, wanted.to, former, False, releases=done, waiting=waiting)
+            return _already(box, wanted, version.version)
         judgement, unjudged = _judged(box, wanted, version, champion)
         found = Promotion(wanted.model, version.version, wanted.to, former, False, judgement, unjudged, wanted.force)
         if wanted.dry_run:
@@ -109,6 +107,16 @@ def promote(state: StateStore, paths: Paths, config: Config, wanted: Step, by: s
             aliases.tell(state, wanted.model, aliases.REFUSED, by, facts | _evidence(found))
             return found
         return _moved(box, wanted, found)
+
+
+def _already(box: _Box, wanted: Step, version: int) -> Promotion:
+    """The version has the alias: see to it that the record knows, and that the endpoints serve it."""
+    unjudged = f"it is {wanted.to} already"
+    if wanted.dry_run:
+        return Promotion(wanted.model, version, wanted.to, version, False, None, unjudged)
+    aliases.noted(box.state, wanted.model, wanted.to)
+    done, waiting = _follow(box, wanted, {"unjudged": unjudged}, {})
+    return Promotion(wanted.model, version, wanted.to, version, False, None, unjudged, releases=done, waiting=waiting)
 
 
 def rollback(
@@ -166,9 +174,9 @@ def _moved(box: _Box, wanted: Step, found: Promotion, back: bool = False) -> Pro
     try:
         done, waiting = _follow(box, wanted, facts, done)
     except BaseException as error:
-        _undo(box, wanted, former, done, error)
+        now = _undone(box, wanted, found.version, former, done, error)
         if isinstance(error, BoxError):
-            raise _not_deployed(wanted, found, former, error) from error
+            raise _not_deployed(wanted, found, now, error) from error
         raise
     return Promotion(
         found.model,
@@ -214,14 +222,24 @@ def _deployed(box: _Box, wanted: Step, name: str, evidence: Mapping[str, Any]) -
     return deploy(*parts, reason=reason, evidence=evidence).number
 
 
-def _undo(box: _Box, wanted: Step, former: int | None, done: Mapping[str, int], error: BaseException) -> None:
-    """Put the alias back, and deploy again what had followed it."""
+def _undone(
+    box: _Box, wanted: Step, version: int, former: int | None, done: Mapping[str, int], error: BaseException
+) -> str:
+    """Put the alias back, and deploy again what had followed it; what became of that, in words."""
     why = error.what if isinstance(error, BoxError) else type(error).__name__
     facts = {"reason": f"an endpoint could not be deployed: {why}"}
-    aliases.move(box.state, wanted.model, wanted.to, former, box.by, data=facts, back=True)
-    box.told(f"{wanted.to} of {wanted.model} is back at version {former or 'none'}")
-    for name in done if former is not None else ():
-        _deployed(box, wanted, name, facts)
+    where = f"version {former}" if former is not None else "none"
+    try:
+        aliases.move(box.state, wanted.model, wanted.to, former, box.by, data=facts, back=True)
+        for name in done if former is not None else ():
+            _deployed(box, wanted, name, facts)
+    except BoxError as second:
+        return (
+            f"{wanted.to} could not be put back to {where} with its endpoints ({second.what}), it may still be version "
+            f"{version}: when that is mended, box models rollback {wanted.model} --alias {wanted.to}"
+        )
+    box.told(f"{wanted.to} of {wanted.model} is back at {where}")
+    return f"{wanted.to} is back at {where}"
 
 
 def _version(found: Sequence[ModelVersion], wanted: Step) -> ModelVersion:
@@ -284,10 +302,9 @@ def _nothing_before(model: str, alias: str, now: int | None, target: int | None)
     )
 
 
-def _not_deployed(wanted: Step, found: Promotion, former: int | None, error: BoxError) -> BoxError:
+def _not_deployed(wanted: Step, found: Promotion, now: str, error: BoxError) -> BoxError:
     return BoxError(
-        f"{wanted.model} version {found.version} cannot serve: {error.what}; {wanted.to} is back at "
-        f"{f'version {former}' if former is not None else 'none'}",
+        f"{wanted.model} version {found.version} cannot serve: {error.what}; {now}",
         why=error.why,
         fix=error.fix,
         log=error.log,

@@ -169,14 +169,22 @@ def _parquet(path: Path) -> dict[str, Array]:
 
 
 def _rows(arrays: dict[str, Array], labels: Array, origin: str) -> Rows:
-    groups = arrays.pop(GROUP, np.arange(len(labels)))
+    groups = _comparable(arrays.pop(GROUP, np.arange(len(labels))))
     times = arrays.pop(TIME, None)
-    slices = {name.removeprefix(SLICE): arrays.pop(name) for name in list(arrays) if name.startswith(SLICE)}
+    named = [name for name in arrays if name.startswith(SLICE)]
+    slices = {name.removeprefix(SLICE): _comparable(arrays.pop(name)) for name in named}
     sizes = {len(array) for array in (labels, groups, *slices.values(), *arrays.values())}
     if not arrays or len(sizes) != 1 or not len(labels) or not np.isfinite(labels).all():
         raise ValueError("at least one input, and as many finite labels, groups and slices as rows, are needed")
     known = None if times is None else np.asarray(times, np.float64)
     return Rows(tuple(arrays.values()), HeldOut(labels, groups, slices, origin, known))
+
+
+def _comparable(values: Array) -> Array:
+    """Values that equal themselves and can be sorted: what may be missing becomes text."""
+    if values.dtype.kind in "iubUS":
+        return values
+    return np.array(["none" if value is None or value != value else str(value) for value in values.tolist()])
 
 
 def _same(one: HeldOut, other: HeldOut) -> bool:

@@ -85,11 +85,22 @@ def shown(
 
 
 def trained_until(version: ModelVersion) -> float | None:
-    """Seconds since the epoch of the tag `training_until`; None where there is none that is a time."""
+    """Seconds since the epoch of the tag `training_until`; None where there is none.
+
+    Raises:
+        BoxError: it is no time (exit code 4).
+    """
+    if not version.tags.get(UNTIL):
+        return None
     try:
         moment = datetime.fromisoformat(version.tags[UNTIL])
-    except (KeyError, ValueError):
-        return None
+    except ValueError as error:
+        raise BoxError(
+            f"it cannot be told which rows {version.name} version {version.version} was trained on",
+            why=f"its tag {UNTIL} is no ISO time: {version.tags[UNTIL]!r}",
+            fix="set it to the first moment whose rows it was not trained on, like 2013-09-01T00:00:00+00:00",
+            code=ExitCode.PRECONDITION,
+        ) from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

@@ -18,7 +18,7 @@ from boxplat.core.model import ModelVersion
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.releases.gates import leakage
-from boxplat.releases.gates.evidence import Evidence, HeldOut
+from boxplat.releases.gates.evidence import Evidence, HeldOut, Shown
 from boxplat.releases.gates.gathering import fetched, shown
 from boxplat.releases.gates.rules import judge
 from boxplat.releases.gates.statistics import numbered
@@ -60,6 +60,7 @@ def judged(
         scratch = Path(place)
         both = [fetched(one, url, scratch) for one in (version, champion) if one is not None]
         held_out, seen = shown(said, both, paths, env, scratch, told)
+    _must_fit(said, version, seen[0])
     audit = leakage.audited(state, paths, config, version, by, told) if said.leakage else None
     evidence = Evidence(held_out, seen[0], seen[1] if champion else None, audit, tuple(sorted(filter(None, services))))
     return Judgement(
@@ -75,6 +76,17 @@ def judged(
         _digest(held_out),
         round(time.monotonic() - began, 1),
     )
+
+
+def _must_fit(said: GateConfig, version: ModelVersion, seen: Shown) -> None:
+    wrong = [name for name in (said.metric, *said.require) if name != "accuracy"]
+    if seen.answers.ndim == 2 and wrong:
+        raise BoxError(
+            f"[gates.{version.name}] asks for {', '.join(wrong)}, and the model answers with {seen.gives[0]}",
+            why="of several classes only the accuracy is known",
+            fix='declare metric = "accuracy" for this model',
+            code=ExitCode.USAGE,
+        )
 
 
 def check(said: GateConfig, model: str, paths: Paths) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError
@@ -36,21 +36,29 @@ def audited(state: StateStore, paths: Paths, config: Config, version: ModelVersi
     build = version.tags.get(BUILD, "") or config.audit.build
     try:
         kept = paths.state / "audits" / f"gate-{_digest(paths, config, version, build)}.json"
-        if kept.is_file():
+        before = _kept(kept)
+        if before is not None:
             told(f"{named} was audited before, with the same code and sources")
-            return _parsed(json.loads(kept.read_text(encoding="utf-8")))
+            return before
         told(f"auditing {named}")
         report = audit(state, paths, config, Choice(table=str(paths.root / named), build=build), by, told)
     except BoxError as error:
         return Leakage(named, f"{named} cannot be audited: {error.what}: {error.why}")
     result = found(report, version.tags.get(FEATURES, ""), named)
-    kept.write_text(json.dumps(asdict(result)), encoding="utf-8")
+    part = kept.with_suffix(f".{os.getpid()}")
+    part.write_text(json.dumps(asdict(result)), encoding="utf-8")
+    part.replace(kept)
     return result
 
 
-def _parsed(kept: dict[str, Any]) -> Leakage:
-    faults = {kind: tuple(columns) for kind, columns in kept["faults"].items()}
-    return Leakage(**{**kept, "faults": faults, "ignored": tuple(kept["ignored"])})
+def _kept(path: Path) -> Leakage | None:
+    """What an earlier audit found; None where there was none, or where nothing can be read of it."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        faults = {kind: tuple(columns) for kind, columns in kept["faults"].items()}
+        return Leakage(**{**kept, "faults": faults, "ignored": tuple(kept["ignored"])})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _digest(paths: Paths, config: Config, version: ModelVersion, build: str) -> str:

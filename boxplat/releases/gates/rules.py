@@ -11,7 +11,7 @@ import numpy as np
 from boxplat.core.gates import GateConfig
 from boxplat.releases.gates.evidence import Evidence
 from boxplat.releases.gates.slices import judge_slices
-from boxplat.releases.gates.statistics import calibration_error, estimate, gain
+from boxplat.releases.gates.statistics import Interval, calibration_error, estimate, gain, shortage
 from boxplat.releases.gates.verdict import Gate, passed, refused, skipped
 from boxplat.serving.backends.quality import METRICS
 from boxplat.serving.backends.runner import Array
@@ -28,7 +28,7 @@ def metric(said: GateConfig, seen: Evidence) -> Iterable[Gate]:
     found = gain(name, rows.labels, seen.candidate.answers, old, rows.groups)
     own = estimate(name, rows.labels, seen.candidate.answers, rows.groups)
     other = estimate(name, rows.labels, old, rows.groups)
-    margin = 0.0 if seen.champion is None or said.superior else -said.margin
+    margin = 0.0 if seen.champion is None or said.superior else -said.margin or 0.0
     against = "the constant answer" if seen.champion is None else "the champion"
     rule = f"gain over {against} surely above {margin:g}"
     numbers: dict[str, Any] = {
@@ -39,14 +39,18 @@ def metric(said: GateConfig, seen: Evidence) -> Iterable[Gate]:
     }
     words = f"{name} {own.value:.4f}, gain {found.signed()}"
     champion = f"{other.value:.4f}" if seen.champion else f"constant {other.value:.4f}"
-    above = found.low > margin if margin == 0 else found.low >= margin
-    if above:
+    short = shortage(name, rows.labels, rows.groups)
+    if not short and (found.low > margin if margin == 0 else found.low >= margin):
         sure = "better" if found.low > 0 else "not worse"
         yield passed("metric", rule, f"{words}: {sure}", champion, **numbers)
         return
-    worse = found.high < margin or found.value < margin
-    why = "worse" if worse else "too few rows to tell"
-    yield refused("metric", rule, f"{words}: {why}", champion, **numbers)
+    yield refused("metric", rule, f"{words}: {short or _doubt(found, margin)}", champion, **numbers)
+
+
+def _doubt(found: Interval, margin: float) -> str:
+    if found.value < margin:
+        return "worse"
+    return "not better" if found.value <= margin else "too few rows to tell"
 
 
 def constant(labels: Array, answers: Array) -> Array:
@@ -66,11 +70,13 @@ def bars(said: GateConfig, seen: Evidence) -> Iterable[Gate]:
         bar, up = float(text), METRICS[name].higher_is_better
         found = estimate(name, rows.labels, seen.candidate.answers, rows.groups)
         rule = f"at {'least' if up else 'most'} {bar:g}"
-        give = passed if (found.value >= bar if up else found.value <= bar) else refused
+        short = shortage(name, rows.labels, rows.groups)
+        give = passed if not short and (found.value >= bar if up else found.value <= bar) else refused
         champion = ""
         if seen.champion is not None:
             champion = f"{METRICS[name].measure(rows.labels, seen.champion.answers):.4f}"
-        yield give(f"require {name}", rule, str(found), champion, value=found.as_list(), bar=bar)
+        words = f"{found}: {short}" if short else str(found)
+        yield give(f"require {name}", rule, words, champion, value=found.as_list(), bar=bar)
 
 
 def calibration(said: GateConfig, seen: Evidence) -> Iterable[Gate]:
@@ -86,8 +92,10 @@ def calibration(said: GateConfig, seen: Evidence) -> Iterable[Gate]:
     champion = ""
     if seen.champion is not None:
         champion = f"{calibration_error(rows.labels, seen.champion.answers, rows.groups).value:.4f}"
-    give = passed if found.value <= said.calibration_error else refused
-    yield give("calibration", rule, str(found), champion, value=found.as_list(), bar=said.calibration_error)
+    short = shortage("brier", rows.labels, rows.groups)
+    give = passed if not short and found.value <= said.calibration_error else refused
+    words = f"{found}: {short}" if short else str(found)
+    yield give("calibration", rule, words, champion, value=found.as_list(), bar=said.calibration_error)
 
 
 def latency(said: GateConfig, seen: Evidence) -> Iterable[Gate]:

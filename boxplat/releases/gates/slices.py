@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from boxplat.core.gates import GateConfig
 from boxplat.releases.gates.evidence import Evidence
-from boxplat.releases.gates.statistics import Interval, estimate, gain
+from boxplat.releases.gates.statistics import Interval, estimate, gain, shortage
 from boxplat.releases.gates.verdict import Gate, passed, refused, skipped
 from boxplat.serving.backends.quality import METRICS
 from boxplat.serving.backends.runner import Array
 
 _CLASS = 20
-_GROUPS = 2
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def _dimension(name: str, rule: str, values: Array, said: GateConfig, seen: Evid
     enough = [value for value in all_values if _enough(said, labels[values == value], seen, values == value)]
     few = [str(value) for value in all_values if value not in enough]
     judged = [_measured(value, values == value, len(enough), said, seen) for value in enough]
-    note = f"; under {said.slice_rows} rows or too few of a class, not judged: {_some(few)}" if few else ""
-    numbers = {
+    note = f"; under {said.slice_rows} rows, or few of a class or group, not judged: {_some(few)}" if few else ""
+    numbers: dict[str, Any] = {
         "slices": {
             one.value: {
                 "rows": one.rows,
@@ -70,7 +70,8 @@ def _dimension(name: str, rule: str, values: Array, said: GateConfig, seen: Evid
         "too_few": few,
     }
     if not judged:
-        return skipped(f"slice {name}", rule, f"no slice has enough rows{note}", **numbers)
+        give = refused if said.slice_floor or seen.champion is not None else skipped
+        return give(f"slice {name}", rule, f"no slice has enough rows{note}", **numbers)
     faults = [fault for one in judged for fault in _faults(one, said)]
     worst = (min if METRICS[said.metric].higher_is_better else max)(judged, key=lambda one: one.metric.value)
     more = f" and {len(faults) - 2} more" if len(faults) > 2 else ""
@@ -86,7 +87,7 @@ def _dimension(name: str, rule: str, values: Array, said: GateConfig, seen: Evid
 
 
 def _enough(said: GateConfig, labels: Array, seen: Evidence, inside: Array) -> bool:
-    if len(labels) < said.slice_rows or len(np.unique(seen.held_out.groups[inside])) < _GROUPS:
+    if len(labels) < said.slice_rows or shortage(said.metric, labels, seen.held_out.groups[inside]):
         return False
     return said.metric != "auc" or min(int((labels > 0.5).sum()), int((labels <= 0.5).sum())) >= _CLASS
 

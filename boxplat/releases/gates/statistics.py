@@ -17,6 +17,8 @@ from boxplat.serving.backends.runner import Array
 
 REPEATS = 2000
 BINS = 15
+GROUPS, ROWS = 10, 5
+"""With fewer groups, or rows of either class for an AUC, an interval promises what it cannot keep."""
 _CELLS = 4_000_000
 
 
@@ -44,6 +46,17 @@ def numbered(groups: Array) -> tuple[Array, int]:
     """Group numbers from 0 [N], and how many there are."""
     found, numbers = np.unique(groups, return_inverse=True)
     return numbers, len(found)
+
+
+def shortage(metric: str, labels: Array, groups: Array) -> str:
+    """Why nothing can be said of a metric on these rows, in words; empty where something can."""
+    count = numbered(groups)[1]
+    if count < GROUPS:
+        return f"too few rows to tell: {count} independent ones or groups, {GROUPS} are needed"
+    least = min(int((labels > 0.5).sum()), int((labels <= 0.5).sum()))
+    if metric == "auc" and least < ROWS:
+        return f"too few rows to tell: {least} of one class, {ROWS} are needed"
+    return ""
 
 
 def gain(metric: str, labels: Array, new: Array, old: Array, groups: Array, level: float = 0.95) -> Interval:

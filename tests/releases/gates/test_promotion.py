@@ -184,6 +184,11 @@ def test_an_alias_moved_by_somebody_else_is_noticed(box: Box) -> None:
     assert found.moved and found.former == 3
     seen = entries(box)[-2]
     assert (seen.kind, seen.by, seen.data["version"], seen.data["former"]) == ("model.alias", "unknown", 3, 1)
+    post(tracking(box), "registered-models/alias", name="toy", alias="champion", version="1")
+    same = box.models.promote(Step("toy", "1"))
+    assert not same.moved and "already" in same.unjudged and list(same.releases) == ["adder"]
+    assert (entries(box)[-1].data["version"], entries(box)[-1].by) == (1, "unknown")
+    assert box.models.promote(Step("toy", "2")).former == 1
 
 
 def test_what_cannot_be_judged_is_not_promoted(box: Box) -> None:
@@ -193,6 +198,8 @@ def test_what_cannot_be_judged_is_not_promoted(box: Box) -> None:
     late = register(box, model(GOOD), training_until="2013-01-01")
     error = refused(lambda: box.models.promote(Step("toy", str(late))))
     assert error.code is ExitCode.PRECONDITION and "training data" in error.what
+    odd = register(box, model(GOOD), training_until="last autumn")
+    assert "no ISO time" in refused(lambda: box.models.promote(Step("toy", str(odd)))).why
     assert "did you mean 'champion'" in refused(lambda: box.models.promote(Step("toy", "champoin"))).what
 
 

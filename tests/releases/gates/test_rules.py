@@ -156,3 +156,29 @@ def test_a_refusal_has_four_parts_and_exit_code_5() -> None:
     assert error.what.endswith("metric, size") and "--force --reason" in error.fix and "rule:" in error.why
     told = {one["gate"]: one["passed"] for one in judgement.told()}
     assert told == {"metric": False, "size": False, "signature": True, "leakage": True}
+
+
+@pytest.mark.parametrize("metric", ["auc", "brier"])
+def test_no_gate_passes_for_want_of_evidence(metric: str) -> None:
+    """Two rows ranked rightly, or 500 of one group, have intervals without width, and prove nothing."""
+    said = GateConfig(metric=metric, require={metric: "0.5"}, calibration_error=0.9)
+    two = HeldOut(np.array([0.0, 1.0]), np.arange(2), {}, "test")
+    one = HeldOut(LABELS[:500], np.zeros(500), {}, "test")
+    for rows, answers_ in ((two, np.array([0.1, 0.9])), (one, answers(3.0)[:500])):
+        found = gates(said, evidence(replace(shown(1, 1.0), answers=answers_), None, rows))
+        for name in ("metric", f"require {metric}", "calibration"):
+            assert found[name].outcome is Outcome.REFUSED and "too few rows to tell" in found[name].found, name
+
+
+def test_slices_that_are_all_too_small_refuse_where_something_was_asked_of_them() -> None:
+    for said, old, outcome in (
+        (GateConfig(slices=("half",), slice_rows=N, slice_floor=0.5), None, Outcome.REFUSED),
+        (GateConfig(slices=("half",), slice_rows=N), shown(1, 1.0), Outcome.REFUSED),
+        (GateConfig(slices=("half",), slice_rows=N), None, Outcome.SKIPPED),
+    ):
+        assert gates(said, evidence(shown(2, 1.2), old))["slice half"].outcome is outcome
+
+
+def test_the_same_answers_are_not_better() -> None:
+    found = gates(GateConfig(margin=0.0), evidence(shown(2, 1.0), shown(1, 1.0)))["metric"]
+    assert found.found.endswith("not better") and found.rule.endswith("above 0")
