@@ -106,6 +106,8 @@ def history(found: History) -> str:
     ]
     if found.live:
         parts += ["", table(("LIVE FROM", "UNTIL", "FOR", "RELEASE", "MODEL"), [_live(one) for one in found.live])]
+    if found.aliases:
+        parts += ["", "now: " + ", ".join(f"{alias} is version {number}" for alias, number in found.aliases.items())]
     return "\n".join([*parts, *(["", *(f"! {note}" for note in found.notes)] if found.notes else [])])
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from boxplat.core.state.chain import Entry, Fault
+from boxplat.core.state.chain import Entry, Fault, plain
 
-# What a release is made of: columns of its row, and keys of its first entry.
-_MADE_OF = ("bento", "model", "model_version", "feature_service", "environment")
+_Row = Mapping[str, Any]
+# Columns of a release, by the key that its first entry has them under.
+_MADE_OF = {
+    "bento": "bento",
+    "model": "model",
+    "model_version": "model_version",
+    "feature_service": "feature_service",
+    "environment": "environment",
+    "tracking_run": "run",
+}
+_DOCUMENTS = {"settings": "settings", "gates": "evidence"}
 _ENDPOINT = "endpoint/"
 
 
@@ -20,32 +30,50 @@ def disagreements(db: sqlite3.Connection, entries: Iterable[Entry]) -> Iterator[
         entries: of a record in which all are sound, the oldest first.
     """
     own = [one for one in entries if one.subject.startswith(_ENDPOINT)]
+    made = {(_endpoint(one), one.data.get("number")): one for one in own if one.kind == "release.created"}
     rows = {(row["endpoint"], row["number"]): dict(row) for row in db.execute("select * from release").fetchall()}
-    for entry in own:
-        if entry.kind == "release.created":
-            yield from _made(entry, rows.get((entry.subject.removeprefix(_ENDPOINT), entry.data.get("number"))))
-    yield from _traffic(db, {one.subject: one for one in own if one.kind == "traffic.set"})
+    for key, entry in made.items():
+        yield from _made(entry, rows.get(key))
+    for endpoint, number in sorted(rows.keys() - made.keys()):
+        yield Fault(None, "contradicted", f"no entry tells of release {number} of {endpoint}")
+    yield from _traffic(db, {_endpoint(one): one for one in own if one.kind == "traffic.set"})
 
 
-def _made(entry: Entry, row: Mapping[str, Any] | None) -> Iterator[Fault]:
+def _endpoint(entry: Entry) -> str:
+    return entry.subject.removeprefix(_ENDPOINT)
+
+
+def _made(entry: Entry, row: _Row | None) -> Iterator[Fault]:
     if row is None:
         yield Fault(entry.number, "contradicted", f"the state has no release {entry.data.get('number')} of it any more")
         return
-    for key in _MADE_OF:
-        if key in entry.data and entry.data[key] != row[key]:
-            said = f"its {key} is {entry.data[key]}, the state has {row[key]}"
-            yield Fault(entry.number, "contradicted", f"release {row['number']} of {row['endpoint']}: {said}")
+    now = {key: row[column] for key, column in _MADE_OF.items()}
+    now |= {key: plain(_document(row[column])) for key, column in _DOCUMENTS.items()}
+    said = {**entry.data, "by": entry.by}
+    for key, value in {**now, "by": row["created_by"]}.items():
+        if key in said and (said[key] or None) != (value or None):
+            words = f"its {key} is {said[key]}, the state has {value}"
+            yield Fault(entry.number, "contradicted", f"release {row['number']} of {row['endpoint']}: {words}")
+
+
+def _document(text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return text
 
 
 def _traffic(db: sqlite3.Connection, last: Mapping[str, Entry]) -> Iterator[Fault]:
     now: dict[str, dict[str, int]] = {}
     for row in db.execute("select endpoint, number, weight from traffic where weight > 0").fetchall():
-        now.setdefault(f"{_ENDPOINT}{row['endpoint']}", {})[str(row["number"])] = row["weight"]
-    for subject, entry in last.items():
-        said = entry.data.get("weights")
-        if said != now.get(subject, {}):
-            yield Fault(
-                entry.number, "contradicted", f"it set the traffic to {said}, the state has {now.get(subject, {})}"
-            )
-    for subject in sorted(now.keys() - last.keys()):
-        yield Fault(None, "contradicted", f"no entry tells of the traffic of {subject.removeprefix(_ENDPOINT)}")
+        now.setdefault(row["endpoint"], {})[str(row["number"])] = row["weight"]
+    shadows = {row["name"]: row["shadow"] for row in db.execute("select name, shadow from endpoint").fetchall()}
+    for endpoint, entry in last.items():
+        said, found = entry.data.get("weights"), now.get(endpoint, {})
+        if said != found:
+            yield Fault(entry.number, "contradicted", f"it set the traffic to {said}, the state has {found}")
+        shadow, found_shadow = entry.data.get("shadow"), shadows.get(endpoint)
+        if shadow != found_shadow:
+            yield Fault(entry.number, "contradicted", f"it set the shadow to {shadow}, the state has {found_shadow}")
+    for endpoint in sorted(now.keys() - last.keys()):
+        yield Fault(None, "contradicted", f"no entry tells of the traffic of {endpoint}")

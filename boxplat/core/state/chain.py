@@ -78,7 +78,7 @@ def text_of(number: int, at: float, subject: str, kind: str, by: str, data: Mapp
     document = {
         "at": at,
         "by": by,
-        "data": _plain(data),
+        "data": plain(data),
         "kind": kind,
         "number": number,
         "previous": previous,
@@ -104,12 +104,12 @@ def parsed(text: str | bytes, digest: str) -> Entry:
     return Entry(hash=digest, **document)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """As JSON has it: texts for keys and for what is no number; a record must not be lost for one odd value."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(one) for one in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)]
+        return [plain(one) for one in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)]
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int):
@@ -117,9 +117,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else _NO_NUMBERS.get(value, "NaN")
     if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
+        return plain(asdict(value))
     if getattr(value, "ndim", None) == 0:
-        return _plain(value.item())
+        return plain(value.item())
     return str(value)
 
 
@@ -169,7 +169,7 @@ def _own(row: Row) -> tuple[Entry | None, Fault | None]:
         return None, Fault(row.number, "changed", f"its text has the hash {digest[:12]}…, not {_shown(row.hash)}")
     try:
         entry = parsed(row.entry, digest)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, Fault(row.number, "changed", "its text is no entry")
     if entry.number != row.number:
         return None, Fault(row.number, "moved", f"entry {entry.number} was put in its place")

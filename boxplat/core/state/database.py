@@ -83,6 +83,7 @@ MIGRATIONS = (
     create trigger record_in_order before insert on record
         when new.number is not (select coalesce(max(number), 0) + 1 from record)
         begin select raise(abort, 'the record is append-only'); end;
+    insert into meta (key, value) values ('record.due', 'yes');
     """,
     """
     create table access_key (

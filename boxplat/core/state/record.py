@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -17,9 +18,12 @@ from boxplat.core.state import chain, witness
 from boxplat.core.state.backfill import past
 from boxplat.core.state.chain import Entry, Head
 from boxplat.core.state.database import Database, Transaction
-from boxplat.core.state.verification import HEAD, Verdict, verify
+from boxplat.core.state.verification import HEAD, Verdict, head_of, verify
 
 RUNBOOK = "docs/runbooks/record-tampered.md"
+# Set when the table is made, until the first entry is.
+_DUE = "record.due"
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def append(tx: Transaction, subject: str, kind: str, by: str, data: Mapping[str, Any] | None = None) -> Entry:
@@ -50,7 +54,11 @@ def begin(database: Database) -> None:
 
 def _begin(tx: Transaction) -> None:
     former = witness.parse(witness.read(witness.place(tx.path)), None).former
-    _add(tx, "record", "record.begun", "boxplat", {"former": former})
+    due = tx.execute("delete from meta where key = ?", (_DUE,)).rowcount > 0
+    decided = tx.execute("select 1 from release limit 1").fetchone() is not None
+    # Emptied, or this is an older file beside the hashes of a record: that stays visible.
+    lost = not due or (former is not None and decided)
+    _add(tx, "record", "record.begun", "boxplat", {"former": former or head_of(tx.connection), "lost": lost})
     for subject, kind, by, data in past(tx):
         _add(tx, subject, kind, by, data)
 
@@ -75,7 +83,10 @@ def _add(tx: Transaction, subject: str, kind: str, by: str, data: Mapping[str, A
 
 def _testify(connection: sqlite3.Connection, database: Path) -> None:
     """Write the lines that the witness lacks; where that fails it lags, which `verify` tells and the next one mends."""
-    first = connection.execute("select hash from record where number = 1").fetchone()["hash"]
+    row = connection.execute("select hash from record where number = 1").fetchone()
+    first = str(row["hash"]) if row else ""
+    if not _HASH.fullmatch(first):
+        return  # nothing can be said of a chain that has lost its beginning; `verify` tells it
     path = witness.place(database)
     try:
         _to_disk(database)
@@ -145,7 +156,7 @@ def _entry(number: int, text: bytes, digest: str) -> Entry:
         if chain.hash_of(text) == digest:
             return chain.parsed(text, digest)
         why = "its hash is another one"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         why = str(error)
     raise BoxError(
         f"entry {number} of the record was changed",

@@ -47,7 +47,7 @@ def verify_file(database: Path) -> Verdict | None:
     with closing(sqlite3.connect(uri, uri=True, timeout=2, isolation_level=None)) as db:
         db.row_factory = sqlite3.Row
         db.execute("begin")
-        if db.execute("pragma user_version").fetchone()[0] < _SINCE:
+        if db.execute("pragma user_version").fetchone()[0] < _SINCE and not _has_table(db):
             return None
         return verify(db, content)
 
@@ -58,9 +58,9 @@ def verify(db: sqlite3.Connection, content: bytes | None) -> Verdict:
     Args:
         content: of the file outside the database, read before the transaction began.
     """
-    if not db.execute("select 1 from sqlite_master where type = 'table' and name = 'record'").fetchone():
+    if not _has_table(db):
         return Verdict(0, None, (Fault(None, "missing", "its table is gone"),))
-    rows, head = _rows(db), _head(db)
+    rows, head = _rows(db), head_of(db)
     first = next((row.hash.decode(errors="replace") for row in rows if row.number == 1), None)
     known = witness.parse(content, first)
     found = chain.faults(rows, head, known.hashes)
@@ -71,6 +71,10 @@ def verify(db: sqlite3.Connection, content: bytes | None) -> Verdict:
     return Verdict(len(rows), last, tuple(found))
 
 
+def _has_table(db: sqlite3.Connection) -> bool:
+    return db.execute("select 1 from sqlite_master where type = 'table' and name = 'record'").fetchone() is not None
+
+
 def _rows(db: sqlite3.Connection) -> list[Row]:
     # As bytes: what somebody has written there need be no text.
     columns = ", ".join(f"cast({name} as blob)" for name in ("subject", "kind", "entry", "hash"))
@@ -78,7 +82,8 @@ def _rows(db: sqlite3.Connection) -> list[Row]:
     return [Row(number, *(bytes(value or b"") for value in values)) for number, *values in found]
 
 
-def _head(db: sqlite3.Connection) -> Head | None:
+def head_of(db: sqlite3.Connection) -> Head | None:
+    """The last entry's number and hash, as they stand beside the table; None where they are none."""
     row = db.execute("select cast(value as blob) from meta where key = ?", (HEAD,)).fetchone()
     number, _, digest = bytes(row[0]).decode(errors="replace").partition(" ") if row else ("", "", "")
     return Head(int(number), digest) if re.fullmatch(r"[1-9][0-9]{0,17}", number) else None
@@ -96,14 +101,21 @@ def _unlocked(db: sqlite3.Connection) -> list[Fault]:
 
 
 def _begun(rows: Sequence[Row], known: witness.Witness) -> list[Fault]:
-    """Whether the first entry tells of the record that the file outside the database has from before."""
+    """Whether the first entry stands for the record that was there before it."""
     try:
-        former = json.loads(rows[0].entry)["data"]["former"] if rows and rows[0].number == 1 else None
-    except (ValueError, KeyError, TypeError):
+        said = json.loads(rows[0].entry)["data"] if rows and rows[0].number == 1 else None
+        former, lost = (said["former"], said.get("lost")) if said else (None, False)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
-    if known.former is None or former == {"number": known.former.number, "hash": known.former.hash}:
-        return []
-    detail = (
-        f"another record ended with entry {known.former.number} ({known.former.hash[:12]}…); this one does not say so"
-    )
-    return [Fault(None, "replaced", detail)]
+    found = []
+    if lost:
+        before = f", which ended with entry {former['number']} ({former['hash'][:12]}…)" if former else ""
+        found.append(
+            Fault(None, "replaced", f"the one that this box had was emptied{before}; this one was begun after it")
+        )
+    if said and known.former is not None and former != {"number": known.former.number, "hash": known.former.hash}:
+        detail = (
+            f"another ended with entry {known.former.number} ({known.former.hash[:12]}…), and this one does not say so"
+        )
+        found.append(Fault(None, "replaced", detail))
+    return found

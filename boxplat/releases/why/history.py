@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from boxplat.core.config import Config
@@ -14,6 +14,8 @@ from boxplat.core.state.verification import Verdict
 from boxplat.releases.why import telling
 from boxplat.releases.why.periods import Period, moment
 from boxplat.releases.why.sources import Sources
+
+_MOVES = ("model.promoted", "model.alias", "rollback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,15 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What happened, the oldest first; what was live when; what does not fit; and the verdict on the record."""
+    """What happened, the oldest first; what was live when; what does not fit; and the verdict on the record.
+
+    `aliases` are those of a model, with the version behind each now.
+    """
 
     name: str
     entries: tuple[Told, ...]
     live: tuple[Live, ...]
+    aliases: Mapping[str, int]
     notes: tuple[str, ...]
     record: Verdict
 
@@ -57,7 +63,7 @@ def of_endpoint(state: StateStore, paths: Paths, config: Config, name: str) -> H
     known = {*config.endpoints, *(one.endpoint for one in sources.releases)}
     if not entries and name not in known:
         raise not_found("endpoint", name, known, "box endpoints")
-    return History(name, _told(entries), tuple(_lives(sources, name)), (), sources.verdict)
+    return History(name, _told(entries), tuple(_lives(sources, name)), {}, (), sources.verdict)
 
 
 def of_model(state: StateStore, paths: Paths, config: Config, name: str) -> History:
@@ -82,7 +88,8 @@ def of_model(state: StateStore, paths: Paths, config: Config, name: str) -> Hist
         for live in _lives(sources, endpoint)
         if any((endpoint, number) in versions for number in (*live.period.weights, live.period.shadow))
     ]
-    return History(name, _told(entries), tuple(lives), tuple(_moved_outside(sources, name)), sources.verdict)
+    notes = tuple(_moved_outside(sources, name))
+    return History(name, _told(entries), tuple(lives), _aliases(sources, name), notes, sources.verdict)
 
 
 def _concerns(entry: Entry, releases: set[tuple[str, int]]) -> bool:
@@ -106,19 +113,20 @@ def _lives(sources: Sources, endpoint: str) -> Iterable[Live]:
         yield Live(endpoint, period, versions)
 
 
+def _aliases(sources: Sources, model: str) -> dict[str, int]:
+    """The version behind each alias now."""
+    return {alias: one.version for one in sources.registry[0] if one.name == model for alias in one.aliases}
+
+
 def _moved_outside(sources: Sources, model: str) -> Iterable[str]:
-    """Aliases that stand elsewhere than the record has left them."""
-    left = {
-        str(one.data["alias"]): one.data.get("version")
-        for one in sources.of(f"model/{model}", "model.promoted", "model.alias", "rollback")
-        if one.data.get("alias")
-    }
+    """Aliases that stand elsewhere than the record has left them; those that it never moved are no news."""
     if sources.registry[1]:
         yield f"the aliases of now are not known: {sources.registry[1]}"
         return
-    now = {alias: one.version for one in sources.registry[0] if one.name == model for alias in one.aliases}
-    for alias in sorted(left.keys() | now.keys()):
-        if left.get(alias) != now.get(alias):
+    moves = [one.data for one in sources.of(f"model/{model}", *_MOVES) if one.data.get("alias")]
+    left = {str(said["alias"]): said.get("version") for said in moves}
+    now = _aliases(sources, model)
+    for alias, version in sorted(left.items()):
+        if version != now.get(alias):
             where = f"version {now[alias]}" if alias in now else "no version"
-            before = f"version {left[alias]}" if alias in left else "nothing of it"
-            yield f"{alias} is {where}, the record has {before}: it was moved without boxplat"
+            yield f"{alias} is {where}, the record has version {version}: it was moved without boxplat"

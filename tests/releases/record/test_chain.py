@@ -18,6 +18,7 @@ from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore, chain, witness
 from boxplat.core.state.chain import Head, Row
 from boxplat.core.state.database import MIGRATIONS
+from boxplat.core.state.verification import LOCKS
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -300,6 +301,62 @@ def test_a_record_begun_anew_says_what_was_before(state: StateStore, project: Pa
     assert old is not None and again.record.entries()[0].data["former"] == {"number": old.number, "hash": old.hash}
     assert again.record.verify()
     again.close()
+
+
+@pytest.mark.parametrize("head", ["", "delete from meta where key = 'record.head'"])
+@pytest.mark.parametrize("file", ["kept", "deleted"])
+def test_a_record_that_was_emptied_stays_told(state: StateStore, project: Path, head: str, file: str) -> None:
+    filled(state)
+    with opened(project) as db:
+        for statement in ("delete from record", head, *LOCKS.values()):
+            db.execute(statement)
+    if file == "deleted":
+        witness.place(Paths(project).database).unlink()
+    state.close()
+    again = StateStore.open(Paths(project))
+    filled(again, 1)
+    assert (None, "replaced") in told(again)
+    again.close()
+
+
+def test_an_older_box_beside_the_hashes_of_a_record_is_told(state: StateStore, project: Path) -> None:
+    """A file from before the record was put back."""
+    filled(state)
+    state.close()
+    for name in ("box.db", "box.db-wal", "box.db-shm"):
+        (project / ".box" / name).unlink(missing_ok=True)
+    with sqlite3.connect(project / ".box" / "box.db") as db:
+        for script in MIGRATIONS[:2]:
+            db.executescript(script)
+        db.execute("insert into release values ('a', 1, 'a:c', null, null, null, 'e', 50, 'me', 'live')")
+        db.execute("pragma user_version = 2")
+    again = StateStore.open(Paths(project))
+    assert (None, "replaced") in told(again)
+    again.close()
+
+
+@pytest.mark.parametrize(
+    "change", ["delete from record where number = 1", "update record set hash = x'ff' where number = 1"]
+)
+def test_without_its_beginning_entries_are_still_appended(state: StateStore, project: Path, change: str) -> None:
+    filled(state, 2)
+    path = witness.place(Paths(project).database)
+    before = path.read_bytes()
+    opened(project).execute(change)
+    filled(state, 1)
+    assert told(state)[0][0] == 1 or (1, "changed") in told(state)
+    assert path.read_bytes() == before, "nothing is said of a chain that has lost its beginning"
+
+
+def test_an_entry_that_is_deeper_than_any_is_named(state: StateStore, project: Path) -> None:
+    filled(state, 2)
+    deep = "[" * 100_000
+    opened(project).execute(
+        "update record set entry = ?, hash = ? where number = 2", (deep, chain.hash_of(deep.encode()))
+    )
+    assert (2, "changed") in told(state)
+    with pytest.raises(BoxError, match="entry 2 of the record"):
+        state.record.entries()
 
 
 def test_a_changed_entry_is_not_read_as_truth(state: StateStore, project: Path) -> None:

@@ -52,8 +52,12 @@ def test_a_tracking_run_leads_down_to_its_version(tracked: tuple[Box, str]) -> N
 @pytest.mark.integration
 def test_an_alias_moved_without_boxplat_is_told(tracked: tuple[Box, str]) -> None:
     box, _ = tracked
-    told = "champion is version 1, the record has nothing of it: it was moved without boxplat"
-    assert told in box.models.history("handmade").notes
+    found = box.models.history("handmade")
+    assert (found.aliases, found.notes) == ({"champion": 1}, ()), "nobody has moved it before: no news"
+    with box.state.database.write() as tx:
+        box.state.record.append(tx, "model/handmade", "model.alias", "me", {"alias": "champion", "version": 2})
+    told = "champion is version 1, the record has version 2: it was moved without boxplat"
+    assert box.models.history("handmade").notes == (told,)
 
 
 def command(root: Path, *args: str) -> tuple[int, Any]:

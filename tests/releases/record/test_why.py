@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -241,6 +242,21 @@ def test_a_tampered_entry_is_named_and_not_believed(box: Box) -> None:
         ("update traffic set weight = 91 where number = 1", 6, "the state has {'1': 91, '2': 10}"),
         ("delete from traffic", 6, "the state has {}"),
         ("insert into traffic values ('else', 1, 100)", None, "no entry tells of the traffic of else"),
+        ("update endpoint set shadow = 2", 6, "it set the shadow to None, the state has 2"),
+        ("update release set run = 'x' where number = 1", 2, "its tracking_run is"),
+        ("update release set created_by = 'you' where number = 1", 2, "its by is me/cli, the state has you"),
+        ("update release set evidence = '{}' where number = 1", 2, "its gates is"),
+        (
+            "update release set settings = '{\"a\": 1}' where number = 1",
+            2,
+            "its settings is {}, the state has {'a': 1}",
+        ),
+        (
+            "insert into release (endpoint, number, bento, environment, created, created_by) "
+            "values ('delay', 9, 'x', 'e', 1, 'you')",
+            None,
+            "no entry tells of release 9 of delay",
+        ),
     ],
 )
 def test_a_state_that_is_not_what_was_decided_is_told(box: Box, sql: str, number: int | None, told: str) -> None:
@@ -296,6 +312,10 @@ def test_the_doctor_changes_nothing_and_tells_a_lag(box: Box, tmp_path: Path) ->
     box.paths.database.with_name("record.heads").unlink()
     assert storage.record(site(box.paths)).state == "warn"
     opened(box.root).execute("pragma user_version = 2")
+    assert storage.record(site(box.paths)).state == "fail", "its locks are gone, whatever the file says of its version"
+    opened_again = sqlite3.connect(box.paths.database)
+    opened_again.execute("drop table record")
+    opened_again.close()
     assert storage.record(site(box.paths)).state == "skip"
 
 
