@@ -67,6 +67,8 @@ def add(name: str, file: str, as_json: bool) -> None:
     say(f"{added.rows} labels: {added.new} new, {added.corrected} corrected, {added.same} as before")
     if added.refused:
         say(f"{added.refused} rows have no label, or nothing to join them by, and were left out")
+    if added.words:
+        say(f"{added.words} labels are words: the loss `error` compares them with predictions, others need numbers")
     next_step(f"box compare {name}")
 
 

@@ -31,6 +31,8 @@ _MOST = 0.95
 _RATIO = 1.5
 _LEAST = 1e-4
 _CHUNK = 1 << 16
+# A sum of weights that no unit with a choice has.
+_NOTHING = 1e-9
 
 
 def bets(margin: float = 0.0) -> Array:
@@ -87,7 +89,7 @@ class Wealth:
 
     def interval(self, level: float) -> tuple[float, float]:
         """The mean effects that are not refuted at `level` (both sides together), within -1 and 1."""
-        if not self.weight:
+        if self.weight < _NOTHING:
             return -1.0, 1.0
         needed = np.log(2.0 / level)
         low = _crossing(self.up - needed, self.bets * self.weight)

@@ -78,17 +78,17 @@ def compare(
     method, spans = _spans(endpoint, known, older, newer)
     _assigned_by(config, endpoint, said, method)
     begin = spans[0][0] - traffic.LAG_SECONDS if since is None else since
-    moment = datetime.fromtimestamp(begin, UTC)
+    moment = _moment(begin)
     of = units.of_shadow if method == "shadow" else units.of_split
     where = f"release in ({older}, {newer}) and time >= timestamptz '{moment.isoformat()}'"
 
-    def ask(con: Connection) -> tuple[units.Units, dict[int, Answers]]:
+    def ask(con: Connection) -> tuple[units.Units, dict[int, Answers], bool]:
         store.view(con, store.files(store.folder_of(paths, endpoint)))
         joined.prepare(con, said, where)
         found = of(con, said, (older, newer), spans, time.time() if now is None else now)
-        return found, answers(con, (older, newer), where)
+        return found, answers(con, (older, newer), where), joined.grouped(con)
 
-    found, served = reading.asked(folder_of(paths, endpoint), ask, moment)
+    found, served, grouped = reading.asked(folder_of(paths, endpoint), ask, moment)
     what = loss(said)
     return Comparison(
         endpoint=endpoint,
@@ -101,7 +101,7 @@ def compare(
         margin=said.margin,
         effect=effect(found, said.level, said.margin, what.bound),
         answers=(served[older], served[newer]),
-        problems=tuple(_problems(found, method)),
+        problems=tuple(_problems(found, method, said, grouped)),
     )
 
 
@@ -116,6 +116,9 @@ def _pair(state: StateStore, endpoint: str, known: Sequence[Period], wanted: Seq
         if number not in numbers:
             raise not_found("release", str(number), map(str, sorted(numbers)), "box endpoints")
     older, newer = sorted(wanted)
+    if older == newer:
+        fix = f"name two: box compare {endpoint} 7 8   (those that there are: box endpoints)"
+        raise BoxError(f"release {older} is itself", why="two are compared", fix=fix, code=ExitCode.USAGE)
     return older, newer
 
 
@@ -127,6 +130,14 @@ def _spans(endpoint: str, known: Sequence[Period], older: int, newer: int) -> tu
     if not split or (shadow and shadow[-1][1] > split[-1][1]):
         return "shadow", shadow
     return "split", split
+
+
+def _moment(since: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(since, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        fix = "give a span (30m, 1h, 2d) or an ISO time: --since 2026-01-31T12:00:00+00:00"
+        raise BoxError(f"{since:g} is no time", why=str(error), fix=fix, code=ExitCode.USAGE) from error
 
 
 def _never(endpoint: str, why: str) -> BoxError:
@@ -150,11 +161,17 @@ def _assigned_by(config: Config, endpoint: str, said: OutcomesConfig, method: st
         )
 
 
-def _problems(found: units.Units, method: str) -> list[str]:
+def _problems(found: units.Units, method: str, said: OutcomesConfig, grouped: bool) -> list[str]:
+    problems = []
+    if said.unit and not grouped:
+        names = ", ".join(said.unit)
+        problems.append(f"no prediction has the keys {names} of [outcomes] unit: each request was taken by itself")
     seen = imbalance(found) if method == "split" else None
-    if seen is None:
-        return []
-    return [
+    return problems if seen is None else [*problems, _unequal(found, seen)]
+
+
+def _unequal(found: units.Units, seen: float) -> str:
+    return (
         f"{seen:.1%} of the labelled units were the newer release's, of the traffic {found.share.mean():.1%}: labels "
         "do not come alike for both, or the traffic was not divided as declared"
-    ]
+    )

@@ -34,8 +34,8 @@ def share(period: Period, older: int, newer: int) -> float:
 
 
 def shadowed(period: Period, older: int, newer: int) -> bool:
-    """Whether the newer release answered for the older one's requests, unseen."""
-    return period.shadow == newer and bool(period.weights.get(older))
+    """Whether one of the two answered for the other one's requests, unseen."""
+    return any(period.shadow == one and period.weights.get(other) for one, other in ((older, newer), (newer, older)))
 
 
 def beside(found: Iterable[Period], older: int, newer: int, shadow: bool = False) -> list[Span]:

@@ -109,7 +109,7 @@ def of_shadow(
         f"""
         create or replace temp table pairs as
         select v.* from versions v where ({when or "false"})
-            and (v.release = {older} and not v.shadow or v.release = {newer} and v.shadow)
+            and v.release in ({older}, {newer})
             and exists (from asked o where o.id = v.id and o.row = v.row and o.release in ({older}, {newer})
                 and o.release <> v.release and o.shadow <> v.shadow)
         """

@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -53,12 +54,15 @@ def look(state: StateStore, paths: Paths, config: Config) -> list[Breach]:
             found, beside = _unhurried(_looking(state, paths, config, endpoint, who))
             if beside is not None:
                 _tell_verdict(state, endpoint, beside, who)
-            if found:
+            # While it was looked at somebody may have changed what it serves: then the next look will see.
+            if found and due(state, config).get(endpoint) == who:
                 _take_back(state, paths, config, endpoint, who, found)
                 acted += found
         except BoxError as error:
-            # What is wrong with one endpoint must not keep the others without a guard.
             print(error, file=sys.stderr, flush=True)
+        except Exception:
+            # What is wrong with one endpoint must not keep the others without a guard.
+            traceback.print_exc()
     return acted
 
 
@@ -79,7 +83,9 @@ def _unhurried(work: Callable[[], T]) -> T:
     failed: list[Exception] = []
 
     def run() -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
+        with suppress(OSError):
+            # Of this thread only: elsewhere than on Linux there is no such thing.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
         try:
             done.append(work())
         except Exception as error:

@@ -77,7 +77,7 @@ def columns(names: list[str], said: OutcomesConfig) -> dict[str, str]:
     truth = f"case when typeof({label}) = 'BOOLEAN' then ({label}::varchar = 'true')::integer::varchar"
     number = f"try_cast({truth} else {label}::varchar end as double)"
     about = f"try_cast({quoted(said.time)}::varchar as timestamptz)" if said.time and not by_id else "null::timestamptz"
-    own = "null::varchar" if by_id else key([_plain(name) for name in said.keys])
+    own = "null::varchar" if by_id else key([quoted(name) for name in said.keys])
     # A label that does not say when, where it should, is not about all times.
     own = f"case when {about} is not null then {own} end" if said.time and not by_id else own
     return {
@@ -109,16 +109,16 @@ def _must_have(names: list[str], said: OutcomesConfig, by_id: bool) -> None:
 
 def key(values: list[str]) -> str:
     """SQL for the text that keys are compared by; null where one of them is."""
-    # Whole numbers that went through a table of floats are whole numbers.
-    cleaned = [rf"regexp_replace(({value})::varchar, '^(-?\d+)\.0$', '\1')" for value in values]
-    return " || chr(31) || ".join(cleaned)
+    return " || chr(31) || ".join(_comparable(f"({value})::varchar") for value in values)
 
 
-def _plain(name: str) -> str:
-    """A key column as the log writes it: times as microseconds since the epoch."""
-    column = quoted(name)
-    moment = f"epoch_us(try_cast({column}::varchar as timestamptz))::varchar"
-    return f"case when typeof({column}) like 'TIMESTAMP%' then {moment} else {column}::varchar end"
+def _comparable(text: str) -> str:
+    """Times as microseconds since the epoch, as the log writes them; and whole numbers without a point, which they may
+    have got in a table of floats."""
+    moment = f"epoch_us(try_cast({text} as timestamptz))::varchar"
+    is_time = rf"regexp_full_match({text}, '\d{{4}}-\d\d-\d\d[T ]\d\d:.*')"
+    number = rf"regexp_replace({text}, '^(-?\d+)\.0+$', '\1')"
+    return f"case when {is_time} then coalesce({moment}, {text}) else {number} end"
 
 
 def quoted(name: str) -> str:

@@ -18,9 +18,10 @@ def prepare(con: Connection, said: OutcomesConfig, where: str = "true") -> None:
     """Make two tables of the views `predictions` and `outcomes`.
 
     `asked` has the answered predictions: `id`, `row`, `time`, `release`, `shadow`, `unit` (what goes to one release
-    together), `moment` (the time that a label must not be before), `score`, `predicted` and `key`. `versions` has each
-    version of each label of each of them, with `known` (when both the prediction and this version were there), the
-    `key` and the time `about` of the label, and the `loss`, a share of the bound; null where it cannot be told.
+    together) and whether that was `named` by the columns declared for it, `moment` (the time that a label must not be
+    before), `score`, `predicted` and `key`. `versions` has each version of each label of each of them, with `known`
+    (when both the prediction and this version were there), the `key` and the time `about` of the label, and the `loss`,
+    a share of the bound; null where it cannot be told.
 
     Args:
         where: which of the predictions, in SQL.
@@ -32,7 +33,7 @@ def prepare(con: Connection, said: OutcomesConfig, where: str = "true") -> None:
     con.execute(
         f"""
         create or replace temp table asked as
-        select id, row, time, release, {shadow} as shadow, coalesce({unit}, id) as unit,
+        select id, row, time, release, {shadow} as shadow, coalesce({unit}, id) as unit, ({unit}) is not null as named,
             coalesce(as_of, time) as moment, try({said.prediction}) as score,
             coalesce(try(prediction->>'$'), prediction) as predicted, {own} as key
         from predictions where status between 200 and 299 and ({where})
@@ -62,6 +63,12 @@ def _timely(said: OutcomesConfig) -> str:
         return "true"
     within = f"and o.about < a.moment + interval ({seconds(said.within)}) second" if said.within else ""
     return f"o.about >= a.moment {within}"
+
+
+def grouped(con: Connection) -> bool:
+    """Whether any prediction has the columns that a unit is named by; True where there is no prediction."""
+    rows, named = con.sql("select count(*), count(*) filter (named) from asked").fetchall()[0]
+    return bool(named or not rows)
 
 
 def standing(versions: str, settle: float) -> str:

@@ -23,7 +23,8 @@ _COLUMN = "column:"
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """`sql` is over `score`, `predicted`, `label`, `said` and `more`, its values are shares of `bound`."""
+    """`sql` is over `score`, `predicted`, `label`, `said` and `more`, its values are shares of `bound`;
+    null where it cannot be told."""
 
     name: str
     sql: str
@@ -48,7 +49,9 @@ def loss(said: OutcomesConfig) -> Loss:
         raise _wrong(f"the loss {said.loss} has no bound", "the test needs the largest loss that counts: bound = 60")
     if said.loss == "error":
         sql = f"case when said is null then {sql} else {_WORDS} end"
-    return Loss(said.loss, f"greatest(0, least(1, ({sql}) / {float(bound)}))", float(bound))
+    share = f"({sql}) / {float(bound)}"
+    # DuckDB's least of 1 and nothing is 1: what cannot be told would be the largest loss there is.
+    return Loss(said.loss, f"case when isfinite({share}) then greatest(0, least(1, {share})) end", float(bound))
 
 
 def _wrong(what: str, why: str) -> BoxError:

@@ -38,13 +38,14 @@ _EMPTY = (
 @dataclass(frozen=True, slots=True)
 class Added:
     """What became of added labels: `new` ones, the `same` as were there, others than were there (`corrected`), and
-    rows without an id or a key, or without a label (`refused`)."""
+    rows without an id or a key, or without a label (`refused`). `words` of those added are no numbers."""
 
     rows: int
     new: int
     same: int
     corrected: int
     refused: int
+    words: int = 0
 
 
 def folder_of(paths: Paths, endpoint: str) -> Path:
@@ -123,8 +124,10 @@ def _sorted_out(con: Connection, columns: dict[str, str]) -> Added:
         [_now(con)],
     )
     rows, refused = con.sql(f"select count(*), count(*) filter (not ({good})) from given_rows").fetchall()[0]
-    new, corrected = con.sql("select count(*) filter (not former), count(*) filter (former) from fresh").fetchall()[0]
-    return Added(rows, new, rows - refused - new - corrected, corrected, refused)
+    new, corrected, words = con.sql(
+        "select count(*) filter (not former), count(*) filter (former), count(said) from fresh"
+    ).fetchall()[0]
+    return Added(rows, new, rows - refused - new - corrected, corrected, refused, words)
 
 
 def _now(con: Connection) -> datetime:

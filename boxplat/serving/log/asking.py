@@ -65,11 +65,11 @@ def moment(text: str) -> datetime:
         BoxError: it names none (exit code 2).
     """
     span = re.fullmatch(r"(\d+)\s*([smhd])", text.strip())
-    if span:
-        return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
     try:
+        if span:
+            return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
         found = datetime.fromisoformat(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BoxError(
             f"{text!r} is no time",
             why=str(error),

@@ -137,19 +137,28 @@ def test_all_requests_of_a_key_are_one_unit(state: StateStore, paths: Paths, set
     alone = compared(state, paths, settings(""))
     assert alone.verdict is not Verdict.UNDECIDED and alone.effect.units == 4000
     together = compared(state, paths, settings('[outcomes.delay]\nunit = ["user"]\n'))
-    assert together.verdict is Verdict.UNDECIDED and together.effect.units == 20
+    assert together.verdict is Verdict.UNDECIDED and together.effect.units == 20 and not together.problems
+    mistaken = compared(state, paths, settings('[outcomes.delay]\nunit = ["usr"]\n'))
+    assert "no prediction has the keys usr" in mistaken.problems[0]
 
 
+@pytest.mark.parametrize("unseen", [1, 2])
 def test_a_shadow_is_compared_answer_by_answer(
-    state: StateStore, paths: Paths, settings: Callable[[str], Config]
+    state: StateStore, paths: Paths, settings: Callable[[str], Config], unseen: int
 ) -> None:
+    """The newer one before it is promoted, or the older one after that."""
     releases(state, 2)
-    state.releases.split("delay", {1: 100}, "me", shadow=2)
+    state.releases.split("delay", {3 - unseen: 100}, "me", shadow=unseen)
     rng, now = np.random.default_rng(9), time.time() + SOON
     scores = rng.beta(2, 5, 1000)
-    rows = [{"id": str(i), "time": now + i / 100, "release": 1, "prediction": scores[i]} for i in range(1000)]
-    # One that the shadow could not answer is no pair.
-    rows += [{**row, "release": 2, "shadow": True, "prediction": 0.9 * row["prediction"]} for row in rows[1:]]
+    rows = [
+        {"id": str(i), "time": now + i / 100, "release": release, "prediction": scores[i] * (1.0, 0.9)[release - 1]}
+        for release in (1, 2)
+        # One that the shadow could not answer is no pair.
+        for i in range(1000)
+        if i or release != unseen
+    ]
+    rows = [{**row, "shadow": row["release"] == unseen} for row in rows]
     log(paths, rows)
     label(paths, [{"id": str(i), "label": 0} for i in range(1000)])
     found = compared(state, paths, settings(""))
@@ -169,6 +178,10 @@ def test_what_cannot_be_compared(state: StateStore, paths: Paths, settings: Call
         compare(state, paths, settings(""), "delay", (1, 9))
     with pytest.raises(BoxError, match="nothing to compare"):
         compare(state, paths, settings(""), "delay", (1, 3))
+    with pytest.raises(BoxError, match="release 2 is itself"):
+        compare(state, paths, settings(""), "delay", (2, 2))
+    with pytest.raises(BoxError, match="is no time"):
+        compare(state, paths, settings(""), "delay", since=-1e18)
     (paths.root / "boxplat.toml").write_text("")
     with pytest.raises(BoxError, match="cannot be taken one by one") as caught:
         compared(state, paths, settings('sticky = "x-user"\n'))
@@ -183,7 +196,9 @@ def test_the_command_line(state: StateStore, paths: Paths, settings: Callable[[s
     file: Path = paths.root / "more.csv"
     file.write_text("id,label\nlater,1\n")
     added = run_box(paths.root, "outcomes", "add", "delay", str(file), "--json")
-    assert json.loads(added.stdout)["added"] == {"rows": 1, "new": 1, "same": 0, "corrected": 0, "refused": 0}
+    assert json.loads(added.stdout)["added"] == {
+        "rows": 1, "new": 1, "same": 0, "corrected": 0, "refused": 0, "words": 0,
+    }  # fmt: skip
     shown = json.loads(run_box(paths.root, "outcomes", "show", "delay", "--json").stdout)
     assert (shown["outcomes"]["labels"], shown["outcomes"]["waiting"]) == (501, 1)
     listed = json.loads(run_box(paths.root, "outcomes", "list", "delay", "--limit", "3", "--json").stdout)["outcomes"]
@@ -195,3 +210,4 @@ def test_the_command_line(state: StateStore, paths: Paths, settings: Callable[[s
     assert "NaN" not in found.stdout
     assert "no prediction of the two has an outcome" in run_box(paths.root, "compare", "delay", "1", "2").stdout
     assert run_box(paths.root, "compare", "delay", "1").returncode == ExitCode.USAGE
+    assert run_box(paths.root, "compare", "delay", "--since", "9999999999999d").returncode == ExitCode.USAGE

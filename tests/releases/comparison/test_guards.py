@@ -168,6 +168,29 @@ def test_a_breach_is_told_and_taken_back_through_the_rollback(
     assert [event.kind for event in state.events.all(subject="delay")].count("guard.breached") == 1
 
 
+def test_what_was_changed_while_it_was_looked_at_is_left_alone(
+    state: StateStore, paths: Paths, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A roll back undoes what is newest: that would be a release that broke nothing."""
+    from boxplat.releases.comparison import guards
+
+    config = settings("[guards.delay]\nerrors = 0.02\n")
+    releases(state, 3)
+    state.releases.split("delay", {1: 100}, "me")
+    state.releases.split("delay", {2: 100}, "me")
+    served(paths, 2, time.time(), failing=0.5)
+    looked = guards.breaches
+
+    def meanwhile(*args: object) -> object:
+        state.releases.split("delay", {3: 100}, "somebody")
+        return looked(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(guards, "breaches", meanwhile)
+    assert look(state, paths, config) == []
+    assert state.releases.traffic("delay") == {3: 100}
+    assert state.record.entries("endpoint/delay", ("guard.breached",)) == []
+
+
 def test_a_verdict_is_put_on_record_when_it_is_reached(
     state: StateStore, paths: Paths, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
