@@ -13,7 +13,20 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boxplat.core.model import AccessKey, Check, Endpoint, Event, Gpu, ModelVersion, Run, ServiceStatus, Snapshot, Task
+from boxplat.core.concealed import concealed
+from boxplat.core.model import (
+    AccessKey,
+    Check,
+    Endpoint,
+    Event,
+    Gpu,
+    ModelVersion,
+    Release,
+    Run,
+    ServiceStatus,
+    Snapshot,
+    Task,
+)
 
 if TYPE_CHECKING:
     from boxplat.releases.calibration import Calibration
@@ -30,6 +43,8 @@ _COLOURS = {
 
 def plain(value: Any) -> Any:
     """A value as JSON knows it."""
+    if isinstance(value, Release):
+        value = dataclasses.replace(value, settings=concealed(value.settings))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Enum):

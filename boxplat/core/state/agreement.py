@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from boxplat.core.concealed import concealed
 from boxplat.core.state.chain import Entry, Fault, plain
 
 _Row = Mapping[str, Any]
@@ -48,7 +49,7 @@ def _made(entry: Entry, row: _Row | None) -> Iterator[Fault]:
         yield Fault(entry.number, "contradicted", f"the state has no release {entry.data.get('number')} of it any more")
         return
     now = {key: row[column] for key, column in _MADE_OF.items()}
-    now |= {key: plain(_document(row[column])) for key, column in _DOCUMENTS.items()}
+    now |= {key: plain(_shown(key, row[column])) for key, column in _DOCUMENTS.items()}
     said = {**entry.data, "by": entry.by}
     for key, value in {**now, "by": row["created_by"]}.items():
         if key in said and (said[key] or None) != (value or None):
@@ -56,11 +57,13 @@ def _made(entry: Entry, row: _Row | None) -> Iterator[Fault]:
             yield Fault(entry.number, "contradicted", f"release {row['number']} of {row['endpoint']}: {words}")
 
 
-def _document(text: Any) -> Any:
+def _shown(key: str, text: Any) -> Any:
+    """A document as the entry has it."""
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except (ValueError, TypeError, RecursionError):
         return text
+    return concealed(found) if key == "settings" and isinstance(found, dict) else found
 
 
 def _traffic(db: sqlite3.Connection, last: Mapping[str, Entry]) -> Iterator[Fault]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from boxplat.core.concealed import concealed
 from boxplat.core.errors import BoxError, ExitCode, not_found
 from boxplat.core.model import Release
 from boxplat.core.state import changes
@@ -201,7 +202,9 @@ def _add(
     release = _release(found)
     facts = {key: getattr(release, key) for key in ("number", "bento", "model", "model_version")}
     tx.event(endpoint, "release.created", {**facts, "by": release.created_by})
-    facts |= {key: getattr(release, key) for key in ("feature_service", "environment", "settings")}
+    facts |= {key: getattr(release, key) for key in ("feature_service", "environment")}
+    # What is appended stays for ever: no password of `env` may be in it.
+    facts["settings"] = concealed(release.settings)
     facts |= {"tracking_run": release.run, "gates": release.evidence or None, "features": features or {}}
     append(tx, f"endpoint/{endpoint}", "release.created", release.created_by, facts)
     return release

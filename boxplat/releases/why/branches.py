@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from boxplat.core.concealed import concealed
 from boxplat.core.model import Release, Run
 from boxplat.core.state.chain import Entry
 from boxplat.releases.why import runs, telling
@@ -68,7 +69,7 @@ def of_release(sources: Sources, release: Release, role: str = "") -> Node:
         "by": release.created_by,
         "bento": release.bento,
         "environment": release.environment,
-        "settings": release.settings,
+        "settings": concealed(release.settings),
     }
     contradicted = [one for one in sources.verdict.faults if one.what == "contradicted"]
     notes = [f"failed: {' / '.join(str(entry.data['why']).splitlines())}" for entry in own if entry.data.get("why")]

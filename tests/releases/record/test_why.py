@@ -217,6 +217,17 @@ def test_what_a_process_said_stays_on_one_line(box: Box) -> None:
     assert told.entry.data["evidence"] == said, "all of it is in the entry"
 
 
+def test_values_of_an_environment_are_nowhere_to_be_read(box: Box) -> None:
+    kept = {"workers": 2, "env": {"API_KEY": "correct horse", "PLAIN": "1"}}
+    made = box.state.releases.add("delay", "delay:c", None, None, None, "sha256:e", "me", settings=kept)
+    (entry,) = [one for one in box.state.record.entries() if one.data.get("number") == made.number]
+    assert entry.data["settings"]["workers"] == 2 and entry.data["settings"]["env"].keys() == {"API_KEY", "PLAIN"}
+    name = f"delay@{made.number}"
+    shown = [story.plain(box.why(name)), story.plain(box.endpoints()), trees.answer(box.why(name)), entry.data]
+    assert "correct horse" not in str(shown) and str(shown).count("sha256:") > 4
+    assert box.state.releases.all("delay")[0].settings == kept and box.state.record.verify(), "the process needs them"
+
+
 @pytest.mark.parametrize("of", ["endpoints", "models"])
 def test_no_history_of_what_is_not_there(box: Box, of: str) -> None:
     with pytest.raises(BoxError, match="did you mean 'delay'") as caught:
