@@ -34,7 +34,7 @@ def prepare(con: Connection, said: OutcomesConfig, where: str = "true") -> None:
         f"""
         create or replace temp table asked as
         select id, row, time, release, {shadow} as shadow, coalesce({unit}, id) as unit, ({unit}) is not null as named,
-            coalesce(as_of, time) as moment, try({said.prediction}) as score,
+            coalesce(as_of, time) as moment, try(({said.prediction})::double) as score,
             coalesce(try(prediction->>'$'), prediction) as predicted, {own} as key
         from predictions where status between 200 and 299 and ({where})
         """

@@ -255,6 +255,7 @@ def test_losses(
     log(paths, [{"id": "a", "time": 0.0, "release": 1, "prediction": prediction}])
     label(paths, [{"id": "a", "label": label_, "cost": 10}])
     found = standing(paths, OutcomesConfig(loss=loss, bound=bound))
+    assert found == standing(paths, OutcomesConfig(loss=loss, bound=bound, prediction="prediction"))
     assert found == ({} if expected is None else {("a", 0): pytest.approx(expected, abs=1e-4)})
 
 
