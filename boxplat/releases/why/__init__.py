@@ -26,5 +26,5 @@ def why(state: StateStore, paths: Paths, config: Config, subject: str) -> Answer
     from boxplat.releases.why.subjects import found
 
     sources = Sources(state, paths, config)
-    first, *others = found(sources, subject)
-    return Answer(first[1], tuple(name for name, _ in others), sources.verdict)
+    node, also = found(sources, subject)
+    return Answer(node, also, sources.verdict)

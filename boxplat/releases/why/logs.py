@@ -97,4 +97,5 @@ def _decoded(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    # As the log keeps it: half a surrogate pair is no text.
+    return "'" + text.encode(errors="replace").decode().replace("'", "''") + "'"

@@ -13,28 +13,28 @@ from boxplat.releases.why.sources import Sources
 from boxplat.releases.why.tree import Node
 from boxplat.serving.log.deletions import Deleted
 
-_RELEASE = re.compile(r"(?P<name>[^@/:]+)[@/](?P<number>\d{1,9})")
-_MODEL = re.compile(r"(?:models:/)?(?P<name>[^@/:]+)/(?P<number>\d{1,9})")
+_RELEASE = re.compile(r"(?P<name>[^@/:]+)[@/](?P<number>[0-9]{1,9})")
+_MODEL = re.compile(r"(?:models:/)?(?P<name>[^@/:]+)/(?P<number>[0-9]{1,9})")
 _ALIAS = re.compile(r"models:/(?P<name>[^@/:]+)@(?P<alias>[^@/:]+)")
-_RUN = re.compile(r"(?:run/)?(?P<number>\d{1,9})")
+_RUN = re.compile(r"(?:run/)?(?P<number>[0-9]{1,9})")
 _TRACKING = re.compile(r"[0-9a-f]{32}")
 # Before an id that looks like something else.
 _PREDICTION = "prediction/"
-_ROW = re.compile(r"(?P<id>.+)/(?P<row>\d{1,9})")
+_ROW = re.compile(r"(?P<id>.+)/(?P<row>[0-9]{1,9})")
 
 
-def found(sources: Sources, text: str) -> list[tuple[str, Node]]:
-    """All that a text may mean, the likeliest first, each with the text that means only it.
+def found(sources: Sources, text: str) -> tuple[Node, tuple[str, ...]]:
+    """What a text means, and how to ask for what else it may mean.
 
     Raises:
         BoxError: nothing (exit code 9).
     """
     readings = () if text.startswith(_PREDICTION) else (_releases, _versions, _aliases, _runs, _tracked)
     meant = [one for reading in readings for one in reading(sources, text)]
-    made = [(name, make()) for name, make in (meant or _predictions(sources, text.removeprefix(_PREDICTION)))]
-    if not made:
+    meant += _predictions(sources, text.removeprefix(_PREDICTION))
+    if not meant:
         raise _unknown(sources, text)
-    return made
+    return meant[0][1](), tuple(name for name, _ in meant[1:])
 
 
 _Meant = list[tuple[str, Callable[[], Node]]]
@@ -94,7 +94,7 @@ def _predictions(sources: Sources, text: str) -> _Meant:
     match = _ROW.fullmatch(text)
     if not rows and match:
         rows = sources.logs.find(match["id"], int(match["row"]))
-    return [(text, lambda: branches.of_prediction(sources, *rows[0]))] if rows else []
+    return [(f"{_PREDICTION}{text}", lambda: branches.of_prediction(sources, *rows[0]))] if rows else []
 
 
 def _unknown(sources: Sources, text: str) -> BoxError:

@@ -113,11 +113,15 @@ def test_what_else_may_be_meant_is_told(box: Box) -> None:
     answer = box.why("delay/3")
     assert (answer.subject.name, answer.also) == ("delay@3", ("models:/delay/3",))
     assert trees.answer(answer).endswith("also: box why models:/delay/3")
+    story.answered(box.paths, 1, ["1"])
+    answer = box.why("1")
+    assert (answer.subject.kind, answer.also) == ("run", ("prediction/1",))
+    assert box.why("prediction/1").subject.kind == "prediction"
 
 
 @pytest.mark.parametrize(
     ("subject", "near"),
-    [("delay@9", "delay@2"), ("0000000000000012", "000000000000000"), ("run/7", "run/1"), ("'; x", "")],
+    [("delay@9", "delay@2"), ("0000000000000012", "000000000000000"), ("run/7", "run/1"), ("'; x", ""), ("\ud800", "")],
 )
 def test_the_unknown_has_a_nearest(box: Box, subject: str, near: str) -> None:
     with pytest.raises(BoxError, match="nothing is known of") as caught:
