@@ -79,7 +79,10 @@ def of_model(state: StateStore, paths: Paths, config: Config, name: str) -> Hist
     registered = [one for one in sources.registry[0] if one.name == name]
     if not entries and not own and not registered:
         known = {one.name for one in sources.registry[0]} | {one.model for one in sources.releases if one.model}
-        raise not_found("model", name, known, "box models list")
+        error = not_found("model", name, known, "box models list")
+        if sources.registry[1]:
+            error.why = f"the record and the releases know: {', '.join(sorted(known)) or 'none'}; {sources.registry[1]}"
+        raise error
     endpoints = sorted({one.endpoint for one in own})
     versions = {(one.endpoint, one.number) for one in own}
     lives = [

@@ -237,6 +237,7 @@ def test_no_history_of_what_is_not_there(box: Box, of: str) -> None:
     with pytest.raises(BoxError, match="did you mean 'delay'") as caught:
         getattr(box, of).history("dalay")
     assert caught.value.code is ExitCode.NOT_FOUND
+    assert ("tracking server does not answer" in caught.value.why) is (of == "models")
 
 
 def test_a_tampered_entry_is_named_and_not_believed(box: Box) -> None:
