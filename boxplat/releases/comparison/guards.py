@@ -70,38 +70,38 @@ def breaches(
     at = time.time() if now is None else now
     seen = _seen(paths, endpoint, guards, said, who, at)
     found = [*_shares(guards, who, seen), *_drift(guards, who, seen), *_loss(guards, said, who, seen)]
-    if not who.beside:
+    if not who.beside or not (guards.alpha or endpoint in config.outcomes):
         return found, None
     beside = compare(state, paths, config, endpoint, (who.older, who.newer), who.since, at)
     return [*found, *_worse(guards, who, beside)], beside
 
 
 def _seen(paths: Paths, endpoint: str, guards: GuardsConfig, said: OutcomesConfig, who: Guarded, now: float) -> _Seen:
+    """Only what is guarded is read: it is looked at again and again."""
     window = max(who.since, now - seconds(guards.window))
     # Where the older release has no traffic now, what it said before counts.
     begin = window if who.beside else min(window, who.since - seconds(guards.window))
-    first, since, begun = (f"timestamptz '{_moment(at).isoformat()}'" for at in (begin, window, who.since))
-    own = f"release = {who.newer} and time >= {begun}"
 
     def ask(con: Connection) -> _Seen:
-        recent = f"release = {who.newer} and time >= {since} and not coalesce(shadow, false)"
-        # A log of before there were shadows has no such column.
-        recent = recent if "shadow" in con.table("requests").columns else recent.partition(" and not")[0]
-        times = con.sql(
-            f"select status >= 500 as failed, 1000 * seconds as ms from requests where {recent}"
-        ).fetchnumpy()
         store.view(con, store.files(store.folder_of(paths, endpoint)))
-        joined.prepare(con, said, f"release in ({who.older}, {who.newer}) and (time >= {first} or {own})")
-        picked = "select score from asked where not shadow and score is not null and isfinite(score) and release ="
-        scores = con.sql(f"{picked} {who.newer} and time >= {since}").fetchnumpy()["score"]
-        former = con.sql(f"{picked} {who.older}").fetchnumpy()["score"]
-        losses = units.of_release(con, said, who.newer, now) if guards.loss else np.empty(0)
+        own = f"release = {who.newer} and not coalesce(shadow, false) and time >= {_sql(window)}"
+        times = con.sql(f"select status >= 500 as failed, 1000 * seconds as ms from requests where {own}").fetchnumpy()
         ms = _floats(times["ms"])
         p99 = float(np.quantile(ms, 0.99)) if len(ms) else math.nan
-        slow = _floats(ms > guards.p99_ms)
-        return _Seen(_floats(times["failed"]), slow, p99, _floats(scores), _floats(former), losses)
+        scores = former = losses = np.empty(0)
+        if guards.drift:
+            both = f"release in ({who.older}, {who.newer}) and time >= {_sql(begin)}"
+            joined.prepare(con, said, both)
+            picked = "select score from asked where not shadow and isfinite(score) and release ="
+            scores = _floats(con.sql(f"{picked} {who.newer} and time >= {_sql(window)}").fetchnumpy()["score"])
+            former = _floats(con.sql(f"{picked} {who.older}").fetchnumpy()["score"])
+        if guards.loss:
+            joined.prepare(con, said, f"release = {who.newer} and time >= {_sql(who.since)}")
+            losses = units.of_release(con, said, who.newer, now)
+        return _Seen(_floats(times["failed"]), _floats(ms > guards.p99_ms), p99, scores, former, losses)
 
-    return reading.asked(folder_of(paths, endpoint), ask, _moment(min(begin, who.since)))
+    oldest = min(begin, who.since) if guards.drift or guards.loss else window
+    return reading.asked(folder_of(paths, endpoint), ask, _moment(oldest))
 
 
 def _shares(guards: GuardsConfig, who: Guarded, seen: _Seen) -> Iterator[Breach]:
@@ -147,6 +147,10 @@ def _worse(guards: GuardsConfig, who: Guarded, beside: Comparison) -> Iterator[B
 def above(values: Array, limit: float) -> float:
     """The evidence that values from 0 to 1, in the order in which they came, have a mean above `limit`."""
     return evidence(Wealth.of(values - limit, np.ones(len(values)), bets(limit / 2)).above()) if len(values) else 1.0
+
+
+def _sql(at: float) -> str:
+    return f"timestamptz '{_moment(at).isoformat()}'"
 
 
 def _moment(at: float) -> datetime:

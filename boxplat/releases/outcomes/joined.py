@@ -26,15 +26,13 @@ def prepare(con: Connection, said: OutcomesConfig, where: str = "true") -> None:
     Args:
         where: which of the predictions, in SQL.
     """
-    known = con.table("predictions").columns
-    shadow = "coalesce(shadow, false)" if "shadow" in known else "false"
     unit = key([_logged(name) for name in said.unit]) if said.unit else "id"
     own = key([_logged(name) for name in said.keys]) if said.keys else "null::varchar"
     con.execute(
         f"""
         create or replace temp table asked as
-        select id, row, time, release, {shadow} as shadow, coalesce({unit}, id) as unit, ({unit}) is not null as named,
-            coalesce(as_of, time) as moment, try(({said.prediction})::double) as score,
+        select id, row, time, release, coalesce(shadow, false) as shadow, coalesce({unit}, id) as unit,
+            ({unit}) is not null as named, coalesce(as_of, time) as moment, try(({said.prediction})::double) as score,
             coalesce(try(prediction->>'$'), prediction) as predicted, {own} as key
         from predictions where status between 200 and 299 and ({where})
         """
