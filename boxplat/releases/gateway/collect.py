@@ -43,7 +43,7 @@ def routes(state: StateStore, own_port: int, bound: Collection[int]) -> list[Rou
         own = [(replica, row) for replica, row in replicas if replica.endpoint == name]
         port, grpc_port = ports[name]
         limits = {key: getattr(option, key) for key in _LIMITS}
-        targets = _targets(own, traffic[name])
+        targets = _targets(own, traffic[name], option.replicas)
         found.append(Route(name, port, parts[name], targets, grpc_port, shadows[name], **limits))
     return found
 
@@ -53,8 +53,10 @@ def _options(settings: Mapping[str, Any]) -> EndpointConfig:
     return EndpointConfig(**{key: value for key, value in settings.items() if key in known})
 
 
-def _targets(replicas: Iterable[tuple[Replica, Wanted]], weights: Mapping[int, int]) -> dict[int, tuple[Target, ...]]:
-    """The processes of each release that requests may go to.
+def _targets(
+    replicas: Iterable[tuple[Replica, Wanted]], weights: Mapping[int, int], most: int
+) -> dict[int, tuple[Target, ...]]:
+    """The processes of each release that requests may go to, the first `most` of them where so many answer.
 
     Those that answer; where none does, those that will: a connection waits at the supervisor's socket for them. A
     release that is being stopped keeps its processes for what it has begun.
@@ -69,7 +71,7 @@ def _targets(replicas: Iterable[tuple[Replica, Wanted]], weights: Mapping[int, i
         answering = [row for row in wanted if row.state.ready]
         coming = [row for row in wanted if row.state not in (State.STOPPED, State.FAILED)]
         ending = [row for row in rows if row.pid is not None]
-        chosen = answering or coming or ([] if weights.get(release) else ending)
+        chosen = answering[:most] or coming or ([] if weights.get(release) else ending)
         if chosen:
             found[release] = tuple(Target(row.port or 0, row.grpc_port) for row in chosen)
     return found

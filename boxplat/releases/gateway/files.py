@@ -90,6 +90,14 @@ class Folder:
         self.files = after
         self._tidy()
 
+    def settled(self, admin: Admin) -> None:
+        """Wait until Envoy has taken every file.
+
+        Raises:
+            RefusedError: it does not, as where somebody else has the port of a listener.
+        """
+        self._wait({name: text for name, text in self.files.items() if name != BOOTSTRAP}, admin)
+
     def _step(self, files: Mapping[str, str], admin: Admin) -> None:
         """Replace files and wait until each is in use, where something reads it already."""
         changed = {name: text for name, text in files.items() if self.files.get(name) != text}

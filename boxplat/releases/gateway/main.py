@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from boxplat.core.errors import BoxError
@@ -29,6 +30,8 @@ from boxplat.releases.gateway.tracing import tracing
 
 _TURN = 0.05
 _PAUSE_AFTER_ERROR = 1.0
+# Seconds until what was refused is tried again.
+_AGAIN = 5.0
 _READY_SECONDS = 30.0
 _ACCESS_LOG = "gateway-access.log"
 _PR_SET_PDEATHSIG = 1
@@ -55,6 +58,8 @@ class Gateway:
         self._keys: tuple[Key, ...] = ()
         self._refused: dict[str, str] | None = None
         self._error = ""
+        self._again = 0.0
+        self._told: tuple[list[Route], tuple[Key, ...], str] | None = None
         self._seen: tuple[int, int] | None = None
         self._stop = threading.Event()
 
@@ -66,7 +71,6 @@ class Gateway:
         process = self._start()
         if not self._ready(process):
             return process.poll() or 1
-        note(self._state, self._routes, self._keys, self._error)
         while not self._stop.wait(_TURN):
             if process.poll() is not None:
                 return process.returncode or 1
@@ -76,7 +80,6 @@ class Gateway:
 
     def _begin(self) -> None:
         """Files for a new Envoy; where they would not do, none of the endpoints: it tells why and waits for better."""
-        self._seen = self._state.database.version()
         found, settings = routes(self._state, self._port, bound=()), self._settings()
         try:
             self._folder.check(found, settings)
@@ -90,34 +93,36 @@ class Gateway:
         threads = str(max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) // 4)))
         argv = [str(envoy()), "-c", BOOTSTRAP, "--concurrency", threads, "--disable-hot-restart", "-l", "warning"]
         argv += ["--drain-time-s", "5", "--drain-strategy", "immediate", "--file-flush-interval-msec", "500"]
-        libc = ctypes.CDLL(None)
-
-        def follow_parent() -> None:
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
         # In a group of its own: what asks this process to end must not reach Envoy before its requests are answered.
         return subprocess.Popen(
-            argv, cwd=self._folder.path, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=follow_parent
+            argv,
+            cwd=self._folder.path,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_following_parent(),
         )
 
     def _ready(self, process: subprocess.Popen[bytes]) -> bool:
+        """Wait until Envoy serves what it was given: it calls itself live even without its listeners."""
         deadline = time.monotonic() + _READY_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
-            if self._stop.wait(_TURN / 5):
-                break
+        while process.poll() is None and time.monotonic() < deadline and not self._stop.wait(_TURN / 5):
             try:
                 if self._admin.ready():
+                    self._folder.settled(self._admin)
                     return True
+            except RefusedError as error:
+                print(f"Envoy does not serve all endpoints: {error}", file=sys.stderr, flush=True)
+                break
             except OSError:
                 continue
         process.kill()
         return False
 
     def _follow(self) -> None:
-        """Take over what has changed in the state."""
+        """Take over what has changed in the state; what was refused is tried again, for the cause may have gone."""
         try:
             version = self._state.database.version()
-            if version == self._seen:
+            if version == self._seen and (not self._error or time.monotonic() < self._again):
                 return
             self._seen = version
             self._take(routes(self._state, self._port, _bound(self._routes)))
@@ -130,8 +135,14 @@ class Gateway:
     def _take(self, found: list[Route]) -> None:
         settings = self._settings()
         wanted = render(found, settings)
-        if wanted == self._folder.files or wanted == self._refused:
-            return
+        if wanted == self._folder.files:
+            self._routes, self._keys, self._refused, self._error = found, settings.keys, None, ""
+        elif wanted != self._refused or time.monotonic() >= self._again:
+            self._move(found, settings, wanted)
+        self._tell()
+
+    def _move(self, found: list[Route], settings: Settings, wanted: dict[str, str]) -> None:
+        """Bring Envoy to another configuration, or keep the one that it has."""
         began = time.monotonic()
         try:
             # Processes that come and go change addresses alone, and a dead one should be left out at once.
@@ -140,17 +151,25 @@ class Gateway:
             self._folder.change(found, settings, self._admin)
         except RefusedError as error:
             self._refuse(wanted, str(error))
-            note(self._state, self._routes, self._keys, self._error)
             return
-        self._routes, self._keys, self._refused = found, settings.keys, None
-        note(self._state, found, settings.keys)
+        self._routes, self._keys, self._refused, self._error = found, settings.keys, None, ""
+        self._tell()
         self._state.events.append(GATEWAY, "gateway.configured", _summary(found, time.monotonic() - began))
 
     def _refuse(self, wanted: dict[str, str], why: str) -> None:
-        """Say once that a configuration cannot be used."""
-        self._refused, self._error = wanted, why
-        words = last_words(self._paths.service_log(GATEWAY), 3)
-        self._state.events.append(GATEWAY, "gateway.refused", {"why": why, "log": words})
+        """Keep in mind what cannot be used now; say it once."""
+        new, self._refused, self._error = wanted != self._refused, wanted, why
+        self._again = time.monotonic() + _AGAIN
+        if new:
+            words = last_words(self._paths.service_log(GATEWAY), 3)
+            self._state.events.append(GATEWAY, "gateway.refused", {"why": why, "log": words})
+
+    def _tell(self) -> None:
+        """Write down what is in use, as often as it takes."""
+        now = (self._routes, self._keys, self._error)
+        if now != self._told:
+            note(self._state, *now)
+            self._told = now
 
     def _settings(self) -> Settings:
         return Settings(self._port, self._log, keys(self._paths, self._state), self._tracing)
@@ -176,6 +195,18 @@ class Gateway:
 
 def _shape(files: dict[str, str]) -> dict[str, str]:
     return {name: text for name, text in files.items() if name != CLUSTERS}
+
+
+def _following_parent() -> Callable[[], None] | None:
+    """For Envoy before it begins: it ends with this process, however that ends. Only Linux can."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return prepare
 
 
 def _bound(found: list[Route]) -> set[int]:

@@ -81,7 +81,7 @@ class Place:
         """A new endpoint whose releases are served by these servers, taken by the gateway; its name."""
         shadow = settings.pop("shadow", None)
         name = f"endpoint-{next(self._numbers)}"
-        self.state.endpoints.settle(name, {"port": 0, **settings})
+        self.state.endpoints.settle(name, {"port": 0, "replicas": 2, **settings})
         for number in range(1, max(servers) + 1):
             self.state.releases.add(
                 endpoint=name,

@@ -88,6 +88,11 @@ def test_what_envoy_refuses_changes_nothing_and_is_told(own: Place) -> None:
     own.state.endpoints.settle(name, {"port": 0})
     until(lambda: own.applied.serves(name, {2: 100}), "the corrected one is taken")
     assert own.applied.error == "" and own.port(name) == port
+    # Taken back instead of corrected: what is in use is what is wanted again, and no error stays.
+    own.state.endpoints.settle(name, {"port": 0, "sticky": "no header\n"})
+    until(lambda: own.applied.error, "the refusal is noted")
+    own.state.endpoints.settle(name, {"port": 0})
+    until(lambda: not own.applied.error, "the error is gone")
     own.stop()
 
 

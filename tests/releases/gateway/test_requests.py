@@ -225,6 +225,15 @@ def test_processes_come_and_go_with_their_state(place: Place) -> None:
     assert ask(place.port(name), request()).status == 503
 
 
+def test_a_process_too_many_gets_nothing_while_the_others_answer(place: Place) -> None:
+    """The replicas were made fewer: it must have lost its requests before it is stopped."""
+    first, second = place.server("a"), place.server("b")
+    name = place.endpoint({1: [first, second]}, {1: 100}, replicas=2)
+    _settle(place, name, [first.port, second.port])
+    place.state.endpoints.settle(name, {"port": 0, "replicas": 1})
+    _settle(place, name, [first.port])
+
+
 def test_a_release_without_processes_is_the_gateways_503(place: Place) -> None:
     name = place.endpoint({1: []}, {1: 100})
     answer = ask(place.port(name), request())

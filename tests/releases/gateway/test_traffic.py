@@ -79,7 +79,9 @@ def test_no_request_is_lost_while_everything_changes(place: Place) -> None:
     def each(count: int) -> None:
         if count % 500 == 0 and len(taken) < 25:
             step = steps[len(taken) % len(steps)]
-            place.state.endpoints.settle(name, {"port": 0, "sticky": "x-user", "timeout": 100.0 + len(taken)})
+            place.state.endpoints.settle(
+                name, {"port": 0, "replicas": 2, "sticky": "x-user", "timeout": 100.0 + len(taken)}
+            )
             place.state.releases.split(name, step, "test", shadow=3 if 3 not in step else None)
             taken.append(count)
 
