@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 import sys
@@ -42,7 +43,7 @@ _COLOURS = {
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON knows it."""
+    """A value as JSON knows it: null for what is no number, or has no end."""
     if isinstance(value, Release):
         value = dataclasses.replace(value, settings=concealed(value.settings))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -53,6 +54,8 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return str(value) if isinstance(value, Path) else value
 
 
@@ -230,7 +233,7 @@ def _tasks(rows: Iterable[Task]) -> str:
     )
 
 
-def endpoints(rows: Iterable[Endpoint]) -> str:
+def endpoints(rows: Sequence[Endpoint]) -> str:
     lines: list[tuple[object, ...]] = []
     for row in rows:
         live = next((r for r in row.releases if r.number in row.traffic), None)
@@ -296,10 +299,10 @@ def calibration(found: Calibration) -> str:
     lines = [
         (
             row.backend,
-            *(_whole(row.microseconds.get(size)) for size in sizes),
+            *(_number(row.microseconds.get(size), ".0f") for size in sizes),
             None if row.ratio is None else f"{row.ratio:.2f}",
             None if row.first_seconds is None else f"{(row.load_seconds or 0) + row.first_seconds:.1f}",
-            _whole(row.memory_mib),
+            _number(row.memory_mib, ".0f"),
             None if row.difference is None else f"{row.difference:.2g}",
             *(_number(row.quality.get(name)) for name in metrics),
             row.verdict + (f": {row.reason}" if row.reason else ""),
@@ -338,18 +341,23 @@ def _became(found: Promotion) -> str:
     elif found.former == found.version:
         lines = [f"{found.alias} of {found.model} is version {found.version} already"]
     else:
-        lines = ["refused" if found.refused else "the gates let it through; nothing was changed (dry run)"]
+        lines = [_unmoved(found)]
     lines += [f"{endpoint} serves it: release {number}" for endpoint, number in found.releases.items()]
     lines += [f"{endpoint} follows it, but is not deployed: box deploy {endpoint}" for endpoint in found.waiting]
     return "\n".join(lines)
 
 
-def _whole(value: float | None) -> str | None:
-    return None if value is None else f"{value:.0f}"
+def _unmoved(found: Promotion) -> str:
+    if found.refused:
+        return "refused"
+    if found.judgement is None:
+        return "nothing was judged, and nothing was changed (dry run)"
+    verdict = "the gates refuse it, it would be forced" if found.forced else "the gates let it through"
+    return f"{verdict}; nothing was changed (dry run)"
 
 
-def _number(value: float | None) -> str | None:
-    return None if value is None else f"{value:.4g}"
+def _number(value: float | None, form: str = ".4g") -> str | None:
+    return None if value is None else format(value, form)
 
 
 def gpus(rows: Sequence[Gpu], note: str) -> str:

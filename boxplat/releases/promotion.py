@@ -27,8 +27,8 @@ ALIAS = "champion"
 class Step:
     """What to promote: `version` is a number or an alias of the model; `to` the alias that is moved.
 
-    `force` moves it although a gate refuses, for a `reason` that is recorded; `dry_run` only judges. `timeout`: seconds
-    that each endpoint's deploy may take.
+    `force` moves it even where a gate refuses, for a `reason` that is recorded; `dry_run` only judges. `timeout`:
+    seconds that each endpoint's deploy may take.
     """
 
     model: str
@@ -98,7 +98,8 @@ def promote(state: StateStore, paths: Paths, config: Config, wanted: Step, by: s
         if former == version.version:
             return _already(box, wanted, version.version)
         judgement, unjudged = _judged(box, wanted, version, champion)
-        found = Promotion(wanted.model, version.version, wanted.to, former, False, judgement, unjudged, wanted.force)
+        forced = wanted.force and not (judgement is not None and judgement.passed)
+        found = Promotion(wanted.model, version.version, wanted.to, former, False, judgement, unjudged, forced)
         if wanted.dry_run:
             return found
         if found.refused:

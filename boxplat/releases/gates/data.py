@@ -26,6 +26,8 @@ from boxplat.serving.backends.table import LABELS, NAME
 
 GROUP, TIME, SLICE = "group", "time", "slice."
 _PATIENCE = 900.0
+# Milliseconds of our time lie beyond it; it is the year 5138.
+_LATEST = 1e11
 
 
 @dataclass(frozen=True)
@@ -176,8 +178,18 @@ def _rows(arrays: dict[str, Array], labels: Array, origin: str) -> Rows:
     sizes = {len(array) for array in (labels, groups, *slices.values(), *arrays.values())}
     if not arrays or len(sizes) != 1 or not len(labels) or not np.isfinite(labels).all():
         raise ValueError("at least one input, and as many finite labels, groups and slices as rows, are needed")
-    known = None if times is None else np.asarray(times, np.float64)
+    known = None if times is None else _seconds(times)
     return Rows(tuple(arrays.values()), HeldOut(labels, groups, slices, origin, known))
+
+
+def _seconds(times: Array) -> Array:
+    """Seconds since the epoch, also of timestamps (which NumPy has without zone, in UTC)."""
+    if times.dtype.kind == "M":
+        times = times.astype("datetime64[us]").astype(np.float64) / 1e6
+    found = np.asarray(times, np.float64)
+    if not (np.abs(found) < _LATEST).all():
+        raise ValueError(f"`{TIME}` is in seconds since the epoch, and each row has one")
+    return found
 
 
 def _comparable(values: Array) -> Array:

@@ -62,3 +62,21 @@ def test_a_pickle_among_the_arrays_is_not_read(project: Path) -> None:
     np.savez(project / "r.npz", labels=LABELS, x=np.array([{}, 1, "a"], dtype=object))
     with pytest.raises(BoxError, match="cannot be read"):
         rows(project, "r.npz")
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_timestamps_are_seconds_and_rows_of_the_training_time_are_left_out(project: Path, unit: str) -> None:
+    times = pa.array([0, 86_400, 2 * 86_400], pa.int64()).cast(pa.timestamp("s", "UTC")).cast(pa.timestamp(unit, "UTC"))
+    pq.write_table(pa.table({"a": [1, 2, 3], "labels": [0, 1, 1], "time": times}), project / "r.parquet")
+    found = rows(project, "r.parquet")
+    assert found[0].held_out.times is not None and found[0].held_out.times.tolist() == [0, 86_400, 172_800]
+    kept = data.unseen(found, [100.0])[0]
+    assert kept.held_out.left_out == 1 and kept.inputs[0].tolist() == [[2.0], [3.0]]
+
+
+def test_milliseconds_and_missing_times_are_refused(project: Path) -> None:
+    for times in ([1.4e12] * 3, [0.0, float("nan"), 1.0]):
+        np.savez(project / "r.npz", labels=LABELS, x=np.zeros((3, 1)), time=np.array(times))
+        with pytest.raises(BoxError, match="cannot be read") as caught:
+            rows(project, "r.npz")
+        assert "seconds since the epoch" in caught.value.why
