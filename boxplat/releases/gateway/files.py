@@ -41,6 +41,7 @@ class Folder:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path
         self.files: dict[str, str] = {}
+        self._rejected = 0
 
     def check(self, routes: Sequence[Route], settings: Settings) -> None:
         """Have Envoy itself look at a configuration without using it.
@@ -61,6 +62,7 @@ class Folder:
 
     def begin(self, routes: Sequence[Route], settings: Settings) -> None:
         """Put down a configuration for an Envoy that does not run yet."""
+        self._rejected = 0
         self.files = render(routes, settings)
         for name, text in self.files.items():
             self._write(name, text)
@@ -116,6 +118,10 @@ class Folder:
             late = sorted(reader for reader, number in wanted.items() if known.get(reader) != number)
             if not late:
                 return
+            rejected = sum(admin.numbers(r"update_rejected$").values())
+            if rejected > self._rejected:
+                self._rejected = rejected
+                raise RefusedError(f"Envoy rejected it: {', '.join(late)} (why: box logs gateway)")
             if time.monotonic() > deadline:
                 raise RefusedError(f"not taken within {_TAKEN_SECONDS:g} s: {', '.join(late)}")
             time.sleep(_TURN)
