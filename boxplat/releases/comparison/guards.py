@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from boxplat.core.config import Config
+from boxplat.core.errors import BoxError
 from boxplat.core.live import GuardsConfig, OutcomesConfig
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
@@ -45,102 +45,139 @@ class Breach:
     evidence: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a release: the guard-rails that it breaks now, the comparison with the one beside it, where there is
+    one, and what could not be looked at, each with the reason."""
+
+    breaches: tuple[Breach, ...]
+    beside: Comparison | None
+    blind: tuple[str, ...]
+
+
 @dataclass(frozen=True)
-class _Seen:
-    """What the log has of the guarded release: failures and slowness of its requests within the window [N], scores of
-    both releases, and the losses of its labelled units since it got traffic, in the order in which they counted."""
+class Guard:
+    """Looks at one release as of a time (seconds since the epoch). No look reads more than what is declared needs, and
+    none depends on another."""
 
-    failed: Array
-    slow: Array
-    p99_ms: float
-    scores: Array
-    former: Array
-    losses: Array
+    state: StateStore
+    paths: Paths
+    config: Config
+    endpoint: str
+    who: Guarded
+    now: float
+
+    @property
+    def limits(self) -> GuardsConfig:
+        return self.config.guards[self.endpoint]
+
+    @property
+    def said(self) -> OutcomesConfig:
+        return self.config.outcomes.get(self.endpoint, OutcomesConfig())
+
+    @property
+    def window(self) -> float:
+        """Its beginning."""
+        return max(self.who.since, self.now - seconds(self.limits.window))
+
+    def requests(self) -> Iterator[Breach]:
+        """Too many failures, or too many answers beyond the time that 1 % of them may take."""
+        limits, number = self.limits, self.who.newer
+        own = f"release = {number} and not coalesce(shadow, false) and time >= {_sql(self.window)}"
+        sql = f"select status >= 500 as failed, 1000 * seconds as ms from requests where {own}"
+        found = reading.query(folder_of(self.paths, self.endpoint), sql, _moment(self.window))
+        failed, ms = (_floats(found.column(name).to_numpy()) for name in ("failed", "ms"))
+        if len(failed) < limits.least:
+            return
+        facts: dict[str, Any] = {"requests": len(failed), "window": limits.window, "level": LEVEL}
+        if limits.errors and (proof := above(failed, limits.errors)) >= 1 / LEVEL:
+            more = {"failed": int(failed.sum()), "e_value": proof}
+            yield Breach("errors", number, float(failed.mean()), limits.errors, facts | more)
+        slow = _floats(ms > limits.p99_ms)
+        if limits.p99_ms and (proof := above(slow, 0.01)) >= 1 / LEVEL:
+            more = {"slower": int(slow.sum()), "e_value": proof}
+            yield Breach("p99_ms", number, float(np.quantile(ms, 0.99)), limits.p99_ms, facts | more)
+
+    def drift(self) -> Iterator[Breach]:
+        """Scores that are not those of the older release, beside it or before."""
+        limits, who = self.limits, self.who
+        if not limits.drift:
+            return
+        begin = self.window if who.beside else min(self.window, who.since - seconds(limits.window))
+
+        sql = f"""
+            select * from (select release, time, try(({self.said.prediction})::double) as score from predictions
+                where status between 200 and 299 and not coalesce(shadow, false) and time >= {_sql(begin)})
+            where isfinite(score)
+                and (release = {who.older} or release = {who.newer} and time >= {_sql(self.window)})"""
+        found = reading.query(folder_of(self.paths, self.endpoint), sql, _moment(begin))
+        scores, own = (found.column(name).to_numpy() for name in ("score", "release"))
+        older, newer = _floats(scores[own == who.older]), _floats(scores[own == who.newer])
+        if min(len(older), len(newer)) < limits.least:
+            return
+        index = stability_index(older, newer)
+        if index > limits.drift:
+            facts = {"scores": len(newer), "against": who.older, "of_those": len(older), "window": limits.window}
+            yield Breach("drift", who.newer, index, limits.drift, facts)
+
+    def loss(self) -> Iterator[Breach]:
+        """A mean loss that is surely above its limit."""
+        limits, who = self.limits, self.who
+        if not limits.loss:
+            return
+        what, level = loss(self.said), limits.alpha or LEVEL
+
+        def ask(con: Connection) -> Array:
+            store.view(con, store.files(store.folder_of(self.paths, self.endpoint)))
+            joined.prepare(con, self.said, f"release = {who.newer} and time >= {_sql(who.since)}")
+            return units.of_release(con, self.said, who.newer, self.now)
+
+        losses = reading.asked(folder_of(self.paths, self.endpoint), ask, _moment(who.since))
+        proof = above(losses, limits.loss / what.bound)
+        if proof >= 1 / level:
+            facts = {"loss": what.name, "units": len(losses), "level": level, "e_value": proof}
+            yield Breach("loss", who.newer, float(losses.mean()) * what.bound, limits.loss, facts)
+
+    def beside(self) -> Comparison | None:
+        """The comparison with the release beside it, where somebody wants to know."""
+        wanted = self.limits.alpha or self.endpoint in self.config.outcomes
+        if not self.who.beside or not wanted:
+            return None
+        pair = (self.who.older, self.who.newer)
+        return compare(self.state, self.paths, self.config, self.endpoint, pair, self.who.since, self.now)
 
 
-def breaches(
+def look(
     state: StateStore, paths: Paths, config: Config, endpoint: str, who: Guarded, now: float | None = None
-) -> tuple[list[Breach], Comparison | None]:
-    """The guard-rails that the release breaks now, and the comparison with the one beside it, where there is one.
-
-    Raises:
-        BoxError: a setting that is none (exit code 2).
-    """
-    guards, said = config.guards[endpoint], config.outcomes.get(endpoint, OutcomesConfig())
-    at = time.time() if now is None else now
-    seen = _seen(paths, endpoint, guards, said, who, at)
-    found = [*_shares(guards, who, seen), *_drift(guards, who, seen), *_loss(guards, said, who, seen)]
-    if not who.beside or not (guards.alpha or endpoint in config.outcomes):
-        return found, None
-    beside = compare(state, paths, config, endpoint, (who.older, who.newer), who.since, at)
-    return [*found, *_worse(guards, who, beside)], beside
-
-
-def _seen(paths: Paths, endpoint: str, guards: GuardsConfig, said: OutcomesConfig, who: Guarded, now: float) -> _Seen:
-    """Only what is guarded is read: it is looked at again and again."""
-    window = max(who.since, now - seconds(guards.window))
-    # Where the older release has no traffic now, what it said before counts.
-    begin = window if who.beside else min(window, who.since - seconds(guards.window))
-
-    def ask(con: Connection) -> _Seen:
-        store.view(con, store.files(store.folder_of(paths, endpoint)))
-        own = f"release = {who.newer} and not coalesce(shadow, false) and time >= {_sql(window)}"
-        times = con.sql(f"select status >= 500 as failed, 1000 * seconds as ms from requests where {own}").fetchnumpy()
-        ms = _floats(times["ms"])
-        p99 = float(np.quantile(ms, 0.99)) if len(ms) else math.nan
-        scores = former = losses = np.empty(0)
-        if guards.drift:
-            both = f"release in ({who.older}, {who.newer}) and time >= {_sql(begin)}"
-            joined.prepare(con, said, both)
-            picked = "select score from asked where not shadow and isfinite(score) and release ="
-            scores = _floats(con.sql(f"{picked} {who.newer} and time >= {_sql(window)}").fetchnumpy()["score"])
-            former = _floats(con.sql(f"{picked} {who.older}").fetchnumpy()["score"])
-        if guards.loss:
-            joined.prepare(con, said, f"release = {who.newer} and time >= {_sql(who.since)}")
-            losses = units.of_release(con, said, who.newer, now)
-        return _Seen(_floats(times["failed"]), _floats(ms > guards.p99_ms), p99, scores, former, losses)
-
-    oldest = min(begin, who.since) if guards.drift or guards.loss else window
-    return reading.asked(folder_of(paths, endpoint), ask, _moment(oldest))
+) -> Look:
+    """Look at a release of an endpoint with declared guard-rails."""
+    guard = Guard(state, paths, config, endpoint, who, time.time() if now is None else now)
+    found: list[Breach] = []
+    blind: list[str] = []
+    looks: list[tuple[str, Callable[[], Iterator[Breach]]]] = [
+        ("errors, p99_ms", guard.requests),
+        ("drift", guard.drift),
+        ("loss", guard.loss),
+    ]
+    for name, breaches in looks:
+        try:
+            found += breaches()
+        except BoxError as error:
+            blind.append(f"{name}: {error.what} ({error.why})")
+    beside = None
+    try:
+        beside = guard.beside()
+    except BoxError as error:
+        blind.append(f"alpha: {error.what} ({error.why})")
+    if beside is not None:
+        found += _worse(guard.limits, who, beside)
+    return Look(tuple(found), beside, tuple(blind))
 
 
-def _shares(guards: GuardsConfig, who: Guarded, seen: _Seen) -> Iterator[Breach]:
-    """Too many failures, or too many answers beyond the time that 1 % of them may take."""
-    facts: dict[str, Any] = {"requests": len(seen.failed), "window": guards.window, "level": LEVEL}
-    if len(seen.failed) < guards.least:
-        return
-    if guards.errors and (proof := above(seen.failed, guards.errors)) >= 1 / LEVEL:
-        failed = {"failed": int(seen.failed.sum()), "e_value": proof}
-        yield Breach("errors", who.newer, float(seen.failed.mean()), guards.errors, facts | failed)
-    if guards.p99_ms and (proof := above(seen.slow, 0.01)) >= 1 / LEVEL:
-        slow = {"slower": int(seen.slow.sum()), "e_value": proof}
-        yield Breach("p99_ms", who.newer, seen.p99_ms, guards.p99_ms, facts | slow)
-
-
-def _drift(guards: GuardsConfig, who: Guarded, seen: _Seen) -> Iterator[Breach]:
-    if not guards.drift or min(len(seen.scores), len(seen.former)) < guards.least:
-        return
-    index = stability_index(seen.former, seen.scores)
-    if index > guards.drift:
-        facts = {"scores": len(seen.scores), "against": who.older, "of_those": len(seen.former)}
-        yield Breach("drift", who.newer, index, guards.drift, facts | {"window": guards.window})
-
-
-def _loss(guards: GuardsConfig, said: OutcomesConfig, who: Guarded, seen: _Seen) -> Iterator[Breach]:
-    if not guards.loss:
-        return
-    what, level = loss(said), guards.alpha or LEVEL
-    proof = above(seen.losses, guards.loss / what.bound)
-    if proof >= 1 / level:
-        found = float(seen.losses.mean()) * what.bound
-        facts = {"loss": what.name, "units": len(seen.losses), "level": level, "e_value": proof}
-        yield Breach("loss", who.newer, found, guards.loss, facts)
-
-
-def _worse(guards: GuardsConfig, who: Guarded, beside: Comparison) -> Iterator[Breach]:
-    if guards.alpha and beside.effect.against >= 1 / guards.alpha:
+def _worse(limits: GuardsConfig, who: Guarded, beside: Comparison) -> Iterator[Breach]:
+    if limits.alpha and beside.effect.against >= 1 / limits.alpha:
         effect = {name: value for name, value in asdict(beside.effect).items() if name != "against"}
-        facts = {"loss": beside.loss, "against": who.older, "level": guards.alpha, "e_value": beside.effect.against}
+        facts = {"loss": beside.loss, "against": who.older, "level": limits.alpha, "e_value": beside.effect.against}
         yield Breach("alpha", who.newer, beside.effect.estimate or 0.0, 0.0, facts | {"effect": effect})
 
 

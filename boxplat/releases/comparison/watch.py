@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -27,9 +27,9 @@ from boxplat.releases.why.periods import periods
 
 if TYPE_CHECKING:
     from boxplat.releases.comparison.compare import Comparison
-    from boxplat.releases.comparison.guards import Breach
+    from boxplat.releases.comparison.guards import Breach, Look
 
-BREACH, VERDICT = "guard.breached", "comparison.verdict"
+BREACH, VERDICT, BLIND = "guard.breached", "comparison.verdict", "guard.blind"
 BY = "guard"
 _LOWEST = 19
 T = TypeVar("T")
@@ -48,16 +48,17 @@ def due(state: StateStore, config: Config) -> dict[str, Guarded]:
 
 def look(state: StateStore, paths: Paths, config: Config) -> list[Breach]:
     """Look at every endpoint that is due, and return the breaches that were acted upon."""
-    acted = []
+    acted: list[Breach] = []
     for endpoint, who in due(state, config).items():
         try:
-            found, beside = _unhurried(_looking(state, paths, config, endpoint, who))
-            if beside is not None:
-                _tell_verdict(state, endpoint, beside, who)
+            seen = _unhurried(_looking(state, paths, config, endpoint, who))
+            _tell_blind(state, endpoint, seen.blind, who)
+            if seen.beside is not None:
+                _tell_verdict(state, endpoint, seen.beside, who)
             # While it was looked at somebody may have changed what it serves: then the next look will see.
-            if found and due(state, config).get(endpoint) == who:
-                _take_back(state, paths, config, endpoint, who, found)
-                acted += found
+            if seen.breaches and due(state, config).get(endpoint) == who:
+                _take_back(state, paths, config, endpoint, who, seen.breaches)
+                acted += seen.breaches
         except BoxError as error:
             print(error, file=sys.stderr, flush=True)
         except Exception:
@@ -66,13 +67,11 @@ def look(state: StateStore, paths: Paths, config: Config) -> list[Breach]:
     return acted
 
 
-def _looking(
-    state: StateStore, paths: Paths, config: Config, endpoint: str, who: Guarded
-) -> Callable[[], tuple[list[Breach], Comparison | None]]:
-    def looking() -> tuple[list[Breach], Comparison | None]:
-        from boxplat.releases.comparison.guards import breaches
+def _looking(state: StateStore, paths: Paths, config: Config, endpoint: str, who: Guarded) -> Callable[[], Look]:
+    def looking() -> Look:
+        from boxplat.releases.comparison import guards
 
-        return breaches(state, paths, config, endpoint, who)
+        return guards.look(state, paths, config, endpoint, who)
 
     return looking
 
@@ -100,7 +99,7 @@ def _unhurried(work: Callable[[], T]) -> T:
 
 
 def _take_back(
-    state: StateStore, paths: Paths, config: Config, endpoint: str, who: Guarded, found: list[Breach]
+    state: StateStore, paths: Paths, config: Config, endpoint: str, who: Guarded, found: Sequence[Breach]
 ) -> None:
     from boxplat.releases.traffic import rollback
 
@@ -112,6 +111,15 @@ def _take_back(
     reason = f"release {who.newer} broke its guard-rails: {words}"
     print(f"{endpoint}: {reason}", flush=True)
     rollback(state, paths, config, endpoint, BY, reason=reason, evidence={"guards": facts})
+
+
+def _tell_blind(state: StateStore, endpoint: str, blind: Sequence[str], who: Guarded) -> None:
+    """An event for each guard-rail that cannot be looked at, once: nobody would notice what does not happen."""
+    told = [one for one in state.events.all(subject=endpoint) if one.kind == BLIND and one.at >= who.since]
+    known = {str(one.data.get("why")) for one in told}
+    for why in blind:
+        if why not in known:
+            state.events.append(endpoint, BLIND, {"release": who.newer, "why": why})
 
 
 def _tell_verdict(state: StateStore, endpoint: str, found: Comparison, who: Guarded) -> None:

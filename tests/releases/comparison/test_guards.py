@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from boxplat.core.config import Config
 from boxplat.core.errors import BoxError
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
+from boxplat.releases.comparison import guards
 from boxplat.releases.comparison.drift import stability_index
 from boxplat.releases.comparison.guarded import Guarded, guarded
-from boxplat.releases.comparison.guards import Breach, above, breaches
+from boxplat.releases.comparison.guards import Breach, Look, above
 from boxplat.releases.comparison.watch import due, look
 from tests.releases.comparison.logged import label, log, releases
 from tests.releases.comparison.test_compare import period
@@ -94,7 +96,7 @@ def served(
 
 def found(state: StateStore, paths: Paths, config: Config, now: float) -> dict[str, Breach]:
     (who,) = due(state, config).values()
-    return {one.guard: one for one in breaches(state, paths, config, "delay", who, now)[0]}
+    return {one.guard: one for one in guards.look(state, paths, config, "delay", who, now).breaches}
 
 
 @pytest.mark.parametrize(
@@ -172,23 +174,48 @@ def test_what_was_changed_while_it_was_looked_at_is_left_alone(
     state: StateStore, paths: Paths, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A roll back undoes what is newest: that would be a release that broke nothing."""
-    from boxplat.releases.comparison import guards
-
     config = settings("[guards.delay]\nerrors = 0.02\n")
     releases(state, 3)
     state.releases.split("delay", {1: 100}, "me")
     state.releases.split("delay", {2: 100}, "me")
     served(paths, 2, time.time(), failing=0.5)
-    looked = guards.breaches
+    looked = guards.look
 
-    def meanwhile(*args: object) -> object:
+    def meanwhile(*args: Any) -> Look:
         state.releases.split("delay", {3: 100}, "somebody")
-        return looked(*args)  # type: ignore[arg-type]
+        return looked(*args)
 
-    monkeypatch.setattr(guards, "breaches", meanwhile)
+    monkeypatch.setattr(guards, "look", meanwhile)
     assert look(state, paths, config) == []
     assert state.releases.traffic("delay") == {3: 100}
     assert state.record.entries("endpoint/delay", ("guard.breached",)) == []
+
+
+_SQL = "the prediction log cannot answer this"
+
+
+@pytest.mark.parametrize(
+    ("more", "blind"),
+    [
+        ('sticky = "x-user"\n[outcomes.delay]\n', ["alpha: the requests of delay cannot be taken one by one"]),
+        ('[outcomes.delay]\nloss = "squared"\n', ["loss: the loss squared has no bound", "alpha: the loss squared"]),
+        ('[outcomes.delay]\nprediction = "nope"\n', [f"{name}: {_SQL}" for name in ("drift", "loss", "alpha")]),
+    ],
+)
+def test_a_guard_that_cannot_see_is_told_and_stops_no_other(
+    state: StateStore, paths: Paths, settings: Settings, monkeypatch: pytest.MonkeyPatch, more: str, blind: list[str]
+) -> None:
+    config = settings(f"{more}[guards.delay]\nerrors = 0.02\nalpha = 0.01\ndrift = 0.2\nloss = 0.9\n")
+    releases(state, 2)
+    state.releases.split("delay", {1: 100}, "me")
+    state.releases.split("delay", {1: 50, 2: 50}, "me")
+    served(paths, 1, time.time())
+    served(paths, 2, time.time(), failing=1.0)
+    monkeypatch.setattr("boxplat.releases.traffic.rollback", lambda *_, **__: None)
+    for _ in range(2):
+        assert [one.guard for one in look(state, paths, config)] == ["errors"]
+    told = [str(event.data["why"]) for event in state.events.all(subject="delay") if event.kind == "guard.blind"]
+    assert len(told) == len(blind) and all(why.startswith(start) for why, start in zip(told, blind, strict=True))
 
 
 def test_a_verdict_is_put_on_record_when_it_is_reached(
