@@ -36,6 +36,8 @@ _READY_SECONDS = 30.0
 _ACCESS_LOG = "gateway-access.log"
 _PR_SET_PDEATHSIG = 1
 _MOST_THREADS = 4
+# As long as a release that loses its endpoint may go on with what it has begun.
+_DRAIN_SECONDS = 130
 
 
 class Gateway:
@@ -92,7 +94,14 @@ class Gateway:
     def _start(self) -> subprocess.Popen[bytes]:
         threads = str(max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) // 4)))
         argv = [str(envoy()), "-c", BOOTSTRAP, "--concurrency", threads, "--disable-hot-restart", "-l", "warning"]
-        argv += ["--drain-time-s", "5", "--drain-strategy", "immediate", "--file-flush-interval-msec", "500"]
+        argv += [
+            "--drain-time-s",
+            str(_DRAIN_SECONDS),
+            "--drain-strategy",
+            "immediate",
+            "--file-flush-interval-msec",
+            "500",
+        ]
         # In a group of its own: what asks this process to end must not reach Envoy before its requests are answered.
         return subprocess.Popen(
             argv,
