@@ -83,10 +83,11 @@ def calibrate(name: str, as_json: bool, **choices: Any) -> None:
 @json_option
 def promote(name: str, version: str, as_json: bool, **choices: Any) -> None:
     """Judge VERSION (a number or an alias) by its gates and move an alias to it. Exit code 5 if refused."""
+    from boxplat import promotions
     from boxplat.releases.promotion import Step
 
     found = the_box().models.promote(Step(name, version, **choices), progress)
-    click.echo(render.as_json(promotion=found) if as_json else render.promotion(found))
+    click.echo(render.as_json(promotion=found) if as_json else promotions.text(found))
     if found.refused and found.judgement is not None:
         refusal = found.judgement.refusal()
         # Standard output has its one object already.
@@ -102,8 +103,10 @@ def promote(name: str, version: str, as_json: bool, **choices: Any) -> None:
 @json_option
 def rollback(name: str, as_json: bool, alias: str, reason: str, timeout: float) -> None:
     """Move an alias back to the version that had it before."""
+    from boxplat import promotions
+
     found = the_box().models.rollback(name, alias, reason, timeout, progress)
-    click.echo(render.as_json(promotion=found) if as_json else render.promotion(found))
+    click.echo(render.as_json(promotion=found) if as_json else promotions.text(found))
 
 
 @models.command()
