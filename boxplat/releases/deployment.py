@@ -76,13 +76,14 @@ def deploy(
     with alone(paths, name):
         candidate, run = _candidate(state, paths, config, name, version, told)
         rollout = Rollout(state, paths, config, name, by, timeout, told)
+        rollout.alone()
         release = next(
             (one for one in state.releases.all(name) if one.state != "failed" and candidate.same_as(one)), None
         )
         others = _others(state.releases.traffic(name), release, percent)
         if release is not None and {**others, release.number: percent} == state.releases.traffic(name):
             return _kept(rollout, release)
-        rollout.room_for({release.number}) if release else _room(rollout, candidate)
+        _room(rollout, candidate, release)
         rollout.settle()
         if release is None:
             made_of = {**asdict(candidate), "run": run, "features": digests(paths, config, candidate.feature_service)}
@@ -111,6 +112,13 @@ def _others(traffic: Mapping[int, int], release: Release | None, percent: int) -
             f"the new release cannot get {percent} percent of the requests",
             why="no release has the rest of them" if 0 <= percent <= 100 else "a percentage is a number from 0 to 100",
             fix="box deploy NAME   (and box split for what comes after)",
+            code=ExitCode.USAGE,
+        )
+    if not percent and release is not None and traffic.get(release.number):
+        raise BoxError(
+            f"release {release.number} is made of the same and has requests already",
+            why=f"it gets {traffic[release.number]} percent; with 0 percent a release is only made and warmed up",
+            fix=f"box split {release.endpoint} RELEASE=PERCENT …   (to take its requests away)",
             code=ExitCode.USAGE,
         )
     total = sum(rest.values())
@@ -188,7 +196,7 @@ def _kept(rollout: Rollout, release: Release) -> Release:
     """See to it that the releases with requests run, with the settings of now."""
     state, name = rollout.state, rollout.name
     numbers = {*state.releases.traffic(name)}
-    rollout.room_for(numbers)
+    rollout.room_for(numbers, count=rollout.config.endpoints[name].replicas)
     rollout.settle()
     try:
         rollout.start(numbers)
@@ -198,9 +206,11 @@ def _kept(rollout: Rollout, release: Release) -> Release:
     return release
 
 
-def _room(rollout: Rollout, candidate: Candidate) -> None:
+def _room(rollout: Rollout, candidate: Candidate, made: Release | None) -> None:
     """Refuse a release that there is no room for, before anything is changed."""
     settings = rollout.config.endpoints[rollout.name]
+    if made is not None:
+        return rollout.room_for({made.number}, count=settings.replicas)
     release = Release(rollout.name, 0, created=0.0, created_by="", **asdict(candidate))
     replicas = range(1, settings.replicas + 1)
     specs = [

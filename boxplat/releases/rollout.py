@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from boxplat.core.state import StateStore
 from boxplat.core.state.changes import Change
 from boxplat.core.state.services import Wanted
 from boxplat.releases import gateway, room
+from boxplat.releases.abandoned import abandon
 from boxplat.releases.endpoints import replicas_of
 from boxplat.releases.wanted import declaration, replicas
 from boxplat.supervisor.lock import holder
@@ -55,27 +57,36 @@ class Rollout:
     timeout: float
     told: Told
 
-    def processes(self, numbers: Iterable[int]) -> list[Replica]:
-        """Those of some releases of the endpoint."""
-        settings, wanted = self.state.endpoints.settings(), set(numbers)
+    def processes(self, numbers: Iterable[int], count: int | None = None) -> list[Replica]:
+        """Those of some releases of the endpoint; `count` replicas of each, else as many as it has by now."""
+        settings, wanted = dict(self.state.endpoints.settings()), set(numbers)
+        if count is not None:
+            settings[self.name] = {"replicas": count}
         found = [release for release in self.state.releases.all(self.name) if release.number in wanted]
         return [which for release in found for which in replicas(release, settings)]
 
-    def room_for(self, numbers: Iterable[int], further: Iterable[Service] = ()) -> None:
+    def room_for(self, numbers: Iterable[int], further: Iterable[Service] = (), count: int | None = None) -> None:
         """Refuse what the machine has no room for.
 
         Args:
             numbers: releases that have to run; what runs of them already needs no room.
             further: processes that have to be started beside them.
+            count: replicas that each release is to have (None: as many as now).
 
         Raises:
             BoxError: not enough memory now (exit code 8).
         """
         running = [row for row in replicas_of(self.name, self.state.services.all()) if row.pid]
         there = {row.name for row in running}
-        missing = [which for which in self.processes(numbers) if which.name not in there]
+        missing = [which for which in self.processes(numbers, count) if which.name not in there]
         specs = [declaration(self.state, self.paths, self.config, which) for which in missing]
         room.check(self.name, [*specs, *further], running)
+
+    def alone(self) -> None:
+        """End what an earlier command left open: nobody else can be at it, while this one holds the endpoint's lock."""
+        for change in self.state.changes.current(self.name):
+            if change.moved is None:
+                abandon(self.state, change, self.by)
 
     def settle(self) -> None:
         """What holds for all releases of the endpoint is as boxplat.toml has it now."""
@@ -102,7 +113,7 @@ class Rollout:
             reason=change.reason,
             owed=owed,
         )
-        problem = self._until(self._taken, _GATEWAY_SECONDS)
+        problem = self._until(partial(self._taken, time.time()), _GATEWAY_SECONDS)
         if problem:
             self.state.releases.split(
                 self.name,
@@ -160,6 +171,8 @@ class Rollout:
         row = self._row(which.name)
         if row is None:
             return "its declaration was removed meanwhile"
+        if not row.desired:
+            return "somebody stopped it meanwhile"
         if row.state is State.ASLEEP or (row.state is State.RUNNING and row.running_digest == row.digest):
             return ""
         kinds = [event.kind for event in self.state.events.all(after, which.name)]
@@ -187,14 +200,15 @@ class Rollout:
             raise self._failed("warm-up", which, f"its warm-up failed: {found.failure}")
         return found.as_dict()
 
-    def _taken(self) -> str | None:
+    def _taken(self, since: float) -> str | None:
+        """An empty text: the gateway sends requests as the state says; else why it refused to, since a moment."""
         taken = gateway.applied(self.state)
         if taken.serves(self.name, self.state.releases.traffic(self.name), self.state.releases.shadow(self.name)):
             return ""
         row = self._row(GATEWAY)
         if row is not None and row.state is State.FAILED:
             return f"the gateway has failed: {self._reason(GATEWAY)}"
-        return taken.error or None
+        return taken.error if taken.error and taken.at > since else None
 
     def _until(self, verdict: Callable[[], str | None], seconds: float) -> str:
         """Ask until there is a verdict (an empty text is a good one) or time is up."""

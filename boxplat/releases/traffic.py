@@ -44,6 +44,7 @@ def split(
     """
     with alone(paths, name):
         rollout = Rollout(state, paths, config, name, by, timeout, told)
+        rollout.alone()
         _known(state, name)
         wanted = {number: weight for number, weight in weights.items() if weight != 0}
         if not wanted:
@@ -81,6 +82,7 @@ def rollback(
     """
     with alone(paths, name):
         rollout = Rollout(state, paths, config, name, by, timeout, told)
+        rollout.alone()
         weights = _target(state, name, number)
         state.releases.check(name, weights, None)
         rollout.room_for(weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
 
 from boxplat.adapters import bentos
@@ -20,6 +21,7 @@ from boxplat.core.state.changes import Change
 from boxplat.core.state.services import Wanted
 from boxplat.core.values import seconds
 from boxplat.releases import gateway
+from boxplat.releases.abandoned import abandon
 from boxplat.releases.wanted import declaration, served, wanted
 
 BY = "supervisor"
@@ -27,6 +29,7 @@ _EVERY = 0.5
 _WATCHED = ("deploy", "split")
 _DRAIN_SECONDS = 130.0
 _SAID_LINES = 8
+_ON_ITS_WAY = 1.0
 
 
 class Crashes(Protocol):
@@ -67,7 +70,7 @@ class Fleet:
         """End a change whose process died before it moved the traffic, watch one that has moved it."""
         if change.moved is None:
             if not processes.alive(change.pid, change.pid_started):
-                self._abandoned(change)
+                abandon(self._state, change, BY)
             return
         settings = self._state.endpoints.settings().get(change.endpoint, {})
         watch = seconds(str(settings.get("watch", "60s")))
@@ -77,15 +80,6 @@ class Fleet:
             self._give_back(change, crashed)
         elif change.kind not in _WATCHED or not change.released or time.time() - change.moved > watch:
             self._state.changes.end(change.id)
-
-    def _abandoned(self, change: Change) -> None:
-        why = f"the command that made it (pid {change.pid}) ended before the traffic was moved"
-        made = [
-            release.number
-            for release in self._state.releases.all(change.endpoint)
-            if release.number in change.weights and release.state == "created"
-        ]
-        self._state.releases.abandon(change, made, BY, why)
 
     def _crashed(self, change: Change, new: set[int], children: Mapping[str, Crashes]) -> Replica | None:
         """A process of a release that got its first requests with this change, still has some, and ended unasked."""
@@ -145,21 +139,28 @@ class Fleet:
                 continue
             if row.desired:
                 # One that crashed starts again while requests wait at its socket; one that has given up answers none.
-                if row.state is State.FAILED or self._drained(which, now):
-                    self._state.services.set_desired(name, False, BY)
+                if row.state is State.FAILED or self._drained(which, row.port, now):
+                    self._state.services.let_go(name, partial(wanted, self._state), BY)
             elif row.pid is None and row.state is State.STOPPED:
-                self._state.services.remove(name, BY)
+                self._state.services.let_go(name, partial(wanted, self._state), BY)
                 shutil.rmtree(bentos.metrics(self._paths, name), ignore_errors=True)
 
-    def _drained(self, which: Replica, now: float) -> bool:
+    def _drained(self, which: Replica, port: int | None, now: float) -> bool:
         """Whether the gateway sends it nothing any more, and has had its answers."""
         endpoint = which.endpoint
         taken = gateway.applied(self._state)
         weights, shadow = self._state.releases.traffic(endpoint), self._state.releases.shadow(endpoint)
         if self._running(GATEWAY) and not taken.serves(endpoint, weights, shadow):
             return False
+        door = taken.endpoints.get(endpoint)
+        serves = which.release in weights or which.release == shadow
+        if serves and door and port in door.targets.get(which.release, ()) and self._running(GATEWAY):
+            # One replica of fewer: the release has requests, and this one may still get some.
+            return False
         since = self._leaving.setdefault(which.name, now)
-        if which.release in weights or which.release == shadow or now - since > _DRAIN_SECONDS:
+        if serves:
+            return now - since > _ON_ITS_WAY
+        if now - since > _DRAIN_SECONDS:
             return True
         return gateway.drained(self._paths, endpoint, which.release)
 

@@ -131,9 +131,14 @@ def moved(
 ) -> None:
     """Note that a change has moved the traffic, from what, and which alias has to follow."""
     facts = json.dumps(dict(evidence), sort_keys=True, default=str)
+    last = tx.execute(
+        "select max(moved) as at from change where endpoint = (select endpoint from change where id = ?)", (change,)
+    ).fetchone()
+    # Their order is that of their moments, also when somebody has set the clock back.
+    at = max(time.time(), (last["at"] or 0.0) + 1e-3)
     tx.execute(
         "update change set moved = ?, before = ?, before_shadow = ?, evidence = ?, owed = ? where id = ?",
-        (time.time(), _text(before), before_shadow, facts, json.dumps(dict(owed)) if owed else None, change),
+        (at, _text(before), before_shadow, facts, json.dumps(dict(owed)) if owed else None, change),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +86,23 @@ class Services:
                 (up, up, name),
             )
             tx.event(name, "service.wanted", {"by": by, "up": up})
+
+    def let_go(self, name: str, kept: Callable[[], Container[str]], by: str) -> None:
+        """Ask for the end of a service, or forget one that has ended; not if it is kept.
+
+        Args:
+            kept: asked within the transaction, so that nobody can begin to rely on the service meanwhile.
+        """
+        with self._database.write() as tx:
+            row = tx.execute("select desired from service where name = ?", (name,)).fetchone()
+            if row is None or name in kept():
+                return
+            if row["desired"]:
+                tx.execute("update service set desired = 0 where name = ?", (name,))
+                tx.event(name, "service.wanted", {"by": by, "up": False})
+            else:
+                tx.execute("delete from service where name = ?", (name,))
+                tx.event(name, "service.removed", {"by": by})
 
     def restart(self, name: str, by: str) -> None:
         """Ask for a new process."""
