@@ -23,25 +23,29 @@ def wanted(state: StateStore, moved: bool = False) -> dict[str, Replica]:
         moved: leave out the changes that have not moved the traffic yet: who makes them starts what they need.
     """
     with state.database.read():
-        settings, releases, open_changes = state.endpoints.settings(), state.releases.all(), state.changes.current()
-        names = {release.endpoint for release in releases}
-        numbers = {name: served(state, name) for name in names}
+        settings, releases = state.endpoints.settings(), state.releases.serviceable()
+        numbers = {name: served(state, name) for name in {name for name, _ in releases}}
+        open_changes = state.changes.current()
     for change in open_changes:
         if moved and change.moved is None:
             continue
         numbers.setdefault(change.endpoint, set()).update(change.releases | change.released)
     found: dict[str, Replica] = {}
-    for release in releases:
-        if release.number in numbers[release.endpoint] and release.state != "failed":
-            for which in replicas(release, settings):
+    for name, number in releases:
+        if number in numbers[name]:
+            for which in _replicas(name, number, settings):
                 found[which.name] = which
     return found
 
 
 def replicas(release: Release, settings: Mapping[str, Mapping[str, Any]]) -> list[Replica]:
     """The processes of a release."""
-    count = int(settings.get(release.endpoint, {}).get("replicas", 1))
-    return [Replica(release.endpoint, release.number, index) for index in range(1, count + 1)]
+    return _replicas(release.endpoint, release.number, settings)
+
+
+def _replicas(name: str, number: int, settings: Mapping[str, Mapping[str, Any]]) -> list[Replica]:
+    count = int(settings.get(name, {}).get("replicas", 1))
+    return [Replica(name, number, index) for index in range(1, count + 1)]
 
 
 def served(state: StateStore, name: str) -> set[int]:

@@ -208,6 +208,7 @@ def test_two_changes_at_once(box: Box) -> None:
         ({1: 0}, None, ExitCode.USAGE, "no release has a weight"),
         ({1: 90, 99: 10}, None, ExitCode.NOT_FOUND, "known: "),
         ({1: 100}, 99, ExitCode.NOT_FOUND, "known: "),
+        ({1: 90, 2: 10}, 2, ExitCode.USAGE, "copies are dropped"),
     ],
 )
 def test_a_split_that_makes_no_sense(

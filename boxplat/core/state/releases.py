@@ -85,6 +85,12 @@ class Releases:
             rows = db.execute(f"select * from release {where} order by endpoint, number desc", values).fetchall()
             return [_release(row) for row in rows]
 
+    def serviceable(self) -> list[tuple[str, int]]:
+        """(endpoint, number) of every release that has not failed. Cheap, also where there are thousands."""
+        with self._database.read() as db:
+            rows = db.execute("select endpoint, number from release where state <> 'failed' order by endpoint, number")
+            return [(row["endpoint"], row["number"]) for row in rows.fetchall()]
+
     def abandon(self, change: Change, numbers: Iterable[int], by: str, why: str) -> None:
         """End a change that came to nothing; these releases must not serve."""
         with self._database.write() as tx:
@@ -104,7 +110,7 @@ class Releases:
 
     def check(self, endpoint: str, weights: Mapping[int, int], shadow: int | None) -> None:
         """Raise what `split` would raise, and change nothing."""
-        _valid(endpoint, weights)
+        _valid(endpoint, weights, shadow)
         with self._database.read() as db:
             _serviceable(db, endpoint, {*weights} | ({shadow} if shadow else set()))
 
@@ -135,11 +141,11 @@ class Releases:
             owed: the alias (model, alias, version) that has to follow, for `Changes.owing`.
 
         Raises:
-            BoxError: weights that are not whole percents that add up to 100 (exit code 2), a release that does not
-                exist (9) or has failed (1). Then nothing has changed.
+            BoxError: weights that are not whole percents that add up to 100, or a shadow among them (exit code 2), a
+                release that does not exist (9) or has failed (1). Then nothing has changed.
         """
         wanted = {number: weight for number, weight in weights.items() if weight != 0}
-        _valid(endpoint, wanted)
+        _valid(endpoint, wanted, shadow)
         with self._database.write() as tx:
             for number, why in (failed or {}).items():
                 _mark(tx, endpoint, number, "failed", by, why)
@@ -157,13 +163,20 @@ class Releases:
             return moved
 
 
-def _valid(endpoint: str, weights: Mapping[int, int]) -> None:
+def _valid(endpoint: str, weights: Mapping[int, int], shadow: int | None) -> None:
     if weights and (sum(weights.values()) != 100 or min(weights.values()) < 0):
         said = " ".join(f"{number}={weight}" for number, weight in weights.items())
         raise BoxError(
             f"the split of {endpoint} does not add up to 100 percent",
             why=f"{said}: {sum(weights.values())} in all, each from 0 to 100",
             fix=f"box split {endpoint} RELEASE=PERCENT …   (the releases: box endpoints)",
+            code=ExitCode.USAGE,
+        )
+    if shadow is not None and weights.get(shadow):
+        raise BoxError(
+            f"release {shadow} of {endpoint} cannot get requests and copies of them",
+            why="copies are dropped when it is busy, and its own requests would be refused with them",
+            fix=f"box split {endpoint} RELEASE=PERCENT … --shadow ANOTHER",
             code=ExitCode.USAGE,
         )
 
