@@ -64,14 +64,21 @@ class Feature:
         """SQL: whether two values in the form of `typed` differ by more than the tolerance, a share of their size."""
         if not tolerance or self.kind not in (*_FLOATS, *_WHOLE):
             return f"({one} is distinct from {other})"
-        near = f"abs({one} - {other}) <= {tolerance!r} * greatest(abs({one}), abs({other}))"
-        return f"({one} is distinct from {other} and not coalesce({near}, false))"
+        return f"({one} is distinct from {other} and not {_near(one, other, tolerance)})"
 
     def rounded(self, one: str, other: str) -> str:
         """SQL: whether they differ no more than a 32-bit float, or another spelling, makes them."""
         if self.kind in (*_FLOATS, *_WHOLE):
-            return f"coalesce(abs({one} - {other}) <= 1e-6 * greatest(abs({one}), abs({other})), false)"
+            return _near(one, other, 1e-6)
         return f"coalesce(lower(trim({one})) = lower(trim({other})), false)" if self.kind == "VARCHAR" else "false"
+
+
+def _near(one: str, other: str, share: float) -> str:
+    """SQL: whether two numbers are finite, and apart by at most a share of their size."""
+    # The difference of two whole numbers may be none of their type.
+    a, b = (f"cast({value} as DOUBLE)" for value in (one, other))
+    near = f"isfinite({a}) and isfinite({b}) and abs({a} - {b}) <= {share!r} * greatest(abs({a}), abs({b}))"
+    return f"coalesce({near}, false)"
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ class Wanted:
         keys: DuckDB's type by column of the entity rows.
         ages: numbers by view: those whose age is logged.
         unlogged: features that no logged prediction names.
+        foreign: names in the log that are no features of the service.
     """
 
     service: FeatureService
@@ -90,6 +98,7 @@ class Wanted:
     keys: Mapping[str, str]
     ages: Mapping[str, int]
     unlogged: tuple[str, ...]
+    foreign: tuple[str, ...]
 
     def views(self) -> dict[str, list[Feature]]:
         """Features by view."""
@@ -118,10 +127,11 @@ def wanted(con: DuckDBPyConnection, store: FeatureStore, service: FeatureService
 
     every = {view.name: view for view in store.list_all_feature_views()}
     features: list[Feature] = []
-    kept, unlogged, keys = [], [], dict[str, str]()
+    kept, unlogged, keys, foreign = [], [], dict[str, str](), set(names.features)
     for part in service.feature_view_projections:
         view, alias = every[part.name], str(part.name_to_use())  # type: ignore[no-untyped-call]
         needed = dict(_needed(con, view, part, every))
+        foreign -= {name for field in part.features for name in (field.name, f"{alias}__{field.name}")}
         found = [(_logged(field.name, alias, names), field) for field in part.features]
         if not needed.keys() <= set(names.keys):
             found = [("", field) for _, field in found]
@@ -138,7 +148,7 @@ def wanted(con: DuckDBPyConnection, store: FeatureStore, service: FeatureService
     trimmed.feature_view_projections = kept
     views = dict.fromkeys(feature.view for feature in features)
     ages = {view: number for number, view in enumerate(views) if view in names.ages}
-    return Wanted(trimmed, tuple(features), keys, ages, tuple(unlogged))
+    return Wanted(trimmed, tuple(features), keys, ages, tuple(unlogged), tuple(sorted(foreign)))
 
 
 def _logged(name: str, alias: str, names: Names) -> str:

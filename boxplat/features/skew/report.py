@@ -70,6 +70,7 @@ class Report:
         predictions: that were compared; `silent` others do not say their features.
         features: compared ones.
         unlogged: features of the services that the log does not have, so that they could not be.
+        foreign: names in the log that are no features of the services: perhaps those, under another name.
         gone: feature services of the log that the registry does not have, with their predictions.
         limit: share of a feature's values that may differ.
     """
@@ -84,6 +85,7 @@ class Report:
     releases: tuple[int, ...] = ()
     differences: tuple[Difference, ...] = ()
     unlogged: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
     gone: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -131,6 +133,8 @@ class Report:
             lines += [line for reason in one.reasons for line in _shown(reason)]
         if self.unlogged:
             lines.append(f"not in the log, so not compared: {', '.join(self.unlogged)}")
+        if self.foreign:
+            lines.append(f"in the log, but no feature of the service: {', '.join(self.foreign)}")
         if self.silent:
             lines.append(f"{self.silent:,} predictions do not say their features")
         lines += [f"{rows:,} predictions of {name}, which is not in the registry" for name, rows in self.gone.items()]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Predictions that are looked at to see which names the log has.
 _SEEN = 2000
+# Seconds; no row has an age beyond them.
+_OLDEST = 1e11
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def write(con: DuckDBPyConnection, part: Part, wanted: Wanted, target: Path) -> 
     for place, number in enumerate(wanted.ages.values(), 1):
         age = f"try_cast(a[{place}] as DOUBLE)"
         event = f"epoch_us(moment) - cast(round({age} * 1e6) as BIGINT)"
-        shown.append(f"case when isfinite({age}) then {event} end as e{number}")
+        shown.append(f"case when abs({age}) < {_OLDEST} then {event} end as e{number}")
     extracted = (
         f'select row_number() over () as n, id, "row" as nth, time as came, coalesce(as_of, time) as moment, release, '
         f"{_listed('keys', keys)} as k, {_listed('features', logged)} as f, {_listed('ages', list(wanted.ages))} as a "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,12 +64,7 @@ def skew(
         one = _Comparison(con, store, state, paths, config, endpoint, work, told)
         report = one.report(report, start, limit)
     if not report.predictions and not report.gone:
-        raise BoxError(
-            f"the log of {endpoint} has no features to compare",
-            why=f"{report.silent:,} predictions, and none says its features" if report.silent else "it is empty",
-            fix="call boxplat.serving.annotate(keys=…, features=…, ages=…, as_of=…) in the service (docs/skew.md)",
-            code=ExitCode.NOT_FOUND,
-        )
+        raise _nothing(report)
     report = replace(report, seconds=round(time.monotonic() - began, 3))
     facts = {
         "endpoint": endpoint,
@@ -82,6 +77,22 @@ def skew(
     }
     state.events.append("features", "features.skew", facts)
     return report
+
+
+def _nothing(report: Report) -> BoxError:
+    why = f"{report.silent:,} predictions, and none says its features" if report.silent else "it is empty"
+    if report.unlogged:
+        why = f"it has {_some(report.foreign)}; the service has {_some(report.unlogged)}, with the keys that they need"
+    return BoxError(
+        f"the log of {report.endpoint} has no features to compare",
+        why=why,
+        fix="call boxplat.serving.annotate(keys=…, features=…, ages=…, as_of=…) in the service (docs/skew.md)",
+        code=ExitCode.NOT_FOUND,
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "no others"
 
 
 @dataclass(frozen=True)
@@ -116,8 +127,13 @@ class _Comparison:
 
         with explained(f"cannot recompute {part.service}", folder(self.paths, self.config)):
             wanted = features.wanted(self.con, self.store, service, served.names(self.con, part))
+            report = replace(
+                report,
+                unlogged=(*report.unlogged, *wanted.unlogged),
+                foreign=tuple(sorted({*report.foreign, *wanted.foreign})),
+            )
             if not wanted.features:
-                return replace(report, unlogged=(*report.unlogged, *wanted.unlogged))
+                return report
             stem = f"{len(report.services)}"
             sides = comparison.Sides(
                 self.work / f"{stem}-served.parquet", self.work / f"{stem}-again.parquet", self.config.skew.tolerance
@@ -139,7 +155,6 @@ class _Comparison:
             services=(*report.services, part.service),
             releases=tuple(sorted({*report.releases, *part.releases})),
             differences=tuple(every),
-            unlogged=(*report.unlogged, *wanted.unlogged),
         )
 
     def _causes(self, sides: Sides, wanted: Wanted, part: Part, names: set[str]) -> Iterator[tuple[str, list[Cause]]]:

@@ -144,13 +144,17 @@ class Served:
         *,
         service: str = "weather_v1",
         time: datetime | None = None,
+        age: float | None = None,
         **keys: Any,
     ) -> str:
-        """Log one prediction that was made of these features, of a row of this time (None: ages are not logged)."""
+        """Log one prediction that was made of these features, of a row of this time (None: ages are not logged).
+
+        `age`: another age than that of the row, seconds.
+        """
         self.requests += 1
         log = Journal(self.paths.state / "predictions" / "e", {"endpoint": "e", "release": "1"})
         slip = annotation.opened()
-        ages = None if event is None else {"reports": (as_of - event).total_seconds()}
+        ages = None if event is None else {"reports": (as_of - event).total_seconds() if age is None else age}
         annotate(keys={"airport": 1, **keys}, features=dict(features), ages=ages, as_of=as_of, feature_service=service)
         annotation.close()
         began = int((time or as_of).timestamp() * 1e9)
