@@ -96,6 +96,7 @@ def up(paths: Paths, config: Config, state: StateStore, names: Iterable[str], de
         raise already(paths, there)
     declare(paths, config, state, chosen, by)
     if there is None:
+        _forget_the_dead(state)
         declare_releases(paths, config, state, by)
     state.meta.set(WANTED, "up")
     for name in chosen or [row.service.name for row in state.services.wanted() if row.desired]:
@@ -105,6 +106,15 @@ def up(paths: Paths, config: Config, state: StateStore, names: Iterable[str], de
     # Before any server opens it: two that make the same SQLite schema at once spoil it.
     tracking.prepare(paths)
     return start_detached(paths) if detach else run_here(paths, config, state)
+
+
+def _forget_the_dead(state: StateStore) -> None:
+    """What the state says of processes that were killed with their supervisor is not true any more."""
+    gone = {"pid": None, "pid_started": None, "running_digest": None}
+    for row in state.services.wanted():
+        over = row.state in (State.STOPPED, State.FAILED)
+        if not over and not processes.alive(row.pid, row.pid_started):
+            state.services.moved(row.service.name, State.STOPPED, "", None, **gone)
 
 
 def _want(state: StateStore, name: str, by: str) -> None:
@@ -245,21 +255,21 @@ def wait(
     must_run(paths)
     while True:
         named = names_of(state, asked)
-        if named - set(asked):
-            # An endpoint is reached through it.
-            named.add(GATEWAY)
         rows = {row.name: row for row in state.services.all()}
-        for name in named - rows.keys():
+        # An endpoint is reached through it; that of a box that had none is declared by the supervisor.
+        door = {GATEWAY} if named - set(asked) else set()
+        late, named = time.monotonic() > deadline, named | door
+        for name in named - rows.keys() - (set() if late else door):
             raise not_found("service", name, rows, "box status")
         chosen = [row for name, row in rows.items() if (name in named if named else row.desired)]
         for row in chosen:
             if seen.get(row.name) != row.state:
                 seen[row.name] = row.state
                 told(row)
-        if all(row.state.ready for row in chosen):
+        if all(row.state.ready for row in chosen) and door <= rows.keys():
             return chosen
         must_run(paths)
-        _give_up(chosen, time.monotonic() > deadline, timeout)
+        _give_up(chosen, late, timeout)
         time.sleep(_POLL)
 
 

@@ -78,7 +78,7 @@ class Fleet:
         crashed = self._crashed(change, new, children)
         if crashed is not None and change.released:
             self._give_back(change, crashed)
-        elif change.kind not in _WATCHED or not change.released or time.time() - change.moved > watch:
+        elif change.kind not in _WATCHED or not change.released or abs(time.time() - change.moved) > watch:
             self._state.changes.end(change.id)
 
     def _crashed(self, change: Change, new: set[int], children: Mapping[str, Crashes]) -> Replica | None:
@@ -142,8 +142,8 @@ class Fleet:
                 if row.state is State.FAILED or self._drained(which, row.port, now):
                     self._state.services.let_go(name, partial(wanted, self._state), BY)
             elif row.pid is None and row.state is State.STOPPED:
-                self._state.services.let_go(name, partial(wanted, self._state), BY)
-                shutil.rmtree(bentos.metrics(self._paths, name), ignore_errors=True)
+                if self._state.services.let_go(name, partial(wanted, self._state), BY):
+                    shutil.rmtree(bentos.metrics(self._paths, name), ignore_errors=True)
 
     def _drained(self, which: Replica, port: int | None, now: float) -> bool:
         """Whether the gateway sends it nothing any more, and has had its answers."""

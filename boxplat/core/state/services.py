@@ -87,8 +87,8 @@ class Services:
             )
             tx.event(name, "service.wanted", {"by": by, "up": up})
 
-    def let_go(self, name: str, kept: Callable[[], Container[str]], by: str) -> None:
-        """Ask for the end of a service, or forget one that has ended; not if it is kept.
+    def let_go(self, name: str, kept: Callable[[], Container[str]], by: str) -> bool:
+        """Ask for the end of a service, or forget one that has ended; not if it is kept. Returns whether it did.
 
         Args:
             kept: asked within the transaction, so that nobody can begin to rely on the service meanwhile.
@@ -96,13 +96,14 @@ class Services:
         with self._database.write() as tx:
             row = tx.execute("select desired from service where name = ?", (name,)).fetchone()
             if row is None or name in kept():
-                return
+                return False
             if row["desired"]:
                 tx.execute("update service set desired = 0 where name = ?", (name,))
                 tx.event(name, "service.wanted", {"by": by, "up": False})
             else:
                 tx.execute("delete from service where name = ?", (name,))
                 tx.event(name, "service.removed", {"by": by})
+            return True
 
     def restart(self, name: str, by: str) -> None:
         """Ask for a new process."""
