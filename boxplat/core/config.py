@@ -248,10 +248,14 @@ def load(path: Path, environ: Mapping[str, str], flags: Mapping[str, object] | N
     for section, kind in _TABLES.items():
         tables = tree.get(section, {})
         values[section] = {name: _named(kind, tables[name], path, section, name) for name in tables}
-    for name, endpoint in values["endpoints"].items():
+    _fit_together(path, values["endpoints"])
+    return Config(**values, origins=origins)
+
+
+def _fit_together(path: Path, endpoints: Mapping[str, EndpointConfig]) -> None:
+    for name, endpoint in endpoints.items():
         if endpoint.idle and endpoint.grpc_port:
             raise wrong(path, f"endpoints.{name}.idle", "empty where grpc_port is set", endpoint.idle)
-    return Config(**values, origins=origins)
 
 
 def _read(path: Path) -> dict[str, Any]:
