@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,23 @@ from boxplat.core.state import StateStore
 from boxplat.releases.models import tracking_url, versions
 
 PROMOTED, MOVED, ROLLBACK, REFUSED = "model.promoted", "model.alias", "rollback", "model.refused"
+# MLflow's rule; and no number, which would be taken for a version.
+_NAME = re.compile(r"(?!(?:[vV]?\d+|(?i:latest))$)[\w-]{1,255}")
+
+
+def check(alias: str) -> None:
+    """Whether something can be an alias.
+
+    Raises:
+        BoxError: it cannot (exit code 2).
+    """
+    if not _NAME.fullmatch(alias):
+        raise BoxError(
+            f"no alias can be called {alias[:80]!r}",
+            why="1 to 255 letters, digits, '-' and '_'; no number, nothing like v1, and not 'latest'",
+            fix="take another name: --to champion",
+            code=ExitCode.USAGE,
+        )
 
 
 def holder(state: StateStore, model: str, alias: str) -> int | None:
@@ -49,11 +67,12 @@ def move(
         else:
             api.set_alias(model, alias, str(version))
     except (TrackingDownError, TrackingRefusedError) as error:
+        down = isinstance(error, TrackingDownError)
         raise BoxError(
             f"the alias {alias} of {model} was not moved to version {version}",
             why=f"the tracking server: {error}",
-            fix=f"box wait tracking   (then again; box models show {model} says where the alias is)",
-            code=ExitCode.NO_BOX if isinstance(error, TrackingDownError) else ExitCode.FAILED,
+            fix=f"{'box wait tracking && ' * down}box models show {model}   (says where the alias is; then again)",
+            code=ExitCode.NO_BOX if down else ExitCode.FAILED,
         ) from error
     facts = {"alias": alias, "version": version, "former": former, "back": back, **(data or {})}
     tell(state, model, kind, by, facts)

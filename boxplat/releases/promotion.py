@@ -84,10 +84,11 @@ def promote(state: StateStore, paths: Paths, config: Config, wanted: Step, by: s
         `judgement.refusal()` is the error of exit code 5.
 
     Raises:
-        BoxError: no such model or version (exit code 9), no gates are declared or one makes no sense (2), the evidence
-            cannot be gathered, another promotion is under way (1), or an endpoint cannot be deployed; then the alias is
-            back where it was.
+        BoxError: no such model or version (exit code 9), no such alias can be, no gates are declared or one makes no
+            sense (2), the evidence cannot be gathered, another promotion is under way (1), or an endpoint cannot be
+            deployed; then the alias is back where it was.
     """
+    aliases.check(wanted.to)
     if wanted.force and not wanted.reason.strip():
         raise _no_reason(wanted)
     box = _Box(state, paths, config, by, told)
