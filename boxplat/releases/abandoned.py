@@ -12,6 +12,6 @@ def abandon(state: StateStore, change: Change, by: str) -> None:
     made = [
         release.number
         for release in state.releases.all(change.endpoint)
-        if release.number in change.weights and release.state == "created"
+        if change.kind == "deploy" and release.number in change.weights and release.state == "created"
     ]
     state.releases.abandon(change, made, by, why)

@@ -12,6 +12,7 @@ from boxplat.supervisor.waking import waiting
 
 _BACKLOG = 2048
 _TRIES = 200
+_PORTS = 2**16
 _PIDFD_GETFD = 438
 
 
@@ -79,7 +80,8 @@ def listen(preferred: int) -> socket.socket:
     Raises:
         BoxError: none of the next ports is free (exit code 4).
     """
-    for port in range(preferred, preferred + (_TRIES if preferred else 1)):
+    end = min(preferred + _TRIES, _PORTS) if preferred else 1
+    for port in range(preferred, end):
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Connections inherit it. uvicorn takes an inherited socket for a Unix one and does not set it: every request
@@ -96,7 +98,7 @@ def listen(preferred: int) -> socket.socket:
         sock.set_inheritable(True)
         return sock
     raise BoxError(
-        f"no free port from {preferred} to {preferred + _TRIES - 1} on 127.0.0.1",
+        f"no free port from {preferred} to {end - 1} on 127.0.0.1",
         why="every one of them is taken by another process",
         fix="choose another one in boxplat.toml, or see who has them: ss -ltnp",
         code=ExitCode.PRECONDITION,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import socket
 
+import pytest
+
+from boxplat.core.errors import BoxError
 from boxplat.core.model import Service
 from boxplat.supervisor.sockets import Address, listen
 
@@ -28,3 +31,8 @@ def test_a_taken_grpc_port_is_passed_over_and_the_found_one_kept() -> None:
     address.close()
     assert found is not None and found > wanted
     assert address.grpc_port == found, "clients know the one that it had"
+
+
+def test_above_the_last_port_there_is_none() -> None:
+    with listen(65535), pytest.raises(BoxError, match="no free port from 65535 to 65535"):
+        listen(65535)

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from boxplat.core.config import EndpointConfig
+from boxplat.core.errors import BoxError
 from boxplat.core.model import State
 from boxplat.core.replicas import KIND, Replica
 from boxplat.core.state import StateStore
@@ -102,13 +103,21 @@ def _ports(
 
 def _port(had: int | None, preferred: int, taken: set[int], bound: Collection[int]) -> int:
     """The port that it had, unless somebody took it while nobody listened; else a free one."""
-    if had and (had in bound or free_port(had) == had):
+    if had and (had in bound or _free(had) == had):
         return had
-    port = free_port(preferred)
+    port = _free(preferred)
     while port in taken:
-        port = free_port(port + 1)
+        port = _free(port + 1)
     taken.add(port)
     return port
+
+
+def _free(preferred: int) -> int:
+    """A free port, of any number where none near the preferred one is: no endpoint may keep the others from serving."""
+    try:
+        return free_port(preferred)
+    except BoxError:
+        return free_port(0)
 
 
 def _parts(state: StateStore, traffic: Mapping[str, Mapping[int, int]]) -> dict[str, tuple[tuple[int, int], ...]]:
