@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
+import psutil
 import pytest
 
 from boxplat.box import Box
@@ -181,13 +182,15 @@ def test_a_release_that_fails_its_warm_up_gets_no_traffic(box: Box) -> None:
 
 
 def test_no_room_changes_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = {f"adder@{number}" for number, state in states(box).items() if state == "failed"}
+    until("those that failed before are gone", lambda: not failed & running(box))
     variant(box, len(states(box)))
     before, event = (traffic(box), states(box), running(box)), box.events(limit=1)[-1].id
     monkeypatch.setattr("boxplat.releases.room.free_memory", lambda: 2**20)
     with pytest.raises(BoxError, match="no room") as caught:
         box.deploy("adder")
     assert caught.value.code is ExitCode.NO_COMPUTE and "1 MiB of memory" not in caught.value.what
-    assert (traffic(box), states(box), running(box)) == before and box.events(after=event) == []
+    assert (traffic(box), states(box), running(box)) == before and box.events(after=event, subject="adder") == []
 
 
 def test_two_changes_at_once(box: Box) -> None:
@@ -218,7 +221,7 @@ def test_a_split_that_makes_no_sense(
     with pytest.raises(BoxError) as caught:
         box.split("adder", weights, shadow)
     assert caught.value.code is code and words in caught.value.why
-    assert traffic(box) == before and box.events(after=event) == []
+    assert traffic(box) == before and box.events(after=event, subject="adder") == []
 
 
 def test_replicas_share_the_requests_and_one_may_be_killed(box: Box) -> None:
@@ -274,6 +277,10 @@ def test_an_alias_that_cannot_follow_now_follows_later(box: Box) -> None:
     assert champion(box) == had
 
 
+def alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
 def state_of(box: Box, name: str) -> State:
     return next(row.state for row in box.state.services.all() if row.name == name)
 
@@ -291,8 +298,10 @@ def test_the_same_serves_again_after_everything_was_killed(box: Box) -> None:
         [sys.executable, "-m", "boxplat", "--project", box.root, "deploy", "adder"], stderr=-3
     ) as deploy:
         until("it is under way", lambda: any(one.moved is None for one in box.state.changes.current("adder")))
-        for pid in (there.pid, deploy.pid, *processes.marked(box.paths.state)):
-            processes.signal_all([pid], signal.SIGKILL)
+        victims = [psutil.Process(pid) for pid in (there.pid, deploy.pid, *processes.marked(box.paths.state))]
+        for victim in victims:
+            processes.signal_all([victim.pid], signal.SIGKILL)
+        until("they are gone", lambda: not any(map(alive, victims)))
     box.up(detach=True)
     box.wait(["adder"], timeout=90)
     assert traffic(box) == {first: 70, second: 30}
