@@ -32,9 +32,10 @@ def main(seconds: int) -> None:
     for command, why in (
         ("box tui", "the dashboard"),
         ("box predict delay @.box/data/example_request.json", "ask again"),
+        ("box why delay@1", "what release 1 was made of, back to code and data"),
+        ("box run flows/train.py --param seed=1 --wait", "train a challenger"),
+        ("box models promote delay 2 --to champion --dry-run", "would it pass the gates? docs/promotion.md"),
         ("box models calibrate delay", "let it answer faster: docs/backends.md"),
-        ("box run flows/train.py --param seed=1 --wait", "train another version"),
-        ("box runs", "what has run"),
         ("box export kubernetes -o k8s", "the same project for a cluster"),
         ("box down", "stop it all"),
     ):
