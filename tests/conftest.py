@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,20 +20,20 @@ for _name in ("PYTHONDONTWRITEBYTECODE", "BOX_PROJECT"):
 
 
 # Folders of which each part has its own servers.
-_DIVIDED = ("features", "serving")
+_DIVIDED = ("features", "releases", "serving")
 
 
-# First, because xdist reads the marks when its own turn comes.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that share started servers stay in one process where there are several."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    here = Path(__file__).parent
-    for item in items:
-        parts = item.path.relative_to(here).parts
-        group = "/".join(parts[: 2 if parts[0] in _DIVIDED else 1])
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests of one folder, which share started servers, stay in one process where there are several."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            _, first, *rest = nodeid.partition("::")[0].split("/")
+            return f"{first}/{rest[0]}" if first in _DIVIDED and len(rest) > 1 else first
+
+    return ByFolder(config, log)
 
 
 @pytest.fixture
