@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +12,7 @@ from boxplat.core.model import ModelVersion
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.releases import aliases
+from boxplat.releases.alone import alone_with_model
 from boxplat.releases.deployment import deploy
 from boxplat.releases.gates.verdict import Judgement
 from boxplat.releases.models import versions
@@ -92,7 +90,7 @@ def promote(state: StateStore, paths: Paths, config: Config, wanted: Step, by: s
     if wanted.force and not wanted.reason.strip():
         raise _no_reason(wanted)
     box = _Box(state, paths, config, by, told)
-    with _alone(paths, wanted.model):
+    with alone_with_model(paths, wanted.model):
         version = _version(versions(state, wanted.model), wanted)
         champion = next((one for one in versions(state, wanted.model) if wanted.to in one.aliases), None)
         former = champion.version if champion else None
@@ -139,7 +137,7 @@ def rollback(
             the alias is back where it was.
     """
     box = _Box(state, paths, config, by, told)
-    with _alone(paths, model):
+    with alone_with_model(paths, model):
         now = aliases.noted(state, model, alias)
         target = aliases.before(state, model, alias)
         there = [one.version for one in versions(state, model)]
@@ -251,25 +249,6 @@ def _version(found: Sequence[ModelVersion], wanted: Step) -> ModelVersion:
             return one
     known = [str(one.version) for one in found] + sorted({alias for one in found for alias in one.aliases})
     raise not_found(f"version of model {wanted.model}:", wanted.version, known, f"box models show {wanted.model}")
-
-
-@contextmanager
-def _alone(paths: Paths, model: str) -> Iterator[None]:
-    """One promotion of a model at a time; the kernel frees the lock however its holder ends."""
-    name = "".join(letter if letter.isalnum() else "-" for letter in model)
-    descriptor = os.open(paths.state / f"promote-{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BoxError(
-                f"another command is moving an alias of {model}",
-                why="two promotions of one model at once would undo each other",
-                fix=f"box models show {model}   (try again when it has ended)",
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _no_reason(wanted: Step) -> BoxError:
