@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 
 D = TypeVar("D")
 T = TypeVar("T")
-# How often a read is repeated whose files were replaced under it.
-_TRIES = 3
+# How often, and for how many seconds at least, a read is repeated whose files were replaced under it: a short read
+# beside somebody who adds row after row loses more often than a long one has time for.
+_TRIES, _PATIENCE = 3, 10.0
 
 
 class Plan(Protocol):
@@ -92,7 +95,10 @@ def steady(describe: Callable[[], tuple[D, Sequence[Source]]], run: Callable[[D]
     """
     import duckdb
 
-    for _ in range(_TRIES):
+    end = time.monotonic() + _PATIENCE
+    for tried in itertools.count(1):
+        if tried > _TRIES and time.monotonic() > end:
+            break
         found, sources = describe()
         try:
             result = run(found)
