@@ -119,7 +119,11 @@ class ServiceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of a flow. `pathspec` is Metaflow's `Flow/run-id`, `tracking_run_id` MLflow's."""
+    """One execution of a flow. `pathspec` is Metaflow's `Flow/run-id`, `tracking_run_id` MLflow's.
+
+    Among the runs of its `priority` (interactive or batch) the one with the lowest `position` goes first. One that is
+    `held` starts no step until it is released.
+    """
 
     id: int
     flow: str
@@ -137,11 +141,17 @@ class Run:
     log: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     cancel_requested: bool = False
+    priority: str = "interactive"
+    position: float = 0.0
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One task of a run: a step at a foreach index, with its last attempt (counted from 0)."""
+    """One task of a run: a step at a foreach index, with its last attempt (counted from 0).
+
+    `waits` says why it waits, while it is queued.
+    """
 
     run_id: int
     step: str
@@ -152,6 +162,7 @@ class Task:
     ended: float | None = None
     index: int | None = None
     error: str | None = None
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,14 @@ MIGRATIONS = (
     );
     create unique index access_key_name on access_key (name) where revoked is null
     """,
+    # A run's place in line; what a task waits for.
+    """
+    alter table run add column priority text not null default 'interactive';
+    alter table run add column position real not null default 0;
+    alter table run add column held integer not null default 0;
+    alter table task add column waits text not null default '';
+    update run set position = id;
+    """,
 )
 
 

@@ -27,7 +27,13 @@ class Runs:
         self._paths = paths
 
     def add(
-        self, flow: str, name: str, params: Mapping[str, str], options: Mapping[str, Any] | None = None, by: str = "sdk"
+        self,
+        flow: str,
+        name: str,
+        params: Mapping[str, str],
+        options: Mapping[str, Any] | None = None,
+        by: str = "sdk",
+        priority: str = "interactive",
     ) -> Run:
         """Queue a run.
 
@@ -35,17 +41,20 @@ class Runs:
             flow: the file, relative to the project.
             name: the flow's class name.
             options: what else the launcher needs (resume, max_workers, tags…).
+            priority: interactive or batch; it is the last in the line of those.
         """
         # A state file that was started afresh must not hand out the number of a run whose folder is still there.
         used = max((int(folder.name) for folder in self._paths.runs.iterdir() if folder.name.isdecimal()), default=0)
         with self._database.write() as tx:
             cursor = tx.execute(
-                "insert into run (id, flow, name, state, params, options, created) "
-                "values ((select max(coalesce(max(id), 0), ?) + 1 from run), ?, ?, 'queued', ?, ?, ?)",
-                (used, flow, name, json.dumps(dict(params)), json.dumps(dict(options or {})), time.time()),
+                "insert into run (id, flow, name, state, params, options, created, priority, position) "
+                "values ((select max(coalesce(max(id), 0), ?) + 1 from run), ?, ?, 'queued', ?, ?, ?, ?, "
+                "(select coalesce(max(position), 0) + 1 from run))",
+                (used, flow, name, json.dumps(dict(params)), json.dumps(dict(options or {})), time.time(), priority),
             )
             run_id = int(cursor.lastrowid or 0)
-            tx.event(f"run/{run_id}", "run.queued", {"flow": flow, "params": dict(params), "by": by})
+            told = {"flow": flow, "params": dict(params), "by": by, "priority": priority}
+            tx.event(f"run/{run_id}", "run.queued", told)
         return self.get(run_id)
 
     def get(self, run_id: int) -> Run:
@@ -68,9 +77,12 @@ class Runs:
             return [self._run(row) for row in rows]
 
     def active(self) -> list[Run]:
-        """Runs that are queued or running, oldest first."""
+        """Runs that are queued or running, in line: interactive ones before those of batch, then by position."""
         with self._database.read() as db:
-            rows = db.execute("select * from run where state in ('queued', 'running') order by id").fetchall()
+            rows = db.execute(
+                "select * from run where state in ('queued', 'running') "
+                "order by case priority when 'batch' then 1 else 0 end, position, id"
+            ).fetchall()
             return [self._run(row) for row in rows]
 
     def tracked_as(self, tracking_run_id: str) -> Run | None:
@@ -143,8 +155,8 @@ class Runs:
         with self._database.write() as tx:
             tx.execute(
                 "insert or replace into task "
-                "(run_id, step, task, attempt, state, started, ended, foreach_index, error) "
-                "values (:run_id, :step, :task, :attempt, :state, :started, :ended, :foreach_index, :error)",
+                "(run_id, step, task, attempt, state, started, ended, foreach_index, error, waits) "
+                "values (:run_id, :step, :task, :attempt, :state, :started, :ended, :foreach_index, :error, :waits)",
                 values,
             )
 
@@ -172,6 +184,9 @@ class Runs:
             log=str(self._paths.run_log(row["id"])),
             options=json.loads(row["options"]),
             cancel_requested=bool(row["cancel_requested"]),
+            priority=row["priority"],
+            position=row["position"],
+            held=bool(row["held"]),
         )
 
 
@@ -186,4 +201,5 @@ def _task(row: sqlite3.Row) -> Task:
         ended=row["ended"],
         index=row["foreach_index"],
         error=row["error"],
+        waits=row["waits"],
     )
