@@ -12,6 +12,7 @@ from boxplat.core.state.endpoints import Endpoints
 from boxplat.core.state.events import Events
 from boxplat.core.state.keys import Keys
 from boxplat.core.state.meta import Meta
+from boxplat.core.state.profiles import Profiles
 from boxplat.core.state.queue import Queue
 from boxplat.core.state.record import Record
 from boxplat.core.state.releases import Releases
@@ -28,6 +29,7 @@ class StateStore:
         self.database = database
         self.services = Services(database, paths)
         self.runs = Runs(database, paths)
+        self.profiles = Profiles(database)
         self.queue = Queue(database)
         self.releases = Releases(database)
         self.changes = Changes(database)

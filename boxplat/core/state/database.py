@@ -100,6 +100,33 @@ MIGRATIONS = (
     alter table task add column waits text not null default '';
     update run set position = id;
     """,
+    # What runs read and wrote, by content; what must stay and what `box gc` took.
+    """
+    create table run_data (
+        run_id integer not null references run (id), way text not null, name text not null, digest text not null,
+        path text not null, files integer not null, bytes integer not null, step text not null, at real not null,
+        note text not null, primary key (run_id, way, name, digest)
+    );
+    create table file_digest (path text primary key, stamp text not null, digest text not null);
+    create table pin (subject text primary key, at real not null, by text not null);
+    create table freed (
+        subject text primary key, kind text not null, bytes integer not null, marked real not null, by text not null,
+        data text not null, done real
+    );
+    """,
+    # What each attempt at a task used.
+    """
+    create table profile (
+        run_id integer not null references run (id), step text not null, task text not null, attempt integer not null,
+        ok integer not null, started real not null, seconds real not null, memory integer not null,
+        inherited integer not null, vram integer not null, gpus integer not null, cpu_seconds real not null,
+        gpu_seconds real not null, cores real not null, read_bytes integer not null, write_bytes integer not null,
+        disk_read integer not null, disk_write integer not null, cpu_joules real not null, gpu_joules real not null,
+        asked text not null default '{}', exact integer not null, primary key (run_id, step, task, attempt)
+    );
+    create index profile_started on profile (started);
+    create index run_name on run (name, id);
+    """,
 )
 
 

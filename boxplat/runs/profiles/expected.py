@@ -1,0 +1,82 @@
+"""What a step will use, by its last runs: for claims, estimates and recommendations. Pure but for one query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+
+from boxplat.core.profile import Profile
+from boxplat.core.state import StateStore
+
+# Older code and data say little about the next run.
+RUNS = 5
+# Peaks of one and the same step differ by a few percent.
+HEADROOM = 1.05
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a step is expected to use, from `runs` runs and `tasks` attempts.
+
+    `memory`, `resident` and `vram` are bytes with 5 % above the highest peak, to be claimed as they are: `memory` is
+    what a task holds itself on this machine, `resident` what it needs in a process of its own. `cores` is the most that
+    a task kept busy. `seconds` is the median wall time of those that succeeded, None when none did.
+    """
+
+    step: str
+    memory: int
+    resident: int
+    vram: int
+    gpus: int
+    cores: float
+    seconds: float | None
+    runs: int
+    tasks: int
+
+
+def expected(state: StateStore, flow_name: str, step: str) -> Expected | None:
+    """What the next task of a step will use; None where no run has told yet.
+
+    Args:
+        flow_name: the flow's class name.
+    """
+    return expected_all(state, flow_name).get(step)
+
+
+def expected_all(state: StateStore, flow_name: str) -> dict[str, Expected]:
+    """The same for every step of a flow that has run, by its name."""
+    return summarise(state.profiles.learnt_from(flow_name, RUNS))
+
+
+def learnt(state: StateStore, flow_name: str) -> dict[str, dict[str, float]]:
+    """By step `memory` and `vram` (bytes) and `seconds`, for the flow's process; what is unknown is absent."""
+    found = {}
+    for step, usual in expected_all(state, flow_name).items():
+        facts = {"memory": float(usual.memory), "vram": float(usual.vram), "seconds": usual.seconds}
+        found[step] = {name: value for name, value in facts.items() if value}
+    return found
+
+
+def summarise(profiles: Iterable[Profile]) -> dict[str, Expected]:
+    """What profiles of one flow say, by step."""
+    steps: dict[str, list[Profile]] = {}
+    for profile in profiles:
+        steps.setdefault(profile.step, []).append(profile)
+    return {step: _summary(step, rows) for step, rows in steps.items()}
+
+
+def _summary(step: str, rows: list[Profile]) -> Expected:
+    # The peak of an attempt that failed was real all the same; its length says nothing.
+    took = [row.seconds for row in rows if row.ok]
+    return Expected(
+        step=step,
+        memory=round(HEADROOM * max(row.memory for row in rows)),
+        resident=round(HEADROOM * max(row.resident for row in rows)),
+        vram=round(HEADROOM * max(row.vram for row in rows)),
+        gpus=max(row.gpus for row in rows),
+        cores=max(row.cores for row in rows),
+        seconds=median(took) if took else None,
+        runs=len({row.run_id for row in rows}),
+        tasks=len(rows),
+    )
