@@ -8,6 +8,7 @@ from __future__ import annotations
 from boxplat.core.paths import Paths
 from boxplat.core.state.changes import Changes
 from boxplat.core.state.database import Database
+from boxplat.core.state.datasets import Datasets
 from boxplat.core.state.endpoints import Endpoints
 from boxplat.core.state.events import Events
 from boxplat.core.state.keys import Keys
@@ -18,6 +19,7 @@ from boxplat.core.state.record import Record
 from boxplat.core.state.releases import Releases
 from boxplat.core.state.runs import Runs
 from boxplat.core.state.services import Services
+from boxplat.core.state.sweeps import Sweeps
 
 __all__ = ["StateStore"]
 
@@ -38,6 +40,8 @@ class StateStore:
         self.meta = Meta(database)
         self.record = Record(database)
         self.keys = Keys(database)
+        self.datasets = Datasets(database)
+        self.sweeps = Sweeps(database)
 
     @classmethod
     def open(cls, paths: Paths) -> StateStore:

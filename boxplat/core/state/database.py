@@ -127,6 +127,21 @@ MIGRATIONS = (
     create index profile_started on profile (started);
     create index run_name on run (name, id);
     """,
+    """
+    create table sweep (
+        id integer primary key autoincrement, flow text not null, name text not null, plan text not null,
+        state text not null default 'running', created real not null, created_by text not null, ended real,
+        tracking_run_id text, error text not null default '', cancel_requested integer not null default 0,
+        owed integer not null default 0
+    );
+    create table trial (
+        sweep_id integer not null references sweep (id), number integer not null, params text not null,
+        state text, value real, note text not null default '', reported text not null default '{}',
+        discarded integer not null default 0, interrupted integer not null default 0, primary key (sweep_id, number)
+    );
+    create index run_of_trial on run (json_extract(options, '$.sweep'), json_extract(options, '$.trial'))
+        where json_extract(options, '$.sweep') is not null;
+    """,
 )
 
 
