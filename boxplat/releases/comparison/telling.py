@@ -49,7 +49,8 @@ def _verdict(found: Comparison) -> str:
     if found.verdict is Verdict.EQUAL:
         return f"equal: the difference is within {found.margin:g}"
     if found.verdict is not Verdict.UNDECIDED:
-        return f"{found.verdict.value} (known since unit {seen.first})"
+        shrunk = "; the difference has shrunk since" if seen.low <= 0 <= seen.high else ""
+        return f"{found.verdict.value} (known since unit {seen.first}{shrunk})"
     if not seen.units:
         return "not decided yet: no prediction of the two has an outcome"
     if seen.missing is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,7 +32,7 @@ class Effect:
     """The newer release's mean loss less the older one's, in units of the loss; None where no unit has one.
 
     `low` and `high` bound it at the declared level at all times together. `first` is the number of units after which it
-    was first known not to be 0. `missing` is about how many more it takes to decide, None where that is hopeless.
+    was first known not to be 0: that holds, also where the difference has shrunk since. `missing` is about how many more it takes to decide, None where that is hopeless.
     `against` is the evidence that it is above 0: it ever exceeds 1 / a with probability a at most where it is not.
     """
 
@@ -59,7 +60,8 @@ def effect(units: Units, level: float, margin: float, bound: float) -> Effect:
     chosen = bets(margin / bound)
     wealth = Wealth.of(increments, weights, chosen)
     low, high = (side * bound for side in wealth.interval(level))
-    found = _verdict(low, high, margin)
+    reached = _reached(increments, chosen, level)
+    found = _verdict(low, high, margin, reached)
     older, newer = (None if mean is None else mean * bound for mean in units.means())
     return Effect(
         units=wealth.count,
@@ -67,7 +69,7 @@ def effect(units: Units, level: float, margin: float, bound: float) -> Effect:
         low=low,
         high=high,
         verdict=found,
-        first=_first(increments, chosen, level) if found in (Verdict.BETTER, Verdict.WORSE) else None,
+        first=reached.get(found),
         missing=_missing(wealth, level, margin / bound) if found is Verdict.UNDECIDED else None,
         older_loss=older,
         newer_loss=newer,
@@ -80,17 +82,22 @@ def evidence(logarithm: float) -> float:
     return math.exp(min(logarithm, 700.0))
 
 
-def _verdict(low: float, high: float, margin: float) -> Verdict:
+def _verdict(low: float, high: float, margin: float, reached: Mapping[Verdict, int]) -> Verdict:
+    """What the interval says now; where that is nothing, what was last shown."""
     if high < 0:
         return Verdict.BETTER
     if low > 0:
         return Verdict.WORSE
-    return Verdict.EQUAL if -margin < low and high < margin else Verdict.UNDECIDED
+    if -margin < low and high < margin:
+        return Verdict.EQUAL
+    return max(reached, key=reached.__getitem__, default=Verdict.UNDECIDED)
 
 
-def _first(increments: Array, chosen: Array, level: float) -> int:
-    sides = np.maximum(path(increments, chosen), path(-increments, chosen))
-    return 1 + int(np.argmax(sides >= math.log(2 / level)))
+def _reached(increments: Array, chosen: Array, level: float) -> dict[Verdict, int]:
+    """After how many units each side was first shown: with a probability of at most `level` a wrong one ever is."""
+    sides = {Verdict.BETTER: -increments, Verdict.WORSE: increments}
+    passed = {side: path(signed, chosen) >= math.log(2 / level) for side, signed in sides.items()}
+    return {side: 1 + int(np.argmax(ever)) for side, ever in passed.items() if ever.any()}
 
 
 def _missing(wealth: Wealth, level: float, margin: float) -> int | None:

@@ -94,6 +94,23 @@ def test_verdicts(
     assert verdict in telling.words(found) or "not decided yet: about" in telling.words(found)
 
 
+def test_what_was_shown_stays_the_verdict_until_the_contrary_is(
+    state: StateStore, paths: Paths, settings: Callable[[str], Config]
+) -> None:
+    """Whoever acts on a verdict must find it again a second later, whatever labels came meanwhile."""
+    releases(state, 2)
+    state.releases.split("delay", {1: 50, 2: 50}, "me")
+    answered(paths, 1000, gain=0.5)
+    shown = compared(state, paths, settings("")).effect
+    answered(paths, 1800, gain=-0.25, start=SOON + 2, seed=2)
+    later = compared(state, paths, settings(""))
+    assert (shown.verdict, shown.first) == (later.verdict, later.effect.first) == ("better", shown.first)
+    assert later.effect.low <= 0 <= later.effect.high and "shrunk" in telling.words(later)
+    answered(paths, 6000, gain=-0.5, start=SOON + 4, seed=3)
+    last = compared(state, paths, settings(""))
+    assert last.verdict == "worse" and last.effect.first > 2800 and "shrunk" not in telling.words(last)
+
+
 def test_what_the_gateway_may_not_have_known_yet_does_not_count(
     state: StateStore, paths: Paths, settings: Callable[[str], Config]
 ) -> None:
