@@ -32,8 +32,9 @@ class Effect:
     """The newer release's mean loss less the older one's, in units of the loss; None where no unit has one.
 
     `low` and `high` bound it at the declared level at all times together. `first` is the number of units after which it
-    was first known not to be 0: that holds, also where the difference has shrunk since. `missing` is about how many more it takes to decide, None where that is hopeless.
-    `against` is the evidence that it is above 0: it ever exceeds 1 / a with probability a at most where it is not.
+    was first known not to be 0: that holds, also where the difference has shrunk since. `missing` is about how many
+    more it takes to decide, None where that is hopeless. `against` is the evidence that it is above 0: it ever exceeds
+    1 / a with probability a at most where it is not.
     """
 
     units: int
