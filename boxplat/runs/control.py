@@ -43,18 +43,33 @@ def start(
     Raises:
         BoxError: no such file or run (exit code 9), not a flow, an unknown parameter, or a run of another flow (2).
     """
-    path = _find(paths, flow)
-    declared = flows.read(path)
-    stored = _stored(paths, path)
-    _check_parameters(stored, declared, params)
-    if options.get("resume") is not None:
-        _check_resume(state, declared, params, options)
+    path, stored, declared = check(state, paths, flow, params, options)
     mark = fingerprint([path.parent, paths.root / config.features.repo], stored, params)
     before = state.runs.done_before(mark) if options.get("once") else None
     if before is not None:
         return before
     wanted = {name: value for name, value in options.items() if name != "once" and value not in (None, [], ())}
     return state.runs.add(stored, declared.name, dict(params), {**wanted, "fingerprint": mark}, by)
+
+
+def check(
+    state: StateStore, paths: Paths, flow: str, params: Mapping[str, str], options: Mapping[str, Any]
+) -> tuple[Path, str, FlowFile]:
+    """What can be known of a run without running it.
+
+    Returns:
+        the flow's file, its path as the state keeps it, and what it declares.
+
+    Raises:
+        BoxError: as `start`.
+    """
+    path = _find(paths, flow)
+    declared = flows.read(path)
+    stored = _stored(paths, path)
+    _check_parameters(stored, declared, params)
+    if options.get("resume") is not None:
+        _check_resume(state, declared, params, options)
+    return path, stored, declared
 
 
 def wait(state: StateStore, paths: Paths, run_id: int, timeout: float | None = None) -> Run:

@@ -12,11 +12,11 @@ from boxplat.core.errors import not_found
 from boxplat.core.state.database import Database
 from boxplat.core.sweeps import Plan, Sweep, SweepState, Trial, TrialState
 
-# The plus keeps SQLite from searching by `id`, which would read every run.
+# The plus signs keep SQLite from searching by `id`, which would read every run.
 _TRIALS = """
     select trial.*, run.id as run_id, run.state as run_state, run.started, run.ended, run.tracking_run_id
     from trial left join run on run.id = (
-        select max(id) from run where json_extract(options, '$.sweep') = trial.sweep_id
+        select max(+id) from run where json_extract(options, '$.sweep') = trial.sweep_id
         and json_extract(options, '$.trial') = trial.number and +id > trial.discarded)
     where trial.sweep_id = ? order by trial.number
 """
