@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -13,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from boxplat.core import digests
 from boxplat.core.config import Config, EndpointConfig
 from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
@@ -34,12 +34,10 @@ _PINNED = (*_SETTINGS, "memory_mib", "gpu_memory_mib", "idle")
 
 def content_version(folder: Path) -> str:
     """A Bento version that changes with the folder's content, BentoML's version or Python's, and what builds note."""
-    digest = hashlib.sha256(f"{metadata.version('bentoml')} {sys.version_info[:2]}{_FACTS_VERSION}".encode())
-    for file in _files(folder):
-        digest.update(f"\0{file.relative_to(folder).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    made_with = f"{metadata.version('bentoml')} {sys.version_info[:2]}{_FACTS_VERSION}"
+    files = ((file.relative_to(folder).as_posix(), file) for file in _files(folder))
     # A letter first: YAML would read some hexadecimal texts as numbers.
-    return "c" + digest.hexdigest()[:15]
+    return "c" + digests.of_tree(files, made_with)[:15]
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -166,6 +166,26 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Dataset:
+    """What a run read or wrote, by content.
+
+    `way` is read, wrote, or noted: what the flow itself says in its artifact `data_digests`. `digest` is SHA-256 of the
+    file, or of the names and digests of `files` many; empty where `note` says why. `path` is relative to the project
+    where it lies in it, `bytes` of all files.
+    """
+
+    way: str
+    name: str
+    digest: str
+    path: str = ""
+    files: int = 0
+    bytes: int = 0
+    step: str = ""
+    at: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelVersion:
     """A version of a registered model."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from boxplat.core import digests
 from boxplat.core.errors import BoxError
 
 _IGNORED = frozenset({"__pycache__", ".git", ".venv", "venv", ".box"})
@@ -41,11 +41,11 @@ def _name(base: ast.expr) -> str:
 
 def folder_digest(folders: Iterable[Path], *texts: str) -> str:
     """12 hexadecimal digits over the names and contents of the files in some folders, and over some texts."""
-    digest = hashlib.sha256("\0".join(texts).encode())
-    for folder in folders:
-        for file in sorted(folder.rglob("*")):
-            name = file.relative_to(folder)
-            if file.is_file() and not _IGNORED.intersection(name.parts) and file.suffix != ".pyc":
-                digest.update(f"\0{name.as_posix()}\0".encode())
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:12]
+    found = (
+        (file.relative_to(folder), file)
+        for folder in folders
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.suffix != ".pyc"
+    )
+    files = ((name.as_posix(), file) for name, file in found if not _IGNORED.intersection(name.parts))
+    return digests.of_tree(files, *texts)[:12]

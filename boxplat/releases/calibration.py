@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from boxplat.adapters import bentos, gpu, tracking_models
 from boxplat.adapters.tracking_api import TrackingApi, TrackingDownError, TrackingRefusedError
+from boxplat.core import digests
 from boxplat.core.config import Config
 from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode, not_found
@@ -140,7 +140,7 @@ def _choice(source: Source, winner: Measured, results: Sequence[Measured], plan:
     files = [PROBE, *source.made_for(winner.backend)]
     return Choice(
         backend=winner.backend,
-        files={name: hashlib.sha256((source.folder / name).read_bytes()).hexdigest() for name in files},
+        files={name: digests.of_file(source.folder / name) for name in files},
         tolerance=plan.limits.of(winner.backend),
         batches=plan.batches,
         threads=plan.threads,

@@ -77,6 +77,8 @@ def facts(record: Record) -> Batch:
         batch.tags = {"metaflow.pathspec": f"{record['flow']}/{record['run']}"}
     elif record["kind"] == "tags":
         batch.tags = {key(name): str(value)[:LONGEST_TAG] for name, value in record["tags"].items()}
+    elif record["kind"] == "data":
+        batch.tags = {key(f"data_digest.{record['way']}.{record['name']}"): record["digest"] or "unknown"}
     elif record["kind"] == "start" and isinstance(record.get("params"), dict):
         batch.params = {key(name): str(value)[:LONGEST_PARAM] for name, value in record["params"].items()}
     elif record["kind"] == "end":

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from boxplat.core.model import RunState, Task
 from boxplat.core.state import StateStore
-from boxplat.runs import batches
+from boxplat.runs import batches, datasets
 from boxplat.runs.spool import ATTEMPT, Record
 
 TRACEBACK_LINES = 12
@@ -33,12 +33,23 @@ class Progress:
                 self._state.runs.update(self._run_id, pathspec=f"{record['flow']}/{record['run']}")
             elif record["kind"] == "clone":
                 self._cloned(record)
+            elif record["kind"] == "wait":
+                self._waits(record)
             elif record["kind"] in ATTEMPT:
                 self._moved(record)
+            self._state.datasets.add(self._run_id, datasets.told(record))
 
     def _cloned(self, record: Record) -> None:
         at = record["at"]
         self._put(Task(self._run_id, record["step"], record["task"], 0, RunState.SUCCEEDED, at, at))
+
+    def _waits(self, record: Record) -> None:
+        task = self._tasks.get(batches.task_key(record))
+        if task is None:
+            task = Task(
+                self._run_id, record["step"], record["task"], record["attempt"], RunState.QUEUED, record["at"]
+            )
+        self._put(replace(task, attempt=record["attempt"], state=RunState.QUEUED, waits=record["why"]))
 
     def _moved(self, record: Record) -> None:
         key = batches.task_key(record)
@@ -46,13 +57,14 @@ class Progress:
         if task is None or record["kind"] == "start":
             stack = record.get("stack") or []
             index = stack[-1].get("index") if stack else None
+            began = task.started if task is not None and record["attempt"] else record["at"]
             task = Task(
                 run_id=self._run_id,
                 step=record["step"],
                 task=record["task"],
                 attempt=record["attempt"],
                 state=RunState.RUNNING,
-                started=task.started if task is not None else record["at"],
+                started=began,
                 index=index if isinstance(index, int) else None,
             )
         if record["kind"] == "error":
@@ -76,7 +88,7 @@ def close_tasks(state: StateStore, run_id: int, ended: RunState, at: float) -> N
     left = RunState.CANCELLED if ended is RunState.CANCELLED else RunState.FAILED
     for task in state.runs.tasks(run_id):
         if not task.state.over:
-            state.runs.upsert_task(replace(task, state=left, ended=at))
+            state.runs.upsert_task(replace(task, state=left, ended=at, waits=""))
 
 
 def _failure(record: Record) -> str:

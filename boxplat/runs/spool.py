@@ -8,7 +8,10 @@ Every record has `kind` and `at` (seconds since the epoch). The kinds and their 
 - `error`: as `start`, with `error` (one line), `traceback` and `final` (no attempt of the user's code is left);
 - `end`: as `start`, with `ok`, `artifacts` (name → number, truth value, short text or flat table of numbers),
   `digests` (the artifact `data_digests`) and `feature_service`;
+- `wait`: `run`, `step`, `task`, `attempt`, `why`, `estimate` (seconds since the epoch, or null) — the task waits for its
+  lease before it starts;
 - `clone`: `run`, `step`, `task` — a resumed run took this task over from its origin instead of running it;
+- `data`: `way` (read or wrote), `name`, `path`, `step`, `files`, `bytes`, `digest` and `note` — a dataset, by content;
 - `tags`: `tags` — facts that the launcher adds (code, versions, the run that was resumed);
 - `note`: `text` — the recorder's own trouble.
 """
@@ -16,9 +19,12 @@ Every record has `kind` and `at` (seconds since the epoch). The kinds and their 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from boxplat.core.lines import append
+
+__all__ = ["ATTEMPT", "Record", "Tail", "append", "parse", "records_of"]
 
 Record = dict[str, Any]
 
@@ -28,7 +34,9 @@ _FIELDS: dict[str, dict[str, type]] = {
     "start": {**_TASK, "stack": list},
     "error": {**_TASK, "error": str, "traceback": str},
     "end": {**_TASK, "ok": bool, "artifacts": dict, "digests": dict},
+    "wait": {**_TASK, "why": str},
     "clone": {"run": str, "step": str, "task": str},
+    "data": {"way": str, "name": str, "digest": str},
     "tags": {"tags": dict},
     "note": {"text": str},
 }
@@ -51,15 +59,6 @@ def parse(line: bytes) -> Record | None:
     record = {**_DEFAULTS.get(record["kind"], {}), **record}
     whole = all(isinstance(record.get(name), kind) for name, kind in fields.items())
     return record if whole and all(isinstance(frame, dict) for frame in record.get("stack", ())) else None
-
-
-def append(path: Path, record: Record) -> None:
-    """Add a record in one write; it begins with a line end, so that a half-written one before it spoils only itself."""
-    spool = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(spool, b"\n" + json.dumps(record).encode() + b"\n")
-    finally:
-        os.close(spool)
 
 
 def records_of(data: bytes) -> list[Record]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from boxplat.core.config import Config
+from boxplat.core.datasets import SPOOL, read_file
 from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
@@ -49,6 +50,7 @@ def audit(state: StateStore, paths: Paths, config: Config, choice: Choice, by: s
     with folders.scratch(paths) as scratch:
         con = sources.connect(scratch / "spill")
         one = subject(con, paths, config, choice, told)
+        _note(one)
         with _rebuilding(con, one, paths, config, scratch, told) as work:
             report = _audited(con, filled(con, one, work, scratch), work, told)
     report.table = folders.short(paths, one.said.table)
@@ -66,6 +68,13 @@ def audit(state: StateStore, paths: Paths, config: Config, choice: Choice, by: s
     return report
 
 
+def _note(one: Subject) -> None:
+    """Tell the run, where there is one, what is audited."""
+    for file in (one.said.table, *(file for source in one.said.sources for file in source.files)):
+        if file.is_file():
+            read_file(file)
+
+
 @contextmanager
 def _rebuilding(
     con: duckdb.DuckDBPyConnection, one: Subject, paths: Paths, config: Config, scratch: Path, told: Told
@@ -77,6 +86,8 @@ def _rebuilding(
     root.mkdir()
     mirror = Mirror(paths.root, root, (FLOWS, Path(config.features.repo).parts[0]), one.said.sources)
     there = {**child_environment(Paths(root), config), **one.environment(mirror, scratch)}
+    # What the code under audit reads are cut copies, no datasets of a run.
+    there.pop(SPOOL, None)
     place = Place(root, there, (root / FLOWS, root), paths.logs / "audit.log")
     schema = con.sql(f"select * from ({one.relation}) limit 0").to_arrow_table().schema
     wanted = pa.schema([schema.field(name) for name in one.said.wanted])

@@ -11,6 +11,7 @@ from boxplat.features.engine.latest import Int64s
 from boxplat.features.engine.plan import Plan, named
 from boxplat.features.engine.reader import Reader
 from boxplat.features.engine.spill import Division, Spill
+from boxplat.features.offline.plans import noted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,6 +65,7 @@ def load(store: Store, plan: Plan, db: DuckDBPyConnection, limit: int, progress:
         if not plan.source.listing.unchanged():
             raise changed(plan)
         work.commit(plan.end_us)
+    noted([plan.source])
     return written
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.types as pt
 
+from boxplat.core.datasets import writes
 from boxplat.core.disk import flush
 from boxplat.features.join.refusals import no_space, unwritable
 
@@ -28,6 +29,7 @@ def to_parquet(schema: pa.Schema, chunks: Iterable[pa.Table], path: Path) -> int
         rows = _written(schema, chunks, scratch)
         os.replace(scratch, path)
         flush(path.parent)
+        writes(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
             raise no_space(str(path.parent), error) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from boxplat.core.datasets import read_file
 from boxplat.core.errors import BoxError, ExitCode, nearest
 from boxplat.features.database import Limits, connect, literal
 
@@ -57,6 +58,8 @@ def rows(given: Any, limits: Limits, repo: Path | None) -> Rows:
     if isinstance(given, Path) or (isinstance(given, str) and given.rstrip().endswith(".parquet")):
         path = Path(str(given).strip())
         where = path if path.is_absolute() or repo is None or path.exists() else repo / path
+        if where.is_file():
+            read_file(where)
         return _query(f"SELECT * FROM read_parquet({literal(str(where))})", limits)
     if isinstance(given, str):
         return _query(given.strip().rstrip(";"), limits)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from boxplat.core.digests import Stamp, stamp
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.features.database import is_remote
 
@@ -21,17 +22,6 @@ PARTS = ".parts"
 # Key in a merged file's footer: a JSON list of the names of the files it contains, relative to its own folder.
 MERGED = b"boxplat.merged"
 MERGED_PREFIX = "merged-"
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """A file's identity: what changes when its content may have changed."""
-
-    path: str
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,7 @@ class Listing:
 
     def unchanged(self) -> bool:
         """Whether every file is still what it was when it was listed."""
-        return all(stamp.size >= 0 and stamp == _stamp(stamp.path) for stamp in self.stamps)
+        return all(one.size >= 0 and one == stamp(one.path) for one in self.stamps)
 
 
 def listing(path: str) -> Listing:
@@ -80,7 +70,7 @@ def listing(path: str) -> Listing:
             code=ExitCode.NOT_FOUND,
         )
     # Stamps come before the footers: a merge in between shows as a change.
-    stamps = tuple(_stamp(str(file)) for file in files)
+    stamps = tuple(stamp(str(file)) for file in files)
     current = _current(files)
     gone = tuple(str(file) for file in files if file not in current)
     return Listing(tuple(map(str, current)), root, stamps, gone)
@@ -133,14 +123,6 @@ def _current(files: list[Path]) -> list[Path]:
         if file.name.startswith(MERGED_PREFIX) or file.with_name(file.name + PARTS).is_dir():
             gone.update(os.path.normpath(file.parent / name) for name in merged_names(file))
     return [file for file in files if os.path.normpath(file) not in gone]
-
-
-def _stamp(path: str) -> Stamp:
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return Stamp(path, 0, 0, -1, 0)
-    return Stamp(path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _has_magic(path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from boxplat.core.datasets import reads
+from boxplat.core.digests import stamp
 from boxplat.core.errors import BoxError
-from boxplat.features.database import Limits, connect
+from boxplat.features.database import Limits, connect, is_remote
 from boxplat.features.offline.publish import write_batches
 from boxplat.features.offline.source import Source, unreadable
 
@@ -109,6 +112,7 @@ def steady(describe: Callable[[], tuple[D, Sequence[Source]]], run: Callable[[D]
                 raise
             raise unreadable(_names(sources), error) from error
         if _unchanged(sources):
+            noted(sources)
             return result
     raise _replaced(sources)
 
@@ -133,8 +137,19 @@ def watched(
             close()
         if not _unchanged(sources):
             raise _replaced(sources)
+        noted(sources)
 
     return pa.RecordBatchReader.from_batches(stream.schema, batches())
+
+
+def noted(sources: Sequence[Source]) -> None:
+    """Tell the run, where there is one, what it has read."""
+    for source in sources:
+        found, current = source.listing, set(source.listing.files)
+        stamps = [one for one in found.stamps if one.path in current]
+        local = [file for file in found.files if not is_remote(file)]
+        place = found.root or (os.path.commonpath(local) if local else found.files[0])
+        reads(source.name, place, stamps or [stamp(file) for file in local])
 
 
 def _unchanged(sources: Sequence[Source]) -> bool:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from boxplat.core.datasets import writes
 from boxplat.core.disk import flush
 from boxplat.core.errors import BoxError
 
@@ -50,6 +51,7 @@ def _beside(path: Path) -> Iterator[Path]:
         flush(temporary)
         os.replace(temporary, path)
         flush(path.parent)
+        writes(path)
     finally:
         temporary.unlink(missing_ok=True)
 

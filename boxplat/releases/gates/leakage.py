@@ -9,6 +9,7 @@ from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
+from boxplat.core import digests
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError
 from boxplat.core.model import ModelVersion
@@ -68,7 +69,7 @@ def _digest(paths: Paths, config: Config, version: ModelVersion, build: str) -> 
     for folder in ("flows", config.features.repo):
         for path in sorted((paths.root / folder).rglob("*")):
             if path.suffix in _CODE:
-                result.update(f"\0{path}\0{_sha256(path)}".encode())
+                result.update(f"\0{path}\0{digests.of_file(path)}".encode())
     for name, source in config.sources.items():
         for path in files(paths.root, source.path, name):
             # Sources are large, and what replaces one has another time.
@@ -107,7 +108,7 @@ def _problem(paths: Paths, config: Config, version: ModelVersion) -> str:
     if not path.is_file():
         return f"its training table {named} is gone"
     digest = version.tags.get(DIGEST, "")
-    if len(digest) < _LEAST_DIGITS or not _sha256(path).startswith(digest):
+    if len(digest) < _LEAST_DIGITS or not digests.of_file(path).startswith(digest):
         return f"{named} is not the table that it was trained on (its tag {DIGEST}: {digest[:16] or 'none'})"
     if not _is_ours(paths, build):
         return f"{build or 'nothing'} does not name a function of this project that builds {named} (its tag {BUILD})"
@@ -121,8 +122,3 @@ def _is_ours(paths: Paths, build: str) -> bool:
     module = Path(*build.partition(":")[0].split("."))
     places = (root / form for root in (paths.root / "flows", paths.root) for form in (module, module / "__init__"))
     return any(place.with_name(f"{place.name}.py").is_file() for place in places)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

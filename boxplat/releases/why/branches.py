@@ -154,7 +154,7 @@ def of_run(sources: Sources, run: Run | None, tracking: str | None, role: str = 
         )
         facts |= {"flow": run.flow, "state": run.state.value, "by": queued.data.get("by") if queued else None}
         facts |= {"started": run.started, "ended": run.ended, "metaflow": run.pathspec}
-    below = list(runs.made_of(sources.paths, run, found))
+    below = list(runs.made_of(sources.state, sources.paths, run, found))
     notes = [found.note] if found.note else []
     if not run:
         notes.append("this box did not run it")

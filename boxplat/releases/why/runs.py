@@ -13,11 +13,11 @@ from boxplat.core.model import Run
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.releases.models import tracking_url
+from boxplat.releases.why import data
 from boxplat.releases.why.tree import Node
 from boxplat.runs import batches, code, spool
 from boxplat.runs.outbox import spool_path
 
-_DIGEST = "data_digest."
 _PACKAGE = "version."
 
 
@@ -62,7 +62,7 @@ def _tracked(state: StateStore, tracking: str) -> Kept:
     return Kept(tags, params, {one["key"]: float(one["value"]) for one in data.get("metrics", [])})
 
 
-def made_of(paths: Paths, run: Run | None, found: Kept) -> tuple[Node, ...]:
+def made_of(state: StateStore, paths: Paths, run: Run | None, found: Kept) -> tuple[Node, ...]:
     """Code, parameters, feature service and data of a run."""
     nodes = [_code(paths, run, found.tags)]
     params = found.params or (run.params if run else {})
@@ -71,9 +71,7 @@ def made_of(paths: Paths, run: Run | None, found: Kept) -> tuple[Node, ...]:
     service = found.tags.get("feature_service")
     if service:
         nodes.append(Node("feature service", service, "trained with"))
-    data = {key.removeprefix(_DIGEST): value for key, value in found.tags.items() if key.startswith(_DIGEST)}
-    missing = () if data else ("its flow notes no digests of its data (artifact data_digests)",)
-    nodes.append(Node("data", "", facts=dict(sorted(data.items())), notes=missing))
+    nodes.append(data.of_run(state, paths, run, found.tags))
     return tuple(nodes)
 
 

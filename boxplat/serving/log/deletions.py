@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from boxplat.core.lines import append
 
 FILE = ".deleted.jsonl"
 
@@ -33,11 +34,7 @@ class Deleted:
 def note(folder: Path, gone: Deleted) -> None:
     """Add a line. A full disk is what files are deleted for, so that nothing is said of it here."""
     with suppress(OSError):
-        descriptor = os.open(folder / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, b"\n" + json.dumps(asdict(gone)).encode() + b"\n")
-        finally:
-            os.close(descriptor)
+        append(folder / FILE, asdict(gone))
 
 
 def described(path: Path, why: str) -> Deleted:
