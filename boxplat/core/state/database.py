@@ -142,6 +142,24 @@ MIGRATIONS = (
     create index run_of_trial on run (json_extract(options, '$.sweep'), json_extract(options, '$.trial'))
         where json_extract(options, '$.sweep') is not null;
     """,
+    # What was granted to live processes, who waits for room, and what was measured last; pids are those of one boot.
+    """
+    create table lease (
+        id integer primary key autoincrement, owner text not null, claim text not null, devices text not null,
+        pid integer not null, ticks real not null, since real not null,
+        used integer not null default 0, vram_used integer not null default 0, told integer not null default 0
+    );
+    create table waiting (
+        id integer primary key autoincrement, owner text not null, claim text not null, position real not null,
+        pid integer not null, ticks real not null, since real not null, seen real not null,
+        why text not null, estimate real, unique (owner, pid)
+    );
+    create table ledger (
+        one integer primary key check (one = 1), sequence integer not null, boot text not null,
+        sampled real, sample text
+    );
+    insert into ledger (one, sequence, boot) values (1, 0, '')
+    """,
 )
 
 
