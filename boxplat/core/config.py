@@ -101,6 +101,21 @@ class RunConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RatesConfig:
+    """`[rates]`: what use costs, in `currency`: an hour of a busy core, of a GiB of memory, of a GPU, and a kWh.
+
+    `core_watts` is the power of one busy core, where the machine does not let its energy counters be read.
+    """
+
+    core_hour: float = 0.0
+    memory_gib_hour: float = 0.0
+    gpu_hour: float = 0.0
+    kwh: float = 0.0
+    currency: str = "EUR"
+    core_watts: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """`[gateway]`: the preferred port of its readiness and statistics, and whether it logs every request."""
 
@@ -171,6 +186,7 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    rates: RatesConfig = field(default_factory=RatesConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
     skew: SkewConfig = field(default_factory=SkewConfig)
@@ -197,6 +213,7 @@ _SECTIONS: dict[str, type] = {
     "tracking": TrackingConfig,
     "features": FeaturesConfig,
     "run": RunConfig,
+    "rates": RatesConfig,
     "gateway": GatewayConfig,
     "audit": AuditConfig,
     "skew": SkewConfig,

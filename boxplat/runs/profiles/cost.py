@@ -1,0 +1,71 @@
+"""What use costs, by the rates of `boxplat.toml`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from boxplat.core.config import RatesConfig
+from boxplat.core.profile import Profile
+
+_HOUR = 3600.0
+_GIB = 2**30
+_JOULES_PER_KWH = 3.6e6
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Amounts used (hours, kWh) and their price in the currency of the rates.
+
+    Cores and energy are what was used. Memory and GPUs are what was kept from others: the peak, and the devices that
+    were asked for or held, as long as the task took.
+    """
+
+    core_hours: float = 0.0
+    memory_gib_hours: float = 0.0
+    gpu_hours: float = 0.0
+    kwh: float = 0.0
+    cores: float = 0.0
+    memory: float = 0.0
+    gpus: float = 0.0
+    energy: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.cores + self.memory + self.gpus + self.energy
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.core_hours + other.core_hours,
+            self.memory_gib_hours + other.memory_gib_hours,
+            self.gpu_hours + other.gpu_hours,
+            self.kwh + other.kwh,
+            self.cores + other.cores,
+            self.memory + other.memory,
+            self.gpus + other.gpus,
+            self.energy + other.energy,
+        )
+
+
+def cost(profile: Profile, rates: RatesConfig) -> Cost:
+    """The cost of one attempt at a task."""
+    hours = profile.seconds / _HOUR
+    core_hours = profile.cpu_seconds / _HOUR
+    gib_hours = profile.memory / _GIB * hours
+    gpu_hours = max(float(profile.gpus), profile.asked.get("gpus", 0.0)) * hours
+    kwh = (profile.cpu_joules + profile.gpu_joules) / _JOULES_PER_KWH
+    return Cost(
+        core_hours,
+        gib_hours,
+        gpu_hours,
+        kwh,
+        core_hours * rates.core_hour,
+        gib_hours * rates.memory_gib_hour,
+        gpu_hours * rates.gpu_hour,
+        kwh * rates.kwh,
+    )
+
+
+def total(profiles: Iterable[Profile], rates: RatesConfig) -> Cost:
+    """The cost of several attempts together."""
+    return sum((cost(profile, rates) for profile in profiles), Cost())

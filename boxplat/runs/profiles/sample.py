@@ -1,0 +1,97 @@
+"""Watching a run's tasks from its launcher: what their child processes use, and what a killed task had used.
+
+A task reports its own exact figures when it ends (the recorder in Metaflow). Samples add what it cannot know: memory
+that its children held beside it, use of a GPU, and all of it where the task was killed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from boxplat.core.profile import Profile
+from boxplat.runs.profiles import measure
+from boxplat.runs.profiles.attempt import Watched
+from boxplat.runs.profiles.energy import CpuEnergy
+from boxplat.runs.spool import Record
+
+# Seconds over which the number of busy cores is taken.
+WINDOW = 1.0
+# Reading how pages are shared takes 15 us per MiB: at most this share of the time goes into it.
+_SHARE = 0.02
+
+
+class Sampler:
+    """Follows the tasks that the records tell of.
+
+    Args:
+        run_id: the box's number of the run.
+        watts: of one busy core, where the machine does not measure its energy.
+    """
+
+    def __init__(self, run_id: int, watts: float) -> None:
+        self._run_id = run_id
+        self._energy = CpuEnergy(watts)
+        self._watched: dict[tuple[str, str], Watched] = {}
+        self._costly_after = 0.0
+
+    def take(self, records: Iterable[Record]) -> list[Profile]:
+        """Hear of tasks that began or ended; returns the profiles of those that ended."""
+        done = []
+        for record in records:
+            if record["kind"] == "start":
+                done += self._ended((record["step"], record["task"]))
+                self._began(record)
+            elif record["kind"] == "end":
+                done += self._ended((record["step"], record["task"]), record)
+        return done
+
+    def look(self, now: float | None = None) -> None:
+        """Take one sample of every task that runs."""
+        now = time.monotonic() if now is None else now
+        self._energy.look()
+        roots = frozenset(task.root for task in self._watched.values())
+        for task in self._watched.values():
+            self._sample(task, roots - {task.root}, now)
+
+    def close(self) -> list[Profile]:
+        """The profiles of the tasks that will never tell of their end."""
+        return [profile for key in list(self._watched) for profile in self._ended(key)]
+
+    def _began(self, record: Record) -> None:
+        pid = record.get("pid")
+        ticks = measure.start(pid) if isinstance(pid, int) else None
+        self._watched[record["step"], record["task"]] = Watched(record, pid or 0, ticks or 0.0)
+
+    def _ended(self, key: tuple[str, str], end: Record | None = None) -> list[Profile]:
+        task = self._watched.pop(key, None)
+        if task is None:
+            return []
+        return [task.profile(self._run_id, end, self._energy.per_cpu_second())]
+
+    def _sample(self, task: Watched, apart: frozenset[int], now: float) -> None:
+        if measure.usage(task.root, task.ticks) is None:
+            return
+        for pid in measure.members(task.root, apart):
+            if pid not in task.members:
+                task.members[pid] = measure.start(pid) or 0.0
+        # One that was seen below the task stays the task's when its parent leaves it behind.
+        found = {pid: usage for pid, ticks in task.members.items() if (usage := measure.usage(pid, ticks)) is not None}
+        task.members = {pid: task.members[pid] for pid in found}
+        task.usage = task.usage.most(measure.total(found.values()))
+        task.peak = max(task.peak, measure.peak(task.root))
+        if len(found) > 1:
+            self._together(task, now)
+        began, spent = task.mark
+        if now - began >= WINDOW:
+            if began:
+                task.cores = max(task.cores, (task.usage.cpu_seconds - spent) / (now - began))
+            task.mark = (now, task.usage.cpu_seconds)
+
+    def _together(self, task: Watched, now: float) -> None:
+        """What a task and its children hold: pages that they share count once."""
+        if now < self._costly_after:
+            return
+        began = time.perf_counter()
+        task.together = max(task.together, measure.together(task.members))
+        self._costly_after = now + (time.perf_counter() - began) / _SHARE
