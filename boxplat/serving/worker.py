@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from boxplat.core.paths import BENTO_FACTS
+from boxplat.serving.deferring import import_bentoml
 from boxplat.serving.settings import Settings, add_flags, from_flags
 from boxplat.serving.team.cores import usable_cores
 from boxplat.serving.team.member import Member
@@ -119,6 +120,7 @@ def serve(bento: str, listening: int, settings: Settings, member: Member | None)
         prepare(bento)
     else:
         declare_environment(bento)
+        import_bentoml()
 
     import uvicorn
     from _bentoml_impl.worker.service import main as worker  # type: ignore[import-untyped]
@@ -167,11 +169,12 @@ def empty_metrics(folder: Path) -> None:
 
 def prepare(target: str) -> None:
     """What `bentoml serve` does once before its workers start."""
+    # Before the service is imported: its module may read them.
+    declare_environment(target)
+    import_bentoml()
     from _bentoml_impl.loader import load  # type: ignore[import-untyped]
     from _bentoml_impl.server.serving import server_on_deployment  # type: ignore[import-untyped]
 
-    # Before the service is imported: its module may read them.
-    declare_environment(target)
     for service in load(target).all_services(exclude_urls=True).values():
         server_on_deployment(service)
 
