@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from boxplat.core.model import Gpu, GpuProcess
 
@@ -22,6 +22,7 @@ NO_DRIVER = "no NVIDIA driver here: everything runs on the CPU"
 NO_DEVICE = "the NVIDIA driver sees no device: everything runs on the CPU"
 NO_ANSWER = "the NVIDIA driver does not answer: these readings are old"
 
+Seen = TypeVar("Seen")
 Reading = tuple[tuple[Gpu, ...], str]
 
 
@@ -33,24 +34,28 @@ class Driver:
     cuda: tuple[int, int]
 
 
-class Nvml:
+class Nvml(Generic[Seen]):
     """NVML, loaded at the first use and initialised once per process.
 
     Args:
         load: returns the pynvml module.
+        look: reads what is wanted of it.
         patience: seconds that `read` waits for the driver; after that it returns what it saw last.
     """
 
-    def __init__(self, load: Callable[[], Any], patience: float = 2.0) -> None:
+    def __init__(
+        self, load: Callable[[], Any], look: Callable[[Any], tuple[tuple[Seen, ...], str]], patience: float = 2.0
+    ) -> None:
         self._load = load
+        self._look = look
         self._patience = patience
         self._lock = threading.Lock()
         self._initialised_in: int | None = None
         self._reader: threading.Thread | None = None
         self._deadline = 0.0
-        self._last: Reading = ((), NO_ANSWER)
+        self._last: tuple[tuple[Seen, ...], str] = ((), NO_ANSWER)
 
-    def read(self) -> Reading:
+    def read(self) -> tuple[tuple[Seen, ...], str]:
         """The devices as they are now, and a plain note when something is missing. Never raises."""
         with self._lock:
             if self._reader is None or not self._reader.is_alive():
@@ -66,13 +71,13 @@ class Nvml:
         try:
             nvml = self._ready()
             cuda = nvml.nvmlSystemGetCudaDriverVersion_v2()
-            return Driver(_text(nvml.nvmlSystemGetDriverVersion()), (cuda // 1000, cuda % 1000 // 10))
+            return Driver(text(nvml.nvmlSystemGetDriverVersion()), (cuda // 1000, cuda % 1000 // 10))
         except Exception as error:
             return self._why(error)
 
     def _refresh(self) -> None:
         try:
-            self._last = _devices(self._ready())
+            self._last = self._look(self._ready())
         except Exception as error:
             self._last = ((), self._why(error))
 
@@ -91,19 +96,21 @@ class Nvml:
         return f"the NVIDIA driver cannot be read ({str(error) or name}): everything runs on the CPU"
 
 
-def _pynvml() -> Any:
-    import pynvml  # type: ignore[import-untyped]
+def pynvml() -> Any:
+    """The module."""
+    import pynvml as module  # type: ignore[import-untyped]
 
-    return pynvml
+    return module
 
 
-_NVML = Nvml(_pynvml)
+def has_driver() -> bool:
+    """Whether it is worth while to load NVML, which takes longer than all the rest of `box status`."""
+    return any(map(os.path.exists, _DEVICE_FILES))
 
 
 def read() -> Reading:
     """All NVIDIA devices, and a plain note when there are none or some do not answer. Never raises."""
-    # Loading NVML takes longer than all the rest of `box status`.
-    return _NVML.read() if any(map(os.path.exists, _DEVICE_FILES)) else ((), NO_DRIVER)
+    return _NVML.read() if has_driver() else ((), NO_DRIVER)
 
 
 def driver() -> Driver | str:
@@ -111,7 +118,8 @@ def driver() -> Driver | str:
     return _NVML.driver()
 
 
-def _devices(nvml: Any) -> Reading:
+def devices(nvml: Any) -> Reading:
+    """What NVML shows now, and a note of what does not answer."""
     count = nvml.nvmlDeviceGetCount()
     found: list[Gpu] = []
     notes: list[str] = []
@@ -125,23 +133,23 @@ def _devices(nvml: Any) -> Reading:
 
 def _device(nvml: Any, index: int) -> Gpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    total, used = _memory(nvml, handle)
-    usage = _maybe(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
+    total, used = memory(nvml, handle)
+    usage = maybe(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
     return Gpu(
         index=index,
-        name=_text(_maybe(nvml, nvml.nvmlDeviceGetName, handle) or "NVIDIA device"),
-        uuid=_text(_maybe(nvml, nvml.nvmlDeviceGetUUID, handle) or ""),
+        name=text(maybe(nvml, nvml.nvmlDeviceGetName, handle) or "NVIDIA device"),
+        uuid=text(maybe(nvml, nvml.nvmlDeviceGetUUID, handle) or ""),
         memory_total=total,
         memory_used=used,
         utilisation=None if usage is None else int(usage.gpu),
-        power=_watts(_maybe(nvml, nvml.nvmlDeviceGetPowerUsage, handle)),
-        power_limit=_watts(_maybe(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
-        temperature=_maybe(nvml, nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
+        power=_watts(maybe(nvml, nvml.nvmlDeviceGetPowerUsage, handle)),
+        power_limit=_watts(maybe(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
+        temperature=maybe(nvml, nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
         processes=_processes(nvml, handle),
     )
 
 
-def _memory(nvml: Any, handle: Any) -> tuple[int, int]:
+def memory(nvml: Any, handle: Any) -> tuple[int, int]:
     """Total and used bytes. A device without memory of its own (an integrated one) shares the machine's."""
     try:
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
@@ -154,23 +162,29 @@ def _memory(nvml: Any, handle: Any) -> tuple[int, int]:
 
 
 def _processes(nvml: Any, handle: Any) -> tuple[GpuProcess, ...]:
-    """Who holds memory here: a process that computes and draws is listed twice by NVML and once here."""
-    held: dict[int, int | None] = {}
-    for unit in (handle, *_instances(nvml, handle)):
-        for listing in (nvml.nvmlDeviceGetComputeRunningProcesses, nvml.nvmlDeviceGetGraphicsRunningProcesses):
-            for entry in _maybe(nvml, listing, unit) or ():
-                known, new = held.get(entry.pid), entry.usedGpuMemory
-                held[entry.pid] = new if known is None else max(known, new or 0)
+    """Who holds memory here, MIG instances included."""
+    held = holders(nvml, handle, *instances(nvml, handle))
     return tuple(GpuProcess(pid, process_name(pid), held[pid]) for pid in sorted(held))
 
 
-def _instances(nvml: Any, handle: Any) -> Iterator[Any]:
+def holders(nvml: Any, *units: Any) -> dict[int, int | None]:
+    """Bytes by pid (None: hidden): a process that computes and draws is listed twice by NVML and once here."""
+    held: dict[int, int | None] = {}
+    for unit in units:
+        for listing in (nvml.nvmlDeviceGetComputeRunningProcesses, nvml.nvmlDeviceGetGraphicsRunningProcesses):
+            for entry in maybe(nvml, listing, unit) or ():
+                known, new = held.get(entry.pid), entry.usedGpuMemory
+                held[entry.pid] = new if known is None else max(known, new or 0)
+    return held
+
+
+def instances(nvml: Any, handle: Any) -> Iterator[Any]:
     """The MIG instances of a device: in that mode the device itself may hide its processes."""
-    mode = _maybe(nvml, nvml.nvmlDeviceGetMigMode, handle)
+    mode = maybe(nvml, nvml.nvmlDeviceGetMigMode, handle)
     if not mode or mode[0] != nvml.NVML_DEVICE_MIG_ENABLE:
         return
-    for number in range(_maybe(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
-        instance = _maybe(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number)
+    for number in range(maybe(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+        instance = maybe(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number)
         if instance is not None:
             yield instance
 
@@ -191,7 +205,7 @@ def process_name(pid: int) -> str:
     return f"{name} {os.path.basename(script)}" if script else name
 
 
-def _maybe(nvml: Any, call: Callable[..., Any], *args: Any) -> Any:
+def maybe(nvml: Any, call: Callable[..., Any], *args: Any) -> Any:
     """What the call returns, or None where this device or driver does not offer it. A lost device still raises."""
     try:
         return call(*args)
@@ -205,5 +219,8 @@ def _watts(milliwatts: int | None) -> float | None:
     return None if milliwatts is None else milliwatts / 1000
 
 
-def _text(value: str | bytes) -> str:
+def text(value: str | bytes) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+_NVML = Nvml(pynvml, devices)

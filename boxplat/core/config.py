@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from boxplat.core.compute import ComputeConfig
 from boxplat.core.errors import BoxError, ExitCode, nearest
 from boxplat.core.gates import GateConfig
 from boxplat.core.live import GuardsConfig, OutcomesConfig
@@ -186,6 +187,7 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
     rates: RatesConfig = field(default_factory=RatesConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
@@ -213,6 +215,7 @@ _SECTIONS: dict[str, type] = {
     "tracking": TrackingConfig,
     "features": FeaturesConfig,
     "run": RunConfig,
+    "compute": ComputeConfig,
     "rates": RatesConfig,
     "gateway": GatewayConfig,
     "audit": AuditConfig,

@@ -52,6 +52,7 @@ def child_environment(paths: Paths, config: Config, tracking_url: str | None = N
         METAFLOW_USER=_flow_user(env.get("METAFLOW_USER") or user()),
         BENTOML_HOME=str(paths.bentoml),
     )
+    env.update(config.compute.environment())
     for name in ("NO_PROXY", "no_proxy"):
         env[name] = ",".join(dict.fromkeys([*filter(None, env.get(name, "").split(",")), *LOOPBACK]))
     if tracking_url:

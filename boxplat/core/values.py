@@ -26,7 +26,8 @@ _LEAST = {
     "waiting": 1,
     "warmup": 0,
     "replicas": 1,
-    "memory_mib": 1,
+    "memory_mib": 0,
+    "reserve_mib": 0,
     "gpu_memory_mib": 0,
     "retries": 0,
     "in_flight": 1,
@@ -66,6 +67,8 @@ def convert(hint: Any, value: Any, path: Path, key: str) -> Any:
 def _text(value: str, path: Path, key: str) -> str:
     if key.endswith(".sticky") and not re.fullmatch(r"[A-Za-z0-9-]*", value):
         raise wrong(path, key, "the name of a header", value)
+    if key == "compute.overuse" and value not in ("report", "stop"):
+        raise wrong(path, key, '"report" or "stop"', value)
     if key.endswith(_TIMES) and value and not seconds(value):
         raise wrong(path, key, 'a time as "90s", "10m" or "2h", or empty', value)
     return value
@@ -93,7 +96,7 @@ def _int(value: object, path: Path, key: str) -> int:
     last = key.rpartition(".")[2]
     if last in _LEAST and value < _LEAST[last]:
         raise wrong(path, key, f"{_LEAST[last]} or more", value)
-    if key.startswith("audit.") and value < 1:
+    if (key.startswith("audit.") or (key.startswith("endpoints.") and last == "memory_mib")) and value < 1:
         raise wrong(path, key, "1 or more", value)
     if last in ("port", "grpc_port") and not 0 <= value <= 65535:
         raise wrong(path, key, "a port from 0 to 65535", value)

@@ -66,7 +66,7 @@ class FakeDriver:
 
 def nvml(patience: float = 2.0, **answers: Any) -> gpu.Nvml:
     driver = FakeDriver(**answers)
-    return gpu.Nvml(lambda: driver, patience)
+    return gpu.Nvml(lambda: driver, gpu.devices, patience)
 
 
 def used(pid: int, size: int | None) -> SimpleNamespace:
@@ -173,7 +173,7 @@ def test_processes_of_mig_instances_belong_to_their_device() -> None:
 
 def test_initialised_once_and_again_after_the_driver_was_reloaded() -> None:
     driver = FakeDriver()
-    reader = gpu.Nvml(lambda: driver)
+    reader = gpu.Nvml(lambda: driver, gpu.devices)
     reader.read(), reader.read(), reader.driver()
     assert driver.initialised == 1
     driver.answers["nvmlDeviceGetCount"] = error(pynvml.NVML_ERROR_UNINITIALIZED)
@@ -192,7 +192,7 @@ def test_anything_else_that_breaks_is_a_note() -> None:
 def test_a_driver_that_hangs_gives_old_readings_and_recovers() -> None:
     released, entered = threading.Event(), threading.Event()
     driver = FakeDriver()
-    reader = gpu.Nvml(lambda: driver, patience=0.05)
+    reader = gpu.Nvml(lambda: driver, gpu.devices, patience=0.05)
     before, _ = reader.read()
 
     def hang() -> int:

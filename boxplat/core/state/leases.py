@@ -40,11 +40,6 @@ class Books:
     def waiting(self) -> list[Waiting]:
         return _waiting(self._tx.connection)
 
-    def waiting_of(self, owner: str, pid: int) -> int | None:
-        """The id of the row of this owner and process."""
-        row = self._tx.execute("select id from waiting where owner = ? and pid = ?", (owner, pid)).fetchone()
-        return None if row is None else int(row["id"])
-
     def grant(self, row: Waiting, devices: tuple[str, ...], ticks: float) -> Lease:
         """Make a lease of a claim that waited or has just come; a clock set back gives no wrong order (ids do)."""
         now = time.time()
@@ -151,16 +146,20 @@ class Leases:
         with self._database.write() as tx:
             yield Books(tx)
 
-    def read(self) -> tuple[list[Lease], list[Waiting]]:
-        """As they are, the dead and all."""
+    def living(self) -> tuple[list[Lease], list[Waiting]]:
+        """Those whose process lives; nothing is written."""
         with self._database.read() as db:
-            return _leases(db), _waiting(db)
+            same = db.execute("select boot from ledger").fetchone()["boot"] == boot_id()
+            leases, waiting = (_leases(db), _waiting(db)) if same else ([], [])
+            alive = {(table, row["id"]) for table in ("lease", "waiting") for row in _living(db, table)}
+        return [one for one in leases if ("lease", one.id) in alive], [
+            one for one in waiting if ("waiting", one.id) in alive
+        ]
 
     def alive(self) -> bool:
         """Whether every holder lives."""
         with self._database.read() as db:
-            rows = db.execute("select pid, ticks from lease").fetchall()
-        return all(processes.alive(row["pid"], row["ticks"]) for row in rows)
+            return len(_living(db, "lease")) == int(db.execute("select count(*) from lease").fetchone()[0])
 
     def sequence(self) -> int:
         """Another number when anything was granted, given back or asked."""
@@ -182,6 +181,11 @@ def boot_id() -> str:
         return _BOOT.read_text().strip()
     except OSError:
         return ""
+
+
+def _living(db: sqlite3.Connection, table: str) -> list[sqlite3.Row]:
+    rows = db.execute(f"select id, pid, ticks from {table}").fetchall()
+    return [row for row in rows if processes.alive(row["pid"], row["ticks"])]
 
 
 def _leases(db: sqlite3.Connection) -> list[Lease]:
