@@ -160,6 +160,22 @@ MIGRATIONS = (
     );
     insert into ledger (one, sequence, boot) values (1, 0, '')
     """,
+    # What starts flows by itself: `counted` is the time up to which due times are decided, `heard` the last event.
+    """
+    create table schedule (
+        flow text primary key, name text not null, spec text not null, present integer not null default 1,
+        paused integer not null default 0, problem text not null default '', counted real not null,
+        heard integer not null, due real, run_id integer
+    );
+    create table firing (
+        flow text not null, due real not null, at real not null, run_id integer, why text not null default '',
+        primary key (flow, due)
+    ) without rowid;
+    create table arrival (
+        flow text not null, name text not null, event integer not null, at real not null, payload text not null,
+        pathspec text not null default '', run_id integer, primary key (flow, name)
+    ) without rowid;
+    """,
 )
 
 
@@ -190,8 +206,12 @@ class Transaction:
             self.later.append(call)
 
     def event(self, subject: str, kind: str, data: Mapping[str, Any] | None = None) -> int:
-        """Append one line to the audit log and return its id."""
-        row = (time.time(), subject, kind, json.dumps(data or {}, sort_keys=True, default=str))
+        """Append one line to the audit log and return its id; what a run does to others is noted as `in_run`."""
+        told = dict(data or {})
+        run = os.environ.get("BOXPLAT_RUN_ID", "")
+        if run.isdecimal() and subject != f"run/{run}":
+            told.setdefault("in_run", int(run))
+        row = (time.time(), subject, kind, json.dumps(told, sort_keys=True, default=str))
         cursor = self.execute("insert into event (at, subject, kind, data) values (?, ?, ?, ?)", row)
         return int(cursor.lastrowid or 0)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from boxplat.core.errors import not_found
 from boxplat.core.model import Run, RunState, Task
 from boxplat.core.paths import Paths
-from boxplat.core.state.database import Database
+from boxplat.core.state.database import Database, Transaction
 
 _FIELDS = frozenset(
     {"state", "started", "ended", "pid", "pid_started", "pathspec", "tracking_run_id", "exit_code", "error"}
@@ -34,6 +34,7 @@ class Runs:
         options: Mapping[str, Any] | None = None,
         by: str = "sdk",
         priority: str = "interactive",
+        also: Callable[[Transaction, int], None] | None = None,
     ) -> Run:
         """Queue a run.
 
@@ -42,6 +43,7 @@ class Runs:
             name: the flow's class name.
             options: what else the launcher needs (resume, max_workers, tags…).
             priority: interactive or batch; it is the last in the line of those.
+            also: what is to be written in the same transaction, with the run's number; if it raises, nothing is queued.
         """
         # A state file that was started afresh must not hand out the number of a run whose folder is still there.
         used = max((int(folder.name) for folder in self._paths.runs.iterdir() if folder.name.isdecimal()), default=0)
@@ -55,6 +57,8 @@ class Runs:
             run_id = int(cursor.lastrowid or 0)
             told = {"flow": flow, "params": dict(params), "by": by, "priority": priority}
             tx.event(f"run/{run_id}", "run.queued", told)
+            if also is not None:
+                also(tx, run_id)
         return self.get(run_id)
 
     def get(self, run_id: int) -> Run:
