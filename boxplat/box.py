@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from boxplat.releases.comparison.compare import Comparison
     from boxplat.releases.why import Answer
 
+    from boxplat.runs.profiles.report import Bill, StepUse
 
 class Box:
     """A project folder and everything that runs for it.
@@ -218,6 +219,23 @@ class Box:
     def gpu(self) -> tuple[tuple[Gpu, ...], str]:
         """The NVIDIA devices, and a note when there are none."""
         from boxplat.adapters import gpu
+
+    def usage(self, run: int) -> tuple[StepUse, ...]:
+        """What a run used by step, beside what its steps asked for and what they should ask for."""
+        from boxplat.runs.profiles.report import use
+
+        return use(self.state, self.state.runs.get(run), self.settings.rates)
+
+    def cost(self, since: str = "7d", by: str = "run") -> Bill:
+        """What runs cost by the rates in `boxplat.toml`.
+
+        Args:
+            since: `30m`, `7d`, or an ISO time.
+            by: run or flow.
+        """
+        from boxplat.runs.profiles.report import bill
+
+        return bill(self.state, self.settings.rates, since, by)
 
         return gpu.read()
 

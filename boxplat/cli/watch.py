@@ -1,4 +1,4 @@
-"""tui, events."""
+"""tui, events, cost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 import click
 
-from boxplat import render
+from boxplat import profiled, render
 from boxplat.cli.base import json_option, the_box
 
 
@@ -43,4 +43,14 @@ def events(follow: bool, after: int, subject: str | None, limit: int, as_json: b
         rows = box.events(after, subject, 1000)
 
 
-COMMANDS: tuple[click.Command, ...] = (tui, events)
+@click.command()
+@click.option("--since", default="7d", show_default=True, help="30m, 1h, 7d, or an ISO time.")
+@click.option("--by", type=click.Choice(["run", "flow"]), default="run", show_default=True)
+@json_option
+def cost(since: str, by: str, as_json: bool) -> None:
+    """What runs cost, by the rates in boxplat.toml."""
+    found = the_box().cost(since, by)
+    click.echo(render.as_json(cost=found) if as_json else profiled.bill(found))
+
+
+COMMANDS: tuple[click.Command, ...] = (tui, events, cost)

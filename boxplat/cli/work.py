@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from boxplat import render
+from boxplat import profiled, render
 from boxplat.cli import complete
 from boxplat.cli.base import json_option, next_step, say, the_box
 from boxplat.core.errors import BoxError, ExitCode
@@ -91,19 +91,40 @@ def must_have_succeeded(done: Run) -> None:
 
 
 @click.command()
-@click.argument("number", required=False, type=int, shell_complete=complete.runs)
+@click.argument("words", nargs=-1, metavar="[show] [NUMBER]", shell_complete=complete.runs)
 @click.option("--limit", default=20, show_default=True)
 @json_option
-def runs(number: int | None, limit: int, as_json: bool) -> None:
-    """The newest runs, or one with its tasks."""
+def runs(words: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """The newest runs, or one with its tasks and what they used."""
+    number = _shown(words)
     box = the_box()
     if number is None:
         rows = box.runs(limit)
         nothing = "nothing has run yet: box run flows/ingest.py --wait"
         click.echo(render.as_json(runs=rows) if as_json else render.runs(rows) if rows else nothing)
         return
-    one, tasks = box.state.runs.get(number), box.tasks(number)
-    click.echo(render.as_json(run=one, tasks=tasks) if as_json else render.run(one, tasks))
+    one, tasks, used = box.state.runs.get(number), box.tasks(number), box.usage(number)
+    if as_json:
+        click.echo(render.as_json(run=one, tasks=tasks, usage=used, currency=box.settings.rates.currency))
+        return
+    click.echo(render.run(one, tasks))
+    if used:
+        click.echo(f"\n{profiled.use(used, box.settings.rates.currency)}")
+
+
+def _shown(words: tuple[str, ...]) -> int | None:
+    """The run that is to be shown; None where it is all of them."""
+    rest = words[1:] if words[:1] == ("show",) else words
+    if not words:
+        return None
+    if len(rest) != 1 or not rest[0].isdecimal():
+        raise BoxError(
+            f"{' '.join(words)!r} is no run",
+            why="a run is shown by its number",
+            fix="box runs   (then: box runs show NUMBER)",
+            code=ExitCode.USAGE,
+        )
+    return int(rest[0])
 
 
 @click.command()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from boxplat.runs.profiles import metrics
 from boxplat.runs.spool import ATTEMPT, Record
 
 # MLflow's limits.
@@ -43,9 +44,12 @@ class Tally:
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     starts: dict[str, Record] = field(default_factory=dict)
     failed: set[tuple[str, int]] = field(default_factory=set)
+    profiles: list[Record] = field(default_factory=list)
 
     def take(self, record: Record) -> None:
         self.count += 1
+        if record["kind"] == "profile":
+            self.profiles.append(record)
         if record["kind"] not in ATTEMPT:
             return
         task = task_key(record)
@@ -108,6 +112,7 @@ def summary(tally: Tally, at: float, started: float) -> Batch:
         "boxplat.tasks": str(len(tally.attempts)),
         "boxplat.retries": str(sum(tally.attempts.values())),
         "boxplat.caught": ",".join(sorted(tally.caught))[:LONGEST_TAG],
+    batch.metrics += [(key(name), value, at, 0) for name, value in metrics.of(tally.profiles).items()]
     }
     return batch
 

@@ -26,6 +26,7 @@ from boxplat.runs import code, spool
 from boxplat.runs.ending import end_all
 from boxplat.runs.links import announce, say, tag_metaflow, tracking_url
 from boxplat.runs.outbox import ANSWER, Outbox, Unsent, box_identity
+from boxplat.runs.profiles.profiling import Profiling
 from boxplat.runs.progress import Progress, close_tasks
 from boxplat.runs.shipping import Shipment
 from boxplat.runs.starting import Job, start_flow
@@ -127,22 +128,25 @@ def _follow(job: Job, flow: subprocess.Popen[bytes], progress: Progress, cancell
     """Keep the task rows current until the flow ends; returns its exit status."""
     records = spool.Tail(job.spool)
     while not cancelled.requested:
+    profiling = Profiling(job.state, job.run.id, job.spool, job.config.rates)
         try:
             flow.wait(POLL)
             break
         except subprocess.TimeoutExpired:
-            _take(progress, records)
+            _take(progress, profiling, records)
     # A task can outlive its scheduler and still report its end, so the last look comes when nobody is left to write.
     end_all(flow, job.spool)
     status = flow.wait()
-    _take(progress, records)
+    _take(progress, profiling, records)
+    profiling.close()
     return status
 
 
-def _take(progress: Progress, records: spool.Tail) -> None:
+def _take(progress: Progress, profiling: Profiling, records: spool.Tail) -> None:
     new = records.read()
     progress.take(new)
     for record in new:
+    profiling.take(new)
         if record["kind"] == "note":
             say(f"the recorder met an error (the step is not affected): {record['text']}")
 

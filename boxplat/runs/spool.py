@@ -12,6 +12,8 @@ Every record has `kind` and `at` (seconds since the epoch). The kinds and their 
   lease before it starts;
 - `clone`: `run`, `step`, `task` — a resumed run took this task over from its origin instead of running it;
 - `data`: `way` (read or wrote), `name`, `path`, `step`, `files`, `bytes`, `digest` and `note` — a dataset, by content;
+- `report`: `metric` (empty: whatever the sweep is judged by), `index` (the step), `value` — an intermediate value;
+- `profile`: `step`, `profile` (the fields of boxplat.core.profile.Profile) and `cost` — the launcher's, of an attempt;
 - `tags`: `tags` — facts that the launcher adds (code, versions, the run that was resumed);
 - `note`: `text` — the recorder's own trouble.
 """
@@ -37,6 +39,8 @@ _FIELDS: dict[str, dict[str, type]] = {
     "wait": {**_TASK, "why": str},
     "clone": {"run": str, "step": str, "task": str},
     "data": {"way": str, "name": str, "digest": str},
+    "report": {"metric": str, "index": int, "value": float},
+    "profile": {"step": str, "profile": dict, "cost": float},
     "tags": {"tags": dict},
     "note": {"text": str},
 }

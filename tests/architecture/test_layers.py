@@ -42,7 +42,7 @@ FLOORS = (
     ("boxplat.supervisor", "boxplat.runs", "boxplat.releases", "boxplat.export", "boxplat.doctor"),
     ("boxplat.lifecycle", "boxplat.logbook", "boxplat.snapshot", "boxplat.template"),
     ("boxplat.box", "boxplat.groups"),
-    ("boxplat.render", "boxplat.trees", "boxplat.promotions"),
+    ("boxplat.render", "boxplat.trees", "boxplat.promotions", "boxplat.profiled"),
     ("boxplat_tui",),
     ("boxplat.cli", "boxplat.__main__"),
 )

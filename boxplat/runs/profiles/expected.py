@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from statistics import median
 
 from boxplat.core.profile import Profile
@@ -21,7 +21,8 @@ class Expected:
 
     `memory`, `resident` and `vram` are bytes with 5 % above the highest peak, to be claimed as they are: `memory` is
     what a task holds itself on this machine, `resident` what it needs in a process of its own. `cores` is the most that
-    a task kept busy. `seconds` is the median wall time of those that succeeded, None when none did.
+    a task kept busy. `seconds` is the median wall time of those that succeeded, None when none did. `asked` is what the
+    step asked for in the newest run.
     """
 
     step: str
@@ -33,6 +34,7 @@ class Expected:
     seconds: float | None
     runs: int
     tasks: int
+    asked: Mapping[str, float] = field(default_factory=dict)
 
 
 def expected(state: StateStore, flow_name: str, step: str) -> Expected | None:
@@ -79,4 +81,5 @@ def _summary(step: str, rows: list[Profile]) -> Expected:
         seconds=median(took) if took else None,
         runs=len({row.run_id for row in rows}),
         tasks=len(rows),
+        asked=rows[0].asked,
     )
