@@ -67,10 +67,22 @@ class TrackingApi:
             found = self._get("experiments/get-by-name", experiment_name=name)
             return str(found["experiment"]["experiment_id"])
 
-    def search(self, experiment: str, where: str, limit: int = 1000) -> list[dict[str, Any]]:
-        """Active runs of an experiment that match an MLflow filter."""
-        body = {"experiment_ids": [experiment], "filter": where, "max_results": limit}
+    def experiments(self) -> list[str]:
+        """The ids of all experiments."""
+        return [str(entry["experiment_id"]) for entry in self._pages("experiments/search", "experiments")]
+
+    def search(self, experiment: str | list[str], where: str, limit: int = 1000) -> list[dict[str, Any]]:
+        """Active runs of one or several experiments that match an MLflow filter."""
+        body = {
+            "experiment_ids": [experiment] if isinstance(experiment, str) else experiment,
+            "filter": where,
+            "max_results": limit,
+        }
         return list(self._post("runs/search", **body).get("runs", []))
+
+    def history(self, run_id: str, metric: str) -> list[dict[str, Any]]:
+        """Every value of a metric, in the order in which they were logged."""
+        return list(self._get("metrics/get-history", run_id=run_id, metric_key=metric).get("metrics", []))
 
     def run(self, run_id: str) -> dict[str, Any]:
         """A run's info and data."""
@@ -108,6 +120,10 @@ class TrackingApi:
                 "runs/log-batch", run_id=run_id, metrics=left[:_METRICS], params=pairs[:_PARAMS], tags=labels[:_PARAMS]
             )
             left, pairs, labels = left[_METRICS:], pairs[_PARAMS:], labels[_PARAMS:]
+
+    def reopen(self, run_id: str) -> None:
+        """A run goes on that had ended."""
+        self._post("runs/update", run_id=run_id, status="RUNNING")
 
     def end(self, run_id: str, status: str, ended: float) -> None:
         """Set a run's final status: FINISHED, FAILED or KILLED."""

@@ -81,6 +81,10 @@ def facts(record: Record) -> Batch:
         batch.tags = {"metaflow.pathspec": f"{record['flow']}/{record['run']}"}
     elif record["kind"] == "tags":
         batch.tags = {key(name): str(value)[:LONGEST_TAG] for name, value in record["tags"].items()}
+    elif record["kind"] == "report":
+        # Under a name of its own: it must not pass for the final value, which has a lower step.
+        name = key(f"intermediate/{record['metric'] or 'value'}")
+        batch.metrics = [(name, record["value"], record["at"], record["index"])]
     elif record["kind"] == "data":
         batch.tags = {key(f"data_digest.{record['way']}.{record['name']}"): record["digest"] or "unknown"}
     elif record["kind"] == "start" and isinstance(record.get("params"), dict):

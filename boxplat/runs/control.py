@@ -63,7 +63,7 @@ def check(
     Raises:
         BoxError: as `start`.
     """
-    path = _find(paths, flow)
+    path = find(paths, flow)
     declared = flows.read(path)
     stored = _stored(paths, path)
     _check_parameters(stored, declared, params)
@@ -123,7 +123,12 @@ def cancel(state: StateStore, run_id: int, by: str) -> Run:
     return state.runs.get(run_id)
 
 
-def _find(paths: Paths, flow: str) -> Path:
+def find(paths: Paths, flow: str) -> Path:
+    """A flow's file, relative to the project or to the working directory, or absolute.
+
+    Raises:
+        BoxError: it is in none of these places (exit code 9).
+    """
     for path in (paths.root / flow, Path.cwd() / flow):
         if path.is_file():
             return path.resolve()

@@ -30,6 +30,7 @@ from boxplat.runs.profiles.profiling import Profiling
 from boxplat.runs.progress import Progress, close_tasks
 from boxplat.runs.shipping import Shipment
 from boxplat.runs.starting import Job, start_flow
+from boxplat.runs.sweeps.parent import lineage
 
 POLL = 0.15
 FIRST_ANSWER = 2.0
@@ -107,7 +108,7 @@ def launch(job: Job, cancelled: Cancellation) -> None:
 
 def _outbox(job: Job) -> Outbox:
     identity = f"{box_identity(job.state)}/{job.run.id}"
-    shipment = Shipment(job.run, identity, job.paths.metaflow, say)
+    shipment = Shipment(job.run, identity, job.paths.metaflow, say, lineage(job.state, job.paths, job.run))
 
     def opened(tracking_run_id: str) -> None:
         announce(job.state, job.folder, job.run.id, tracking_run_id)

@@ -55,6 +55,10 @@ class Unsent:
             return False
         return True
 
+    def marked(self) -> bool:
+        """Whether MLflow lacks something."""
+        return self._path.exists()
+
     def sent(self) -> None:
         """Everything arrived: remove the mark."""
         self._path.unlink(missing_ok=True)

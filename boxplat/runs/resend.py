@@ -19,6 +19,7 @@ from boxplat.runs.outbox import ANSWER, Outbox, Unsent, box_identity, spool_path
 from boxplat.runs.progress import Progress, close_tasks
 from boxplat.runs.shipping import Shipment
 from boxplat.runs.spool import Tail
+from boxplat.runs.sweeps.parent import lineage
 
 
 def pending(paths: Paths) -> list[int]:
@@ -52,7 +53,7 @@ def _send(state: StateStore, paths: Paths, config: Config, url: str, run_id: int
         Progress(state, run_id).take(Tail(spool).read())
         close_tasks(state, run_id, run.state, run.ended or run.created)
         run = state.runs.get(run_id)
-        shipment = Shipment(run, f"{box_identity(state)}/{run_id}", paths.metaflow, say)
+        shipment = Shipment(run, f"{box_identity(state)}/{run_id}", paths.metaflow, say, lineage(state, paths, run))
         known: list[str] = []
         outbox = Outbox(shipment, spool, lambda: url, known.append, say)
         if not outbox.attempt(2 * ANSWER, run):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from boxplat.adapters import flows
@@ -27,13 +27,22 @@ class Shipment:
         identity: names the run among all boxes that share the server.
         metaflow: Metaflow's local root, where the cards are.
         refused: called with a line for whatever the server will not take.
+        lineage: gives further tags of a new MLflow run, such as the run that is its parent.
     """
 
-    def __init__(self, run: Run, identity: str, metaflow: Path, refused: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        identity: str,
+        metaflow: Path,
+        refused: Callable[[str], None],
+        lineage: Callable[[TrackingApi], Mapping[str, str]] | None = None,
+    ) -> None:
         self._run = run
         self._identity = identity
         self._metaflow = metaflow
         self._refused = refused
+        self._lineage = lineage
         self._pending: list[tuple[int, Record]] = []
         self._tally = batches.Tally()
         self._params: dict[str, str] = {}
@@ -113,6 +122,7 @@ class Shipment:
             "mlflow.source.name": run.flow,
             "mlflow.source.type": "LOCAL",
             "mlflow.user": user(),
+            **(self._lineage(api) if self._lineage else {}),
         }
         return api.create(self._experiment, f"{run.name}-{run.id}", run.started or run.created, tags)
 

@@ -20,6 +20,7 @@ from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.runs.links import say, tracking_url
 from boxplat.runs.outbox import spool_path
+from boxplat.runs.sweeps import parent
 
 _PR_SET_PDEATHSIG = 1
 
@@ -51,6 +52,7 @@ def start_flow(job: Job, tracking_run_id: str | None) -> subprocess.Popen[bytes]
     command = _command(job, tracking_run_id)
     base = child_environment(job.paths, job.config, tracking_url(job.state))
     env = flows.environment(base, job.spool, job.run.name, tracking_run_id)
+    env |= parent.environment(job.state, job.run, tracking_run_id)
     say(f"run {job.run.id}: {' '.join(command[1:])}")
     try:
         # In our own process group: when this launcher is killed, the supervisor ends the group.

@@ -31,6 +31,7 @@ from boxplat.supervisor.fleet import Fleet
 from boxplat.supervisor.health import Probes
 from boxplat.supervisor.launches import Launches
 from boxplat.supervisor.leftovers import sweep
+from boxplat.supervisor.sweeps import Sweeps
 
 TICK = 0.1
 _ROTATE_EVERY = 5.0
@@ -51,6 +52,7 @@ class Loop:
         self._stop = threading.Event()
         self._fleet = Fleet(state, paths, config)
         self._deliveries = Deliveries(state, paths, self._environment)
+        self._sweeps = Sweeps(state, paths, self._environment)
         self._watches = Watches(state, paths, config, self._environment)
         self._next_rotation = 0.0
         self._releases_again = 0.0
@@ -125,6 +127,7 @@ class Loop:
                 del self._children[name]
         busy = self._launches.tick(self._active, stopping)
         busy = self._watches.tick(stopping) or busy
+        busy = self._sweeps.tick(stopping) or busy
         self._send_missed()
         self._rotate_logs()
         return busy or any(child.process is not None for child in self._children.values())

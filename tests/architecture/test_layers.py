@@ -22,6 +22,8 @@ HOMES = {
     "docker": ("boxplat/adapters/containers",),
     "pynvml": ("boxplat/adapters/gpu",),
     "feast": ("boxplat/features/",),
+    # `boxplat.study` has its type only.
+    "optuna": ("boxplat/adapters/search", "boxplat/reporting"),
     # The log is read with the features' connection; only its errors are DuckDB's own.
     "duckdb": ("boxplat/features/", "boxplat/serving/log/reading"),
     "cramjam": ("boxplat/features/join/",),
@@ -42,7 +44,7 @@ FLOORS = (
     ("boxplat.supervisor", "boxplat.runs", "boxplat.releases", "boxplat.export", "boxplat.doctor"),
     ("boxplat.lifecycle", "boxplat.logbook", "boxplat.snapshot", "boxplat.template"),
     ("boxplat.box", "boxplat.groups"),
-    ("boxplat.render", "boxplat.trees", "boxplat.promotions", "boxplat.profiled"),
+    ("boxplat.render", "boxplat.trees", "boxplat.promotions", "boxplat.trials", "boxplat.profiled"),
     ("boxplat_tui",),
     ("boxplat.cli", "boxplat.__main__"),
 )

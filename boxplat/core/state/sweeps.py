@@ -99,7 +99,7 @@ class Sweeps:
         """Forget the outcome of trials, so that each gets another run.
 
         Args:
-            interrupted: it happened without anybody asking for it, which is counted.
+            interrupted: its run was killed, which is counted; else the count begins at 0 again.
         """
         with self._database.write() as tx:
             for trial in trials:

@@ -1,0 +1,1 @@
+"""Sweeps: many runs of one flow with different parameters, as a grid or by a search."""
