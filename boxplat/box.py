@@ -23,7 +23,8 @@ from boxplat.core.model import (
     Task,
 )
 from boxplat.core.paths import Paths, find_root
-from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Told, silent
+from boxplat.core.sweeps import Sweep as SweepRow
+from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Sweep, Told, silent
 
 if TYPE_CHECKING:
     from boxplat.core.state import StateStore
@@ -53,6 +54,7 @@ class Box:
         self.features = Features(self)
         self.models = Models(self)
         self.keys = Keys(self)
+        self.sweep = Sweep(self)
         self.endpoints = Endpoints(self)
         self.outcomes = Outcomes(self)
         self.export = Export(self)
@@ -205,6 +207,10 @@ class Box:
     def runs(self, limit: int = 20) -> list[Run]:
         """The newest runs first."""
         return self.state.runs.all(limit)
+
+    def sweeps(self, limit: int = 20) -> list[SweepRow]:
+        """The newest sweeps first."""
+        return self.state.sweeps.all(limit)
 
     def tasks(self, run: int) -> tuple[Task, ...]:
         """The tasks of a run in the order in which they started."""

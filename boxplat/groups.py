@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from boxplat.box import Box
     from boxplat.core.model import AccessKey, Endpoint, ModelVersion
+    from boxplat.core.sweeps import Sweep as SweepRow
+    from boxplat.core.sweeps import Trial
     from boxplat.features.audit import Choice, Report
     from boxplat.features.offline.compact import Merged
     from boxplat.features.skew import Report as Skew
@@ -102,6 +104,76 @@ class Keys:
         from boxplat.releases import keys
 
         keys.revoke(self._box.state, name, self._box.by)
+
+
+class Sweep:
+    """`box sweep …`"""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def start(
+        self,
+        flow: str,
+        params: Mapping[str, object],
+        search: Mapping[str, str] | None = None,
+        metric: str = "",
+        mode: str = "max",
+        options: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> SweepRow:
+        """Begin a sweep: runs of every combination of the values, or a search.
+
+        Args:
+            params: a list or tuple is several values, anything else is one.
+            search: ranges to draw from by parameter (`log:1e-5..1e-1`); with them it is a search.
+            metric: what the trials are judged by; `mode` is max or min.
+            options: of every run (max_workers, tags, extra, priority).
+            more: trials, parallel, sampler, pruner, seed; see `boxplat.core.sweeps.Plan`.
+        """
+        from boxplat import lifecycle
+        from boxplat.core.sweeps import Plan
+        from boxplat.runs.sweeps import control
+
+        lifecycle.must_run(self._box.paths)
+        several = {
+            name: [str(one) for one in found] if isinstance(found, list | tuple) else [str(found)]
+            for name, found in params.items()
+        }
+        plan = Plan(space=dict(search or {}), metric=metric, mode=mode, options=dict(options or {}), **more)
+        return control.start(self._box.state, self._box.paths, flow, several, plan, self._box.by)
+
+    def values(self, flow: str, params: Mapping[str, str]) -> dict[str, list[str]]:
+        """The values of each parameter as written on the command line, with commas between them."""
+        from boxplat.runs.sweeps import control
+
+        return control.apart(self._box.paths, flow, params)
+
+    def show(self, number: int) -> list[Trial]:
+        """The trials of a sweep by number."""
+        return self._box.state.sweeps.trials(self._box.state.sweeps.get(number).id)
+
+    def resume(self, number: int) -> SweepRow:
+        """Run what is missing of a sweep."""
+        from boxplat import lifecycle
+        from boxplat.runs.sweeps import control
+
+        lifecycle.must_run(self._box.paths)
+        return control.resume(self._box.state, number, self._box.by)
+
+    def cancel(self, number: int) -> SweepRow:
+        """Ask for the end of a sweep and all its runs."""
+        from boxplat.runs.sweeps import control
+
+        return control.cancel(self._box.state, number, self._box.by)
+
+    def wait(
+        self, number: int, timeout: float | None = None, told: Callable[[Trial], None] = lambda trial: None
+    ) -> SweepRow:
+        """Until a sweep is over; `told` hears of each trial that has ended."""
+        from boxplat.runs.sweeps import control
+
+        return control.wait(self._box.state, self._box.paths, number, timeout, told)
 
 
 class Models:

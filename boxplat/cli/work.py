@@ -9,19 +9,20 @@ import click
 from boxplat import profiled, render
 from boxplat.cli import complete
 from boxplat.cli.base import json_option, next_step, say, the_box
+from boxplat.cli.sweeps import begin, sweep_options
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Run, RunState
 
 
-def _pairs(values: tuple[str, ...]) -> dict[str, str]:
+def _pairs(values: tuple[str, ...], option: str = "--param", example: str = "seed=1") -> dict[str, str]:
     found = {}
     for value in values:
         key, sign, rest = value.partition("=")
         if not sign or not key:
             raise BoxError(
-                f"--param {value!r} is not of the form name=value",
+                f"{option} {value!r} is not of the form name=value",
                 why="a flow's parameter needs a name and a value",
-                fix="box run FLOW --param seed=1",
+                fix=f"box run FLOW {option} {example}",
                 code=ExitCode.USAGE,
             )
         found[key] = rest
@@ -37,6 +38,7 @@ def _pairs(values: tuple[str, ...]) -> dict[str, str]:
 @click.option("--tag", multiple=True, help="A Metaflow tag (repeatable).")
 @click.option("--once", is_flag=True, help="Nothing to do if the same code and parameters have succeeded before.")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
+@sweep_options
 @json_option
 def run(
     flow: str,
@@ -48,10 +50,18 @@ def run(
     once: bool,
     extra: tuple[str, ...],
     as_json: bool,
+    **sweep: Any,
 ) -> None:
-    """Run a flow; after `--`, further options for Metaflow."""
+    """Run a flow, or with several values of a parameter a sweep of it; after `--`, further options for Metaflow."""
     box = the_box()
-    made = box.run(flow, _pairs(param), resume, max_workers, tag, extra, once)
+    params = box.sweep.values(flow, _pairs(param))
+    if sweep["search"] or sweep["metric"] or any(len(values) > 1 for values in params.values()):
+        sweep["search"] = _pairs(sweep["search"], "--search", "lr=log:1e-5..1e-1")
+        options = {"resume": resume, "max_workers": max_workers, "tags": list(tag), "extra": list(extra), "once": once}
+        begin(box, flow, params, options, sweep, wait, as_json)
+        return
+    single = {name: values[0] for name, values in params.items()}
+    made = box.run(flow, single, resume, max_workers, tag, extra, once)
     if made.state.over:
         say(f"run {made.id} of {made.flow} did this already, {render.ago(made.ended)}: nothing to do")
     else:

@@ -129,11 +129,11 @@ def test_every_verb_is_a_method_of_the_box() -> None:
 
     from boxplat.box import Box
     from boxplat.cli import box
-    from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes
+    from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Sweep
 
     groups = {
         "features": Features, "models": Models, "export": Export, "endpoints": Endpoints, "keys": Keys,
-        "outcomes": Outcomes,
+        "outcomes": Outcomes, "sweep": Sweep,
     }  # fmt: skip
     front_only = {"tui", "completion"}
     missing = []
