@@ -24,15 +24,17 @@ from boxplat.core.model import (
 )
 from boxplat.core.paths import Paths, find_root
 from boxplat.core.sweeps import Sweep as SweepRow
-from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Sweep, Told, silent
+from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Queue, Sweep, Told, silent
 
 if TYPE_CHECKING:
     from boxplat.core.state import StateStore
     from boxplat.core.state.changes import Change
+    from boxplat.core.state.disposal import Pin
+    from boxplat.gc import Outcome
     from boxplat.releases.comparison.compare import Comparison
     from boxplat.releases.why import Answer
-
     from boxplat.runs.profiles.report import Bill, StepUse
+
 
 class Box:
     """A project folder and everything that runs for it.
@@ -54,6 +56,7 @@ class Box:
         self.features = Features(self)
         self.models = Models(self)
         self.keys = Keys(self)
+        self.queue = Queue(self)
         self.sweep = Sweep(self)
         self.endpoints = Endpoints(self)
         self.outcomes = Outcomes(self)
@@ -160,6 +163,40 @@ class Box:
 
         return checks(self.paths, self.settings)
 
+    def gc(
+        self,
+        max_size: str | None = None,
+        older_than: str | None = None,
+        keep: int = 3,
+        models: bool = False,
+        dry_run: bool = False,
+        told: Told = silent,
+    ) -> Outcome:
+        """Free what is of no use any more; never what is live, cited by the record, or pinned.
+
+        Args:
+            max_size: of the box ("20G"): the oldest and least valuable goes. older_than: an age ("30d").
+            keep: newest runs of each flow and releases of each endpoint that stay.
+            models: also versions without alias that were never released.
+        """
+        from boxplat.gc import Limits
+        from boxplat.gc.verb import gc
+
+        limits = Limits.of(max_size, older_than, keep, models)
+        return gc(self.state, self.paths, self.settings, limits, None if dry_run else self.by, told)
+
+    def pin(self, subject: str | None = None) -> list[Pin]:
+        """Keep a run (`12`) or a model version (`delay/3`) from `gc`; returns all that is pinned."""
+        from boxplat.gc.pins import pin
+
+        return pin(self.state, self.paths, subject, self.by)
+
+    def unpin(self, subject: str) -> list[Pin]:
+        """Take a pin away; returns what is still pinned."""
+        from boxplat.gc.pins import unpin
+
+        return unpin(self.state, subject, self.by)
+
     def config(self) -> dict[str, tuple[object, str]]:
         """Every setting as `section.key` → (value, where it comes from)."""
         return self.settings.flat()
@@ -175,6 +212,7 @@ class Box:
         tags: Sequence[str] = (),
         extra: Sequence[str] = (),
         once: bool = False,
+        priority: str | None = None,
     ) -> Run:
         """Queue a flow; the supervisor starts it.
 
@@ -184,6 +222,7 @@ class Box:
             resume: number of an earlier run whose finished steps are taken over.
             extra: further options for Metaflow's `run`.
             once: queue nothing if the same code with the same parameters has succeeded before; returns that run.
+            priority: interactive (the default) or batch, which waits behind all that is interactive.
         """
         from boxplat import lifecycle
         from boxplat.runs import start
@@ -195,6 +234,7 @@ class Box:
             "tags": list(tags),
             "extra": list(extra),
             "once": once,
+            "priority": priority,
         }
         return start(self.state, self.paths, self.settings, flow, params or {}, options, self.by)
 
@@ -216,16 +256,6 @@ class Box:
         """The tasks of a run in the order in which they started."""
         return tuple(self.state.runs.tasks(run))
 
-    def cancel(self, run: int) -> Run:
-        """Ask for the end of a run."""
-        from boxplat.runs import cancel
-
-        return cancel(self.state, run, self.by)
-
-    def gpu(self) -> tuple[tuple[Gpu, ...], str]:
-        """The NVIDIA devices, and a note when there are none."""
-        from boxplat.adapters import gpu
-
     def usage(self, run: int) -> tuple[StepUse, ...]:
         """What a run used by step, beside what its steps asked for and what they should ask for."""
         from boxplat.runs.profiles.report import use
@@ -242,6 +272,16 @@ class Box:
         from boxplat.runs.profiles.report import bill
 
         return bill(self.state, self.settings.rates, since, by)
+
+    def cancel(self, run: int) -> Run:
+        """Ask for the end of a run."""
+        from boxplat.runs import cancel
+
+        return cancel(self.state, run, self.by)
+
+    def gpu(self) -> tuple[tuple[Gpu, ...], str]:
+        """The NVIDIA devices, and a note when there are none."""
+        from boxplat.adapters import gpu
 
         return gpu.read()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from boxplat import __version__
-from boxplat.cli import cluster, comparison, data, keys, life, models, record, serving, sweeps, watch, work
+from boxplat.cli import cluster, comparison, data, gc, keys, life, models, queue, record, serving, sweeps, watch, work
 from boxplat.cli.base import Commands
 
 _GROUPS = (
-    ("life-cycle", life.COMMANDS),
-    ("work", (*work.COMMANDS, *sweeps.COMMANDS)),
+    ("life-cycle", (*life.COMMANDS, *gc.COMMANDS)),
+    ("work", (*work.COMMANDS, *sweeps.COMMANDS, *queue.COMMANDS)),
     ("data", data.COMMANDS),
     ("models", models.COMMANDS),
     ("serving", (*serving.COMMANDS, *comparison.COMMANDS, *record.COMMANDS, *keys.COMMANDS)),

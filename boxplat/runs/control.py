@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from boxplat.adapters import flows
 from boxplat.adapters.flows import FlowFile
+from boxplat.core.claims import Priority
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, ExitCode, nearest, not_found
 from boxplat.core.model import Run, RunState
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
+from boxplat.core.state.database import Transaction
+from boxplat.runs import requests
+from boxplat.runs.capacity import Machine
 from boxplat.runs.code import own_files
 from boxplat.runs.fingerprint import fingerprint
+from boxplat.runs.ledger import Ledger
+from boxplat.runs.profiles import learnt
+from boxplat.runs.queue import Line, line
 from boxplat.supervisor.lock import holder
 
 POLL = 0.1
 _MOST_NAMES = 500
+_START = "start"
+_NOT_KEPT = frozenset({"once", "priority"})
+_PRIORITIES = (Priority.INTERACTIVE.value, Priority.BATCH.value)
 
 
 def start(
@@ -32,28 +42,38 @@ def start(
     params: Mapping[str, str],
     options: Mapping[str, Any],
     by: str,
+    also: Callable[[Transaction, int], None] | None = None,
 ) -> Run:
     """Queue a run of a flow, after checking what can be checked without running it.
 
     Args:
         flow: the file, relative to the project or to the working directory, or absolute.
         options: any of resume (a run's number), step (where to resume), max_workers, tags, with, extra, once (return
-            the run of the same code and parameters that succeeded before, if there is one).
+            the run of the same code and parameters that succeeded before, if there is one), priority (interactive or
+            batch).
+        also: what is to be written in the transaction that queues the run, with its number.
 
     Raises:
-        BoxError: no such file or run (exit code 9), not a flow, an unknown parameter, or a run of another flow (2).
+        BoxError: no such file or run (exit code 9), not a flow, an unknown parameter or priority, or a run of another
+            flow (2), or a step that asks for more than the machine has (8).
     """
-    path, stored, declared = check(state, paths, flow, params, options)
+    path, stored, declared = check(state, paths, flow, params, options, config)
     mark = fingerprint([path.parent, paths.root / config.features.repo], stored, params)
     before = state.runs.done_before(mark) if options.get("once") else None
     if before is not None:
         return before
-    wanted = {name: value for name, value in options.items() if name != "once" and value not in (None, [], ())}
-    return state.runs.add(stored, declared.name, dict(params), {**wanted, "fingerprint": mark}, by)
+    wanted = {name: value for name, value in options.items() if name not in _NOT_KEPT and value not in (None, [], ())}
+    kept = {**wanted, "fingerprint": mark, "first": _first(state, declared, options)}
+    return state.runs.add(stored, declared.name, dict(params), kept, by, _priority(options), also)
 
 
 def check(
-    state: StateStore, paths: Paths, flow: str, params: Mapping[str, str], options: Mapping[str, Any]
+    state: StateStore,
+    paths: Paths,
+    flow: str,
+    params: Mapping[str, str],
+    options: Mapping[str, Any],
+    config: Config | None = None,
 ) -> tuple[Path, str, FlowFile]:
     """What can be known of a run without running it.
 
@@ -69,7 +89,16 @@ def check(
     _check_parameters(stored, declared, params)
     if options.get("resume") is not None:
         _check_resume(state, declared, params, options)
+    _priority(options)
+    if config is not None and any(declared.asked.values()):
+        requests.refuse_what_never_fits(stored, declared.asked, _ledger(state, config).holdings().capacity)
     return path, stored, declared
+
+
+def queue(state: StateStore, paths: Paths, config: Config) -> Line:
+    """What has a lease, and what waits for one: services, tasks, and the queued runs in line."""
+    most = config.run.max_runs or len(os.sched_getaffinity(0))
+    return line(state.runs.active(), _ledger(state, config).holdings(), most, holder(paths) is not None)
 
 
 def wait(state: StateStore, paths: Paths, run_id: int, timeout: float | None = None) -> Run:
@@ -123,6 +152,29 @@ def cancel(state: StateStore, run_id: int, by: str) -> Run:
     return state.runs.get(run_id)
 
 
+def _ledger(state: StateStore, config: Config) -> Ledger:
+    return Ledger(state.database, Machine(config.compute))
+
+
+def _priority(options: Mapping[str, Any]) -> str:
+    name = str(options.get("priority") or Priority.INTERACTIVE)
+    if name not in _PRIORITIES:
+        raise BoxError(
+            f"no priority {name!r}{nearest(name, _PRIORITIES)}",
+            why=f"a run is one of: {', '.join(_PRIORITIES)}",
+            fix="box run FLOW --priority batch",
+            code=ExitCode.USAGE,
+        )
+    return name
+
+
+def _first(state: StateStore, flow: FlowFile, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the first step claims, for its run to be started when there is room; of a resumed run nobody knows which."""
+    if options.get("resume") is not None:
+        return {}
+    return {"asked": dict(flow.asked.get(_START, {})), "learnt": learnt(state, flow.name).get(_START, {})}
+
+
 def find(paths: Paths, flow: str) -> Path:
     """A flow's file, relative to the project or to the working directory, or absolute.
 
@@ -167,6 +219,8 @@ def _check_resume(state: StateStore, flow: FlowFile, params: Mapping[str, str], 
         why = f"it is a run of {origin.name}"
     elif origin.pathspec is None:
         why = "it never came to its first step"
+    elif state.disposal.freed(f"run/{origin.id}"):
+        why = "box gc has freed its artifacts"
     elif params:
         why = "a resumed run keeps the parameters of its origin"
     elif step is not None and flow.complete and step not in flow.steps:

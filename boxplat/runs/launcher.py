@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from boxplat.core import config as settings
-from boxplat.core import processes
+from boxplat.core import flowlock, processes
 from boxplat.core.errors import BoxError
 from boxplat.core.logs import last_words
 from boxplat.core.model import Run, RunState
@@ -58,7 +58,8 @@ def main(run_id: int) -> int:
     try:
         job = Job(paths, settings.load(paths.config, os.environ), state, state.runs.get(run_id))
         job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        launch(job, cancelled)
+        with flowlock.writing(paths, job.run.name):
+            launch(job, cancelled)
     except BoxError as error:
         _failed(state, run_id, str(error))
     except Exception as error:
@@ -128,8 +129,8 @@ def _facts(job: Job) -> dict[str, str]:
 def _follow(job: Job, flow: subprocess.Popen[bytes], progress: Progress, cancelled: Cancellation) -> int:
     """Keep the task rows current until the flow ends; returns its exit status."""
     records = spool.Tail(job.spool)
-    while not cancelled.requested:
     profiling = Profiling(job.state, job.run.id, job.spool, job.config.rates)
+    while not cancelled.requested:
         try:
             flow.wait(POLL)
             break
@@ -146,10 +147,19 @@ def _follow(job: Job, flow: subprocess.Popen[bytes], progress: Progress, cancell
 def _take(progress: Progress, profiling: Profiling, records: spool.Tail) -> None:
     new = records.read()
     progress.take(new)
-    for record in new:
     profiling.take(new)
+    for record in new:
         if record["kind"] == "note":
             say(f"the recorder met an error (the step is not affected): {record['text']}")
+        elif record["kind"] == "wait":
+            say(f"step {record['step']} (task {record['task']}) waits: {record['why']}{_until(record)}")
+
+
+def _until(record: spool.Record) -> str:
+    estimate = record.get("estimate")
+    if not isinstance(estimate, int | float):
+        return ""
+    return f"; about {max(0.0, estimate - record['at']):.0f} s more"
 
 
 def _final(job: Job, progress: Progress, status: int, cancelled: bool) -> Run:

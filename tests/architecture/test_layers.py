@@ -42,9 +42,9 @@ FLOORS = (
     ("boxplat.adapters",),
     ("boxplat.features", "boxplat.serving", "boxplat.declarations"),
     ("boxplat.supervisor", "boxplat.runs", "boxplat.releases", "boxplat.export", "boxplat.doctor"),
-    ("boxplat.lifecycle", "boxplat.logbook", "boxplat.snapshot", "boxplat.template"),
+    ("boxplat.gc", "boxplat.lifecycle", "boxplat.logbook", "boxplat.snapshot", "boxplat.template"),
     ("boxplat.box", "boxplat.groups"),
-    ("boxplat.render", "boxplat.trees", "boxplat.promotions", "boxplat.trials", "boxplat.profiled"),
+    ("boxplat.render", "boxplat.storage", "boxplat.trees", "boxplat.promotions", "boxplat.trials", "boxplat.profiled"),
     ("boxplat_tui",),
     ("boxplat.cli", "boxplat.__main__"),
 )
@@ -129,11 +129,11 @@ def test_every_verb_is_a_method_of_the_box() -> None:
 
     from boxplat.box import Box
     from boxplat.cli import box
-    from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Sweep
+    from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Queue, Sweep
 
     groups = {
         "features": Features, "models": Models, "export": Export, "endpoints": Endpoints, "keys": Keys,
-        "outcomes": Outcomes, "sweep": Sweep,
+        "outcomes": Outcomes, "sweep": Sweep, "queue": Queue,
     }  # fmt: skip
     front_only = {"tui", "completion"}
     missing = []

@@ -100,8 +100,17 @@ class Runs:
         with self._database.read() as db:
             row = db.execute(
                 "select * from run where state = 'succeeded' and json_extract(options, '$.fingerprint') = ? "
+                "and 'run/' || id not in (select subject from freed) "
                 "order by id desc limit 1",
                 (fingerprint,),
+            ).fetchone()
+            return self._run(row) if row else None
+
+    def latest(self, name: str, state: RunState) -> Run | None:
+        """The newest run of a flow, by its class name, that is in a state."""
+        with self._database.read() as db:
+            row = db.execute(
+                "select * from run where name = ? and state = ? order by id desc limit 1", (name, state)
             ).fetchone()
             return self._run(row) if row else None
 

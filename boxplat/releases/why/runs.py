@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,16 +34,29 @@ class Kept:
 
 def kept(state: StateStore, paths: Paths, run: Run | None, tracking: str | None) -> Kept:
     """Tags, parameters and metrics of a run, known by one or both of its names."""
-    own = _spooled(paths, run) if run else Kept()
-    found = _tracked(state, tracking) if tracking else Kept(note="it has no tracking run")
+    freed = _freed(state, run) if run else None
+    own = freed or (spooled(paths, run.id) if run else Kept())
+    found = _tracked(state, tracking) if tracking and not freed else Kept(note=own.note or "it has no tracking run")
     if not own.tags:
         return found
-    return Kept({**found.tags, **own.tags}, {**found.params, **own.params}, found.metrics)
+    return Kept({**found.tags, **own.tags}, {**found.params, **own.params}, found.metrics, own.note)
 
 
-def _spooled(paths: Paths, run: Run) -> Kept:
+def _freed(state: StateStore, run: Run) -> Kept | None:
+    """What was remembered of a run that `box gc` has taken."""
+    gone = state.disposal.freed(f"run/{run.id}")
+    if gone is None:
+        return None
+    when = time.strftime("%Y-%m-%d", time.localtime(gone.marked))
+    remembered = gone.data.get("kept", {})
+    note = f"box gc freed its artifacts, logs and tracking run on {when} (by {gone.by})"
+    return Kept(remembered.get("tags", {}), remembered.get("params", {}), note=note)
+
+
+def spooled(paths: Paths, run_id: int) -> Kept:
+    """What a run noted of itself while it ran; nothing where its folder is gone."""
     try:
-        records = spool.records_of(spool_path(paths.run_dir(run.id)).read_bytes())
+        records = spool.records_of(spool_path(paths.run_dir(run_id)).read_bytes())
     except OSError:
         return Kept()
     batch = batches.Batch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from boxplat.serving.log import deletions
@@ -22,6 +23,16 @@ def enforce(folder: Path, days: int, mib: int, now: float | None = None) -> list
     Returns:
         What was deleted.
     """
+    return _each(folder, days, mib, now, lambda path, why: _noted(folder, path, why))
+
+
+def due(folder: Path, days: int, mib: int, now: float | None = None) -> list[Path]:
+    """What `enforce` would delete, spools left aside."""
+    return _each(folder, days, mib, now, lambda path, why: path.suffix != SUFFIX)
+
+
+def _each(folder: Path, days: int, mib: int, now: float | None, gone: Callable[[Path, str], bool]) -> list[Path]:
+    """The files that `gone` is given, with why, and says that they are."""
     oldest = (time.time() if now is None else now) - days * _DAY
     files = []
     for path in sorted(folder.iterdir()):
@@ -32,18 +43,22 @@ def enforce(folder: Path, days: int, mib: int, now: float | None = None) -> list
         if not path.name.startswith("."):
             files.append((path, found.st_size, found.st_mtime))
     total = sum(size for _, size, _ in files)
-    gone = []
+    done = []
     for path, size, modified in files:
         too_old = days > 0 and modified < oldest
         too_large = mib > 0 and total > mib * _MIB
-        if not too_old and not too_large:
-            continue
-        noted = deletions.described(path, "age" if too_old else "size")
-        if _deleted(path):
-            deletions.note(folder, noted)
+        if (too_old or too_large) and gone(path, "age" if too_old else "size"):
             total -= size
-            gone.append(path)
-    return gone
+            done.append(path)
+    return done
+
+
+def _noted(folder: Path, path: Path, why: str) -> bool:
+    noted = deletions.described(path, why)
+    if not _deleted(path):
+        return False
+    deletions.note(folder, noted)
+    return True
 
 
 def _deleted(path: Path) -> bool:
