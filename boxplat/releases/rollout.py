@@ -22,6 +22,8 @@ from boxplat.releases import gateway, room
 from boxplat.releases.abandoned import abandon
 from boxplat.releases.endpoints import replicas_of
 from boxplat.releases.wanted import declaration, replicas
+from boxplat.runs.capacity import Machine
+from boxplat.runs.ledger import Ledger
 from boxplat.supervisor.lock import holder
 
 Told = Callable[[str], None]
@@ -80,7 +82,7 @@ class Rollout:
         there = {row.name for row in running}
         missing = [which for which in self.processes(numbers, count) if which.name not in there]
         specs = [declaration(self.state, self.paths, self.config, which) for which in missing]
-        room.check(self.name, [*specs, *further], running)
+        room.check(self.name, [*specs, *further], running, Ledger(self.state.database, Machine(self.config.compute)))
 
     def alone(self) -> None:
         """End what an earlier command left open: nobody else can be at it, while this one holds the endpoint's lock."""

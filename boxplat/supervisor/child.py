@@ -19,6 +19,7 @@ from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.core.state.services import Wanted
 from boxplat.supervisor.health import Probes
+from boxplat.supervisor.leasing import Leasing
 from boxplat.supervisor.sockets import Address
 from boxplat.supervisor.waking import idle
 
@@ -56,7 +57,13 @@ class Child:
     """
 
     def __init__(
-        self, name: str, state: StateStore, paths: Paths, probes: Probes, environment: Callable[[], dict[str, str]]
+        self,
+        name: str,
+        state: StateStore,
+        paths: Paths,
+        probes: Probes,
+        environment: Callable[[], dict[str, str]],
+        leasing: Leasing,
     ) -> None:
         self.name = name
         self.state_now = State.STOPPED
@@ -66,6 +73,7 @@ class Child:
         self._paths = paths
         self._probes = probes
         self._environment = environment
+        self._leasing = leasing
         self._address = Address()
         self._backoff = Backoff()
         self._tried: tuple[str, int] | None = None
@@ -77,6 +85,7 @@ class Child:
         self._misses = 0
         self._sick_since: float | None = None
         self._restarts = 0
+        self._waits = ""
 
     # -- what the loop calls -------------------------------------------------------------------------------------
 
@@ -90,6 +99,7 @@ class Child:
         self.process = Process(wanted.pid, wanted.pid_started, wanted.service, wanted.digest, wanted.generation, now)
         self._tried = (wanted.digest, wanted.generation)
         self._address.adopt(wanted.service, wanted.pid, wanted.port, wanted.grpc_port)
+        self._leasing.adopt(wanted.service, wanted.pid)
         self._move(State.STARTING, "found running after a restart of the supervisor", "service.adopted", pid=wanted.pid)
         return True
 
@@ -190,6 +200,7 @@ class Child:
         self.process, self._stop_at, self._stop_reason, self._stop_failed = None, None, "", False
         self._misses, self._sick_since = 0, None
         self._probes.forget(self.name)
+        self._leasing.ended(self.name)
         cleared = {"pid": None, "pid_started": None, "running_digest": None}
         if planned or not wanted.desired:
             self._backoff.reset()
@@ -214,6 +225,7 @@ class Child:
         self._tried = None
         self.close()
         self._backoff.reset()
+        self._leasing.ended(self.name)
         if self.state_now is not State.STOPPED:
             self._move(State.STOPPED, "", "service.stopped")
 
@@ -226,10 +238,11 @@ class Child:
         elif self.state_now is State.ASLEEP and not self._address.is_awaited:
             return
         missing = sorted(name for name in needs(wanted.service) if not healthy(name))
-        if missing:
-            why = f"waits for {', '.join(missing)}"
-            if self.state_now is not State.WAITING:
+        why = f"waits for {', '.join(missing)}" if missing else self._leasing.ask(wanted.service)
+        if why:
+            if self.state_now is not State.WAITING or (not missing and why != self._waits):
                 self._move(State.WAITING, why, None)
+            self._waits = why
             return
         self._tried = attempt
         try:
@@ -237,6 +250,7 @@ class Child:
         except (BoxError, OSError) as error:
             why = f"{error.what}: {error.why}" if isinstance(error, BoxError) else str(error)
             self._backoff.failures = 1
+            self._leasing.ended(self.name)
             self._move(State.FAILED, why, "service.failed")
 
     def _start(self, wanted: Wanted, values: Mapping[str, str]) -> None:
@@ -252,10 +266,12 @@ class Child:
             "self.grpc_port": str(self._address.grpc_port or 0),
         }
         argv = [resolve(part, known) for part in service.command]
-        env = self._environment() | {key: resolve(value, known) for key, value in service.env.items()}
+        env = self._environment() | self._leasing.environment(self.name)
+        env |= {key: resolve(value, known) for key, value in service.env.items()}
         cwd, log = Path(resolve(service.cwd, known)), self._paths.service_log(self.name)
         popen = processes.spawn(argv, env, cwd, log, (descriptor,) if descriptor >= 0 else ())
         ticks = processes.start_ticks(popen.pid) or 0.0
+        self._leasing.started(self.name, popen.pid)
         self.process = Process(popen.pid, ticks, service, wanted.digest, wanted.generation, time.monotonic(), popen)
         self._next_probe = 0.0
         why = "somebody asks" if self.state_now is State.ASLEEP else ""

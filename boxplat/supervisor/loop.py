@@ -25,11 +25,15 @@ from boxplat.core.state import StateStore
 from boxplat.core.state.services import Wanted
 from boxplat.releases.comparison.starting import Watches
 from boxplat.releases.gateway import Door, applied
+from boxplat.runs.capacity import Machine
+from boxplat.runs.ledger import Ledger
+from boxplat.runs.overuse import Watch
 from boxplat.supervisor.child import Child
 from boxplat.supervisor.deliveries import Deliveries
 from boxplat.supervisor.fleet import Fleet
 from boxplat.supervisor.health import Probes
 from boxplat.supervisor.launches import Launches
+from boxplat.supervisor.leasing import Leasing
 from boxplat.supervisor.leftovers import sweep
 from boxplat.supervisor.sweeps import Sweeps
 
@@ -48,6 +52,9 @@ class Loop:
         self._state = state
         self._probes = Probes()
         self._children: dict[str, Child] = {}
+        ledger = Ledger(state.database, Machine(config.compute))
+        self._leasing = Leasing(ledger, self._processes)
+        self._overuse = Watch(state.database, paths, ledger, config.compute.overuse)
         self._launches = Launches(state, paths, self._environment, config.run.max_runs or len(os.sched_getaffinity(0)))
         self._stop = threading.Event()
         self._fleet = Fleet(state, paths, config)
@@ -86,6 +93,10 @@ class Loop:
             environment["BOXPLAT_FEATURES_URL"] = f"http://127.0.0.1:{features.port}"
         return environment
 
+    def _processes(self) -> list[tuple[str, int]]:
+        """Name and pid of every service that has a process."""
+        return [(name, child.process.pid) for name, child in self._children.items() if child.process is not None]
+
     # -- taking over ---------------------------------------------------------------------------------------------
 
     def _take_over(self) -> None:
@@ -103,7 +114,7 @@ class Loop:
 
     def _child(self, name: str) -> Child:
         if name not in self._children:
-            self._children[name] = Child(name, self._state, self._paths, self._probes, self._environment)
+            self._children[name] = Child(name, self._state, self._paths, self._probes, self._environment, self._leasing)
         return self._children[name]
 
     # -- each tick -----------------------------------------------------------------------------------------------
@@ -130,6 +141,8 @@ class Loop:
         busy = self._sweeps.tick(stopping) or busy
         self._send_missed()
         self._rotate_logs()
+        if not stopping:
+            self._overuse.tick()
         return busy or any(child.process is not None for child in self._children.values())
 
     def _tend_releases(self) -> None:

@@ -21,6 +21,7 @@ from boxplat.core.model import State
 from boxplat.releases.alone import alone
 from boxplat.releases.endpoints import replicas_of
 from boxplat.releases.gateway import drained
+from boxplat.runs.limits import Memory
 from boxplat.supervisor.lock import holder
 from tests.serving.load import Load, under_load
 
@@ -186,7 +187,7 @@ def test_no_room_changes_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> N
     until("those that failed before are gone", lambda: not failed & running(box))
     variant(box, len(states(box)))
     before, event = (traffic(box), states(box), running(box)), box.events(limit=1)[-1].id
-    monkeypatch.setattr("boxplat.releases.room.free_memory", lambda: 2**20)
+    monkeypatch.setattr("boxplat.runs.limits.Limits.memory", lambda self: Memory(2**30, 2**20))
     with pytest.raises(BoxError, match="no room") as caught:
         box.deploy("adder")
     assert caught.value.code is ExitCode.NO_COMPUTE and "1 MiB of memory" not in caught.value.what
