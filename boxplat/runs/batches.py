@@ -112,11 +112,11 @@ def summary(tally: Tally, at: float, started: float) -> Batch:
     batch = Batch(metrics=[("duration_seconds", max(0.0, at - started), at, 0)])
     for step, (first, last) in sorted(tally.spans.items()):
         batch.metrics.append((key(f"step.{step}.seconds"), last - first, at, 0))
+    batch.metrics += [(key(name), value, at, 0) for name, value in metrics.of(tally.profiles).items()]
     batch.tags = {
         "boxplat.tasks": str(len(tally.attempts)),
         "boxplat.retries": str(sum(tally.attempts.values())),
         "boxplat.caught": ",".join(sorted(tally.caught))[:LONGEST_TAG],
-    batch.metrics += [(key(name), value, at, 0) for name, value in metrics.of(tally.profiles).items()]
     }
     return batch
 

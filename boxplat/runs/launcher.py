@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from boxplat.core import config as settings
-from boxplat.core import flowlock, processes
+from boxplat.core import processes
 from boxplat.core.errors import BoxError
 from boxplat.core.logs import last_words
 from boxplat.core.model import Run, RunState
@@ -58,8 +58,7 @@ def main(run_id: int) -> int:
     try:
         job = Job(paths, settings.load(paths.config, os.environ), state, state.runs.get(run_id))
         job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with flowlock.writing(paths, job.run.name):
-            launch(job, cancelled)
+        launch(job, cancelled)
     except BoxError as error:
         _failed(state, run_id, str(error))
     except Exception as error:
