@@ -95,10 +95,14 @@ class SkewConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """`[run]`: `max_workers` tasks of a flow, and `max_runs` flows, at once (0: as many as there are cores)."""
+    """`[run]`: `max_workers` tasks of a flow, and `max_runs` flows, at once (0: as many as there are cores).
+
+    `warm` tasks are forked from a process that has loaded the flow already, where that changes nothing else.
+    """
 
     max_workers: int = 0
     max_runs: int = 0
+    warm: bool = True
 
 
 @dataclass(frozen=True, slots=True)

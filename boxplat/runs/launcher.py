@@ -150,6 +150,8 @@ def _take(progress: Progress, profiling: Profiling, records: spool.Tail) -> None
     for record in new:
         if record["kind"] == "note":
             say(f"the recorder met an error (the step is not affected): {record['text']}")
+        elif record["kind"] == "cold":
+            say(f"{record['step'] if record.get('step') else 'every task'} starts in a new process: {record['why']}")
         elif record["kind"] == "wait":
             say(f"step {record['step']} (task {record['task']}) waits: {record['why']}{_until(record)}")
 

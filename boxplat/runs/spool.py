@@ -14,6 +14,8 @@ Every record has `kind` and `at` (seconds since the epoch). The kinds and their 
 - `data`: `way` (read or wrote), `name`, `path`, `step`, `files`, `bytes`, `digest` and `note` — a dataset, by content;
 - `report`: `metric` (empty: whatever the sweep is judged by), `index` (the step), `value` — an intermediate value;
 - `profile`: `step`, `profile` (the fields of boxplat.core.profile.Profile) and `cost` — the launcher's, of an attempt;
+- `cold`: `why`, and where only one step's tasks are meant `step` — tasks are not forked but start anew;
+- `launched`: `warm` — how many tasks the scheduler had forked when it ended;
 - `tags`: `tags` — facts that the launcher adds (code, versions, the run that was resumed);
 - `note`: `text` — the recorder's own trouble.
 """
@@ -41,6 +43,8 @@ _FIELDS: dict[str, dict[str, type]] = {
     "data": {"way": str, "name": str, "digest": str},
     "report": {"metric": str, "index": int, "value": float},
     "profile": {"step": str, "profile": dict, "cost": float},
+    "cold": {"why": str},
+    "launched": {"warm": int},
     "tags": {"tags": dict},
     "note": {"text": str},
 }
