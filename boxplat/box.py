@@ -256,8 +256,6 @@ class Box:
         """The tasks of a run in the order in which they started."""
         return tuple(self.state.runs.tasks(run))
 
-        return gpu.read()
-
     def usage(self, run: int) -> tuple[StepUse, ...]:
         """What a run used by step, beside what its steps asked for and what they should ask for."""
         from boxplat.runs.profiles.report import use
@@ -284,6 +282,8 @@ class Box:
     def gpu(self) -> tuple[tuple[Gpu, ...], str]:
         """The NVIDIA devices, and a note when there are none."""
         from boxplat.adapters import gpu
+
+        return gpu.read()
 
     # -- serving -------------------------------------------------------------------------------------------------
 
