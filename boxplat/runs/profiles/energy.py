@@ -22,13 +22,16 @@ class CpuEnergy:
 
     Args:
         watts: of one busy core, where nothing is measured.
+
+    Attributes:
+        spent: joules of the whole machine that were measured so far.
     """
 
     def __init__(self, watts: float, folder: Path = POWERCAP) -> None:
         self._watts = watts
         packages = sorted(folder.glob("intel-rapl:*")) if folder.is_dir() else []
         self._last = {path: joules for path in packages if _PACKAGE.fullmatch(path.name) and (joules := _joules(path))}
-        self._spent = 0.0
+        self.spent = 0.0
         self._began = measure.busy_seconds() if self._last else 0.0
 
     @property
@@ -40,12 +43,12 @@ class CpuEnergy:
         for path, before in self._last.items():
             now = _joules(path)
             if now is not None:
-                self._spent += now - before if now >= before else now - before + _range(path)
+                self.spent += now - before if now >= before else now - before + _range(path)
                 self._last[path] = now
 
     def per_cpu_second(self) -> float:
         busy = measure.busy_seconds() - self._began if self._last else 0.0
-        return self._spent / busy if busy > _ENOUGH and self._spent > 0 else self._watts
+        return self.spent / busy if busy > _ENOUGH and self.spent > 0 else self._watts
 
 
 def _joules(path: Path) -> float | None:

@@ -7,11 +7,12 @@ that its children held beside it, use of a GPU, and all of it where the task was
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from boxplat.core.profile import Profile
 from boxplat.runs.profiles import measure
 from boxplat.runs.profiles.attempt import Watched
+from boxplat.runs.profiles.devices import DeviceUse, GpuUse
 from boxplat.runs.profiles.energy import CpuEnergy
 from boxplat.runs.spool import Record
 
@@ -27,11 +28,13 @@ class Sampler:
     Args:
         run_id: the box's number of the run.
         watts: of one busy core, where the machine does not measure its energy.
+        gpus: use of the devices; by default what the driver shows.
     """
 
-    def __init__(self, run_id: int, watts: float) -> None:
+    def __init__(self, run_id: int, watts: float, gpus: GpuUse | None = None) -> None:
         self._run_id = run_id
         self._energy = CpuEnergy(watts)
+        self._gpus = gpus or GpuUse()
         self._watched: dict[tuple[str, str], Watched] = {}
         self._costly_after = 0.0
 
@@ -53,6 +56,10 @@ class Sampler:
         roots = frozenset(task.root for task in self._watched.values())
         for task in self._watched.values():
             self._sample(task, roots - {task.root}, now)
+        devices = self._gpus.look(now)
+        if devices:
+            for task in self._watched.values():
+                _on_devices(task, devices)
 
     def close(self) -> list[Profile]:
         """The profiles of the tasks that will never tell of their end."""
@@ -95,3 +102,14 @@ class Sampler:
         began = time.perf_counter()
         task.together = max(task.together, measure.together(task.members))
         self._costly_after = now + (time.perf_counter() - began) / _SHARE
+
+
+def _on_devices(task: Watched, devices: Mapping[int, DeviceUse]) -> None:
+    held: dict[str, int] = {}
+    for use in (devices[pid] for pid in task.members if pid in devices):
+        task.gpu_seconds += use.seconds
+        task.gpu_joules += use.joules
+        for uuid, size in use.memory.items():
+            held[uuid] = held.get(uuid, 0) + size
+    for uuid, size in held.items():
+        task.vram[uuid] = max(task.vram.get(uuid, 0), size)

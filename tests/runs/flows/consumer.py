@@ -1,12 +1,13 @@
 """Steps that use a known amount of one thing each, so that what was measured can be checked."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
-from metaflow import FlowSpec, resources, step
+from metaflow import FlowSpec, current, resources, retry, step
 
 MIB = 2**20
 CHILD = "import time; held = bytearray(b'x') * (200 * 2**20); time.sleep(1)"
@@ -58,6 +59,17 @@ class ConsumerFlow(FlowSpec):
             file.seek(0)
             while file.read(10**6):
                 pass
+        self.next(self.killed)
+
+    @retry(times=1, minutes_between_retries=0)
+    @step
+    def killed(self):
+        """150 MiB in a first attempt that ends without a word."""
+        if current.retry_count == 0:
+            held = bytearray(b"x") * (150 * MIB)
+            time.sleep(1)
+            os.kill(os.getpid(), signal.SIGKILL)
+            self.size = len(held)
         self.next(self.end)
 
     @step

@@ -1,0 +1,161 @@
+"""What was learnt of steps: expectations, recommendations, costs, metrics, and what the doctor says."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boxplat import profiled
+from boxplat.core.config import RatesConfig
+from boxplat.core.errors import BoxError
+from boxplat.core.profile import Profile
+from boxplat.core.state import StateStore
+from boxplat.doctor.requests import judge
+from boxplat.runs.profiles import expected, expected_all, learnt, metrics
+from boxplat.runs.profiles.attempt import asked
+from boxplat.runs.profiles.cost import cost, total
+from boxplat.runs.profiles.expected import RUNS, summarise
+from boxplat.runs.profiles.recommend import recommendations, recommended
+from boxplat.runs.profiles.report import bill, use
+
+MB, MIB, GIB = 10**6, 2**20, 2**30
+
+
+def profile(**fields: object) -> Profile:
+    known: dict[str, object] = {"run_id": 1, "step": "fit", "task": "1", "attempt": 0, "ok": True, "started": 100.0}
+    return Profile(**{**known, "seconds": 10.0, **fields})  # type: ignore[arg-type]
+
+
+def ran(state: StateStore, *profiles: Profile, flow: str = "F") -> int:
+    run = state.runs.add("flows/f.py", flow, {})
+    state.profiles.put([dataclasses.replace(row, run_id=run.id) for row in profiles])
+    return run.id
+
+
+def test_a_step_that_never_ran_is_not_known(state: StateStore) -> None:
+    ran(state, profile(step="fit"), flow="Other")
+    assert expected(state, "F", "fit") is None
+    assert learnt(state, "F") == {}
+
+
+def test_only_the_last_runs_teach_and_only_those_that_have_profiles(state: StateStore) -> None:
+    ran(state, profile(memory=9 * GIB))
+    for peak in range(1, RUNS + 1):
+        ran(state, profile(memory=peak * MIB, seconds=float(peak)))
+    state.runs.add("flows/f.py", "F", {})
+    found = expected(state, "F", "fit")
+    assert found is not None
+    assert (found.memory, found.runs, found.seconds) == (round(RUNS * MIB * 1.05), RUNS, 3.0)
+
+
+def test_an_attempt_that_failed_teaches_memory_but_not_time(state: StateStore) -> None:
+    ran(state, profile(ok=False, memory=500, seconds=999.0), profile(attempt=1, memory=100, seconds=2.0))
+    assert learnt(state, "F") == {"fit": {"memory": 525.0, "seconds": 2.0}}
+
+
+def test_inherited_memory_is_claimed_by_nobody_but_asked_of_a_cluster(state: StateStore) -> None:
+    ran(state, profile(memory=40 * MB, inherited=160 * MB))
+    found = expected_all(state, "F")["fit"]
+    assert (found.memory, found.resident) == (42 * MB, 210 * MB)
+    assert recommendations(state, "F")["fit"].line == "@resources(cpu=1, memory=210)"
+
+
+@given(st.lists(st.integers(1, 2**40), min_size=1, max_size=20))
+def test_what_is_recommended_fits_every_peak_and_is_within_a_tenth_of_the_highest(peaks: list[int]) -> None:
+    rows = [profile(task=str(number), memory=peak) for number, peak in enumerate(peaks)]
+    found = recommended(summarise(rows)["fit"])
+    assert found.memory * MB >= max(peaks)
+    assert found.memory * MB <= max(peaks) * 1.1 or found.memory == 1 or max(peaks) < 20 * MB
+
+
+@pytest.mark.parametrize(
+    ("wanted", "used", "verdict"),
+    [
+        ({}, {"memory": 300 * MB}, "unasked"),
+        ({"memory": 4000 * MB}, {"memory": 300 * MB}, "over"),
+        ({"memory": 400 * MB}, {"memory": 300 * MB}, "fits"),
+        ({"memory": 500 * MB}, {"memory": 300 * MB}, "fits"),
+        ({"memory": 299 * MB}, {"memory": 300 * MB}, "under"),
+        ({"cores": 4.0, "memory": 400 * MB}, {"memory": 300 * MB, "cores": 1.1}, "over"),
+        ({"cores": 2.0}, {"memory": 300 * MB, "cores": 1.6}, "fits"),
+        ({"vram": 40_000 * MB, "gpus": 1}, {"vram": 6000 * MB, "gpus": 1}, "over"),
+        ({"vram": 40_000 * MB, "gpus": 1}, {}, "fits"),
+    ],
+)
+def test_verdicts(wanted: dict[str, float], used: dict[str, float], verdict: str) -> None:
+    assert recommended(summarise([profile(asked=wanted, **used)])["fit"]).verdict == verdict
+
+
+def test_the_line_keeps_a_gpu_that_was_asked_for_and_never_seen_here() -> None:
+    seen = recommended(summarise([profile(memory=MB, vram=6000 * MB, gpus=1, asked={"gpus": 1})])["fit"])
+    assert seen.line == "@resources(cpu=1, memory=2, gpu=1) @vram(6300)"
+    unseen = recommended(summarise([profile(memory=MB, asked={"gpus": 2.0})])["fit"])
+    assert unseen.line == "@resources(cpu=1, memory=2, gpu=2)"
+
+
+def test_what_a_step_asks_for_is_counted_as_metaflow_counts() -> None:
+    assert asked({"cpu": "2", "memory": 4096}) == {"cores": 2.0, "memory": 4096 * MB}
+    assert asked({"gpu": 1, "vram": "6Gi"}) == {"gpus": 1.0, "vram": 6 * GIB}
+    assert asked({"memory": "much"}) == asked(None) == asked([]) == {}
+
+
+def test_cost_of_an_hour_is_the_sum_of_the_rates() -> None:
+    rates = RatesConfig(core_hour=1, memory_gib_hour=10, gpu_hour=100, kwh=1000)
+    hour = profile(seconds=3600.0, cpu_seconds=2 * 3600.0, memory=3 * GIB, inherited=GIB, gpus=1, cpu_joules=3.6e6)
+    found = cost(hour, rates)
+    assert (found.cores, found.memory, found.gpus, found.energy, found.total) == (2, 30, 100, 1000, 1132)
+    assert total([hour, hour], rates).total == 2264
+    assert cost(profile(seconds=3600.0, asked={"gpus": 2.0}), rates).gpus == 200
+
+
+def test_the_bill_has_every_attempt_once(state: StateStore) -> None:
+    now, rates = time.time(), RatesConfig(core_hour=1)
+    ran(state, profile(started=now, cpu_seconds=3600.0), profile(started=now, attempt=1, cpu_seconds=3600.0))
+    ran(state, profile(started=now, cpu_seconds=3600.0))
+    ran(state, profile(started=now - 86400 * 30, cpu_seconds=3600.0))
+    ran(state, profile(started=now, cpu_seconds=7200.0), flow="G")
+    by_run, by_flow = bill(state, rates, "7d", "run"), bill(state, rates, "7d", "flow")
+    assert sorted((row.key, row.total) for row in by_run.rows) == [("1", 2), ("2", 1), ("4", 2)]
+    assert [(row.key, row.runs, row.total) for row in by_flow.rows] == [("F", 2, 3), ("G", 1, 2)]
+    assert by_run.total == by_flow.total == 5
+    assert "all" in profiled.bill(by_flow) and "EUR" in profiled.bill(by_run)
+    with pytest.raises(BoxError, match="costs cannot be shown by 'user'"):
+        bill(state, rates, "7d", "user")
+
+
+def test_a_run_is_shown_beside_what_it_asked_for(state: StateStore) -> None:
+    run = ran(state, profile(asked={"memory": 4000 * MB, "cores": 2.0}, memory=300 * MB, cores=0.9, gpu_seconds=2.0))
+    text = profiled.use(use(state, state.runs.get(run), RatesConfig()), "EUR")
+    assert "300 of 4000 MB" in text and "0.9 of 2" in text
+    assert "fit: @resources(cpu=1, memory=315)   (asks for too much: memory=4000, used 300; cpu=2, used 0.9)" in text
+
+
+def test_the_doctor_says_which_line_to_write() -> None:
+    rows = [profile(step="fit", asked={"memory": 4000 * MB}, memory=300 * MB), profile(step="end", memory=50 * MB)]
+    found = judge([("flows/f.py", recommended(usual)) for usual in summarise(rows).values()])
+    assert found.state == "warn"
+    assert found.detail == "flows/f.py, step fit asks for too much (memory=4000, used 300)"
+    assert found.fix.endswith("flows/f.py   (step fit: @resources(cpu=1, memory=315))")
+    assert judge([("flows/f.py", recommended(summarise(rows[1:])["end"]))]).state == "ok"
+
+
+def test_metrics_are_peaks_and_sums_and_know_no_gpu_where_there_is_none() -> None:
+    rows = [
+        profile(task="1", memory=100 * MIB, cpu_seconds=1.0, cpu_joules=3600.0),
+        profile(task="2", memory=60 * MIB, inherited=90 * MIB, cpu_seconds=2.0, write_bytes=MIB),
+    ]
+    records = [{"kind": "profile", "step": "fit", "cost": 0.5, "profile": dataclasses.asdict(row)} for row in rows]
+    assert metrics.of(records) == {
+        "boxplat.peak_memory_mib.fit": 150.0,
+        "boxplat.peak_cores.fit": 0.0,
+        "boxplat.cpu_seconds.fit": 3.0,
+        "boxplat.read_mib.fit": 0.0,
+        "boxplat.written_mib.fit": 1.0,
+        "boxplat.energy_wh": 1.0,
+        "boxplat.cost": 1.0,
+    }
+    assert metrics.of([]) == {}
