@@ -25,18 +25,17 @@ from boxplat.core.model import (
 from boxplat.core.paths import Paths, find_root
 from boxplat.core.sweeps import Sweep as SweepRow
 from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Queue, Sweep, Told, silent
+from boxplat.housekeeping import Housekeeping
 
 if TYPE_CHECKING:
     from boxplat.core.state import StateStore
     from boxplat.core.state.changes import Change
-    from boxplat.core.state.disposal import Pin
-    from boxplat.gc import Outcome
     from boxplat.releases.comparison.compare import Comparison
     from boxplat.releases.why import Answer
     from boxplat.runs.profiles.report import Bill, StepUse
 
 
-class Box:
+class Box(Housekeeping):
     """A project folder and everything that runs for it.
 
     Args:
@@ -56,6 +55,7 @@ class Box:
         self.features = Features(self)
         self.models = Models(self)
         self.keys = Keys(self)
+        self.schedule = Schedules(self)
         self.queue = Queue(self)
         self.sweep = Sweep(self)
         self.endpoints = Endpoints(self)
@@ -162,40 +162,6 @@ class Box:
         from boxplat.doctor import checks
 
         return checks(self.paths, self.settings)
-
-    def gc(
-        self,
-        max_size: str | None = None,
-        older_than: str | None = None,
-        keep: int = 3,
-        models: bool = False,
-        dry_run: bool = False,
-        told: Told = silent,
-    ) -> Outcome:
-        """Free what is of no use any more; never what is live, cited by the record, or pinned.
-
-        Args:
-            max_size: of the box ("20G"): the oldest and least valuable goes. older_than: an age ("30d").
-            keep: newest runs of each flow and releases of each endpoint that stay.
-            models: also versions without alias that were never released.
-        """
-        from boxplat.gc import Limits
-        from boxplat.gc.verb import gc
-
-        limits = Limits.of(max_size, older_than, keep, models)
-        return gc(self.state, self.paths, self.settings, limits, None if dry_run else self.by, told)
-
-    def pin(self, subject: str | None = None) -> list[Pin]:
-        """Keep a run (`12`) or a model version (`delay/3`) from `gc`; returns all that is pinned."""
-        from boxplat.gc.pins import pin
-
-        return pin(self.state, self.paths, subject, self.by)
-
-    def unpin(self, subject: str) -> list[Pin]:
-        """Take a pin away; returns what is still pinned."""
-        from boxplat.gc.pins import unpin
-
-        return unpin(self.state, subject, self.by)
 
     def config(self) -> dict[str, tuple[object, str]]:
         """Every setting as `section.key` → (value, where it comes from)."""
@@ -405,3 +371,9 @@ class Box:
     def events(self, after: int = 0, subject: str | None = None, limit: int = 200) -> list[Event]:
         """The audit log after an event's id, oldest first."""
         return self.state.events.all(after, subject, limit)
+
+    def publish(self, name: str, payload: Mapping[str, Any] | None = None) -> list[str]:
+        """Publish an event for the flows with `@trigger(event=name)`; returns the names of those that wait for it."""
+        from boxplat.runs.schedules import publish
+
+        return publish(self.state, self.paths, name, payload or {}, self.by)

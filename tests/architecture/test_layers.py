@@ -43,7 +43,7 @@ FLOORS = (
     ("boxplat.features", "boxplat.serving", "boxplat.declarations"),
     ("boxplat.supervisor", "boxplat.runs", "boxplat.releases", "boxplat.export", "boxplat.doctor"),
     ("boxplat.gc", "boxplat.lifecycle", "boxplat.logbook", "boxplat.snapshot", "boxplat.template"),
-    ("boxplat.box", "boxplat.groups"),
+    ("boxplat.box", "boxplat.groups", "boxplat.housekeeping"),
     ("boxplat.render", "boxplat.storage", "boxplat.trees", "boxplat.promotions", "boxplat.trials", "boxplat.profiled"),
     ("boxplat_tui",),
     ("boxplat.cli", "boxplat.__main__"),
