@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from boxplat.box import Box
-    from boxplat.core.model import AccessKey, Endpoint, ModelVersion
+    from boxplat.core.errors import BoxError
+    from boxplat.core.model import AccessKey, Endpoint, ModelVersion, Run
     from boxplat.core.sweeps import Sweep as SweepRow
     from boxplat.core.sweeps import Trial
     from boxplat.features.audit import Choice, Report
@@ -20,12 +21,52 @@ if TYPE_CHECKING:
     from boxplat.releases.outcomes.store import Added
     from boxplat.releases.promotion import Promotion, Step
     from boxplat.releases.why import History
+    from boxplat.runs.queue import Line
 
 Told = Callable[[str], None]
 
 
 def silent(_: str) -> None:
     """The listener of somebody who does not want to hear of progress."""
+
+
+class Schedules:
+    """`box schedule …`"""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def list(self) -> list[Schedule]:
+        """The flows that start by themselves, with what is wrong with those that cannot."""
+        from boxplat.runs.schedules import listed
+
+        return listed(self._box.state, self._box.paths, self._box.settings)
+
+    def pause(self, flow: str) -> str:
+        """Keep a flow (its file or class) from starting by itself; returns its file."""
+        from boxplat.runs.schedules import pause
+
+        return pause(self._box.state, self._box.paths, flow, True, self._box.by)
+
+    def resume(self, flow: str) -> str:
+        """Let a flow start by itself again, from now on; returns its file."""
+        from boxplat.runs.schedules import pause
+
+        return pause(self._box.state, self._box.paths, flow, False, self._box.by)
+
+    def run_now(self, flow: str) -> Run:
+        """Queue a run of a flow that starts by itself, besides its times."""
+        from boxplat import lifecycle
+        from boxplat.runs.schedules import run_now
+
+        lifecycle.must_run(self._box.paths)
+        return run_now(self._box.state, self._box.paths, self._box.settings, flow, self._box.by)
+
+    def problems(self) -> list[BoxError]:
+        """Why flows that are meant to start by themselves cannot."""
+        from boxplat.runs.schedules import refused
+
+        return refused(self._box.paths)
 
 
 class Features:
@@ -104,6 +145,35 @@ class Keys:
         from boxplat.releases import keys
 
         keys.revoke(self._box.state, name, self._box.by)
+
+
+class Queue:
+    """`box queue …`"""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def list(self) -> Line:
+        """What has a lease, and what waits for one, why and until when."""
+        from boxplat.runs.control import queue
+
+        return queue(self._box.state, self._box.paths, self._box.settings)
+
+    def hold(self, run: int) -> bool:
+        """Let a run start no further step; False if it is held already."""
+        return self._box.state.queue.hold(run, True, self._box.by)
+
+    def release(self, run: int) -> bool:
+        """Let a held run go on; False if it is not held."""
+        return self._box.state.queue.hold(run, False, self._box.by)
+
+    def move(self, run: int, before: int | None = None, last: bool = False) -> None:
+        """Give a run another place among those of its priority: before another, the last, else the first."""
+        self._box.state.queue.move(run, before, last, self._box.by)
+
+    def cancel(self, run: int) -> Run:
+        """Ask for the end of a run."""
+        return self._box.cancel(run)
 
 
 class Sweep:

@@ -100,10 +100,12 @@ def size(count: int | None) -> str | None:
     """Bytes in the unit that keeps the number short."""
     if count is None:
         return None
-    for unit in ("B", "KiB", "MiB"):
+    for unit in ("B", "KiB"):
         if count < 1024:
             return f"{count} {unit}"
         count //= 1024
+    if count < 1024:
+        return f"{count} MiB"
     return f"{count / 1024:.1f} GiB" if count < 10 * 1024 else f"{count // 1024} GiB"
 
 

@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from boxplat.adapters import flow_requests
 from boxplat.core.errors import BoxError, ExitCode
 
 EXTENSION = Path(__file__).resolve().parent.parent / "runs" / "extension"
@@ -26,7 +27,8 @@ _PLAIN_DECORATORS = frozenset(
 class FlowFile:
     """What can be read off a flow's source without running it.
 
-    `complete` is False where parameters may come from elsewhere (an imported base class, a mutator).
+    `complete` is False where parameters may come from elsewhere (an imported base class, a mutator). `asked` is what
+    the steps ask of the machine, by step: see `flow_requests`.
     """
 
     name: str
@@ -34,6 +36,7 @@ class FlowFile:
     configs: frozenset[str]
     steps: tuple[str, ...]
     complete: bool
+    asked: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 def read(path: Path) -> FlowFile:
@@ -53,12 +56,21 @@ def read(path: Path) -> FlowFile:
         raise _no_flow(path, "no class in it is a FlowSpec")
     parameters: set[str] = set()
     configs: set[str] = set()
-    steps: list[str] = []
+    steps: dict[str, Mapping[str, object]] = {}
     complete = True
     for node, known in _lineage(name, classes):
         complete = complete and known and _declared(node, parameters, configs)
-        steps += [step.name for step in node.body if isinstance(step, ast.FunctionDef) and _has(step, "step")]
-    return FlowFile(name, frozenset(parameters), frozenset(configs), tuple(steps), complete)
+        for step in node.body:
+            if isinstance(step, ast.FunctionDef) and _has(step, "step"):
+                steps.setdefault(step.name, flow_requests.asked(step))
+    return FlowFile(name, frozenset(parameters), frozenset(configs), tuple(steps), complete, steps)
+
+
+def decorators(tree: ast.Module) -> list[ast.expr]:
+    """The decorators of a file's flow: its own before those of its bases in the same file."""
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    name = _main_class(tree, classes)
+    return [item for node, _ in _lineage(name, classes) for item in node.decorator_list] if name else []
 
 
 def command(

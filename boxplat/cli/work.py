@@ -36,6 +36,9 @@ def _pairs(values: tuple[str, ...], option: str = "--param", example: str = "see
 @click.option("--resume", type=int, metavar="RUN", help="Take over the finished steps of an earlier run.")
 @click.option("--max-workers", type=click.IntRange(min=1), help="Tasks at once (default: as many as there are cores).")
 @click.option("--tag", multiple=True, help="A Metaflow tag (repeatable).")
+@click.option(
+    "--priority", type=click.Choice(["interactive", "batch"]), help="Batch runs wait behind interactive ones (default)."
+)
 @click.option("--once", is_flag=True, help="Nothing to do if the same code and parameters have succeeded before.")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
 @sweep_options
@@ -47,6 +50,7 @@ def run(
     resume: int | None,
     max_workers: int | None,
     tag: tuple[str, ...],
+    priority: str | None,
     once: bool,
     extra: tuple[str, ...],
     as_json: bool,
@@ -58,10 +62,10 @@ def run(
     if sweep["search"] or sweep["metric"] or any(len(values) > 1 for values in params.values()):
         sweep["search"] = _pairs(sweep["search"], "--search", "lr=log:1e-5..1e-1")
         options = {"resume": resume, "max_workers": max_workers, "tags": list(tag), "extra": list(extra), "once": once}
-        begin(box, flow, params, options, sweep, wait, as_json)
+        begin(box, flow, params, {**options, "priority": priority}, sweep, wait, as_json)
         return
     single = {name: values[0] for name, values in params.items()}
-    made = box.run(flow, single, resume, max_workers, tag, extra, once)
+    made = box.run(flow, single, resume, max_workers, tag, extra, once, priority)
     if made.state.over:
         say(f"run {made.id} of {made.flow} did this already, {render.ago(made.ended)}: nothing to do")
     else:

@@ -46,9 +46,7 @@ class Progress:
     def _waits(self, record: Record) -> None:
         task = self._tasks.get(batches.task_key(record))
         if task is None:
-            task = Task(
-                self._run_id, record["step"], record["task"], record["attempt"], RunState.QUEUED, record["at"]
-            )
+            task = Task(self._run_id, record["step"], record["task"], record["attempt"], RunState.QUEUED, record["at"])
         self._put(replace(task, attempt=record["attempt"], state=RunState.QUEUED, waits=record["why"]))
 
     def _moved(self, record: Record) -> None:

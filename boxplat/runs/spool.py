@@ -8,8 +8,8 @@ Every record has `kind` and `at` (seconds since the epoch). The kinds and their 
 - `error`: as `start`, with `error` (one line), `traceback` and `final` (no attempt of the user's code is left);
 - `end`: as `start`, with `ok`, `artifacts` (name → number, truth value, short text or flat table of numbers),
   `digests` (the artifact `data_digests`) and `feature_service`;
-- `wait`: `run`, `step`, `task`, `attempt`, `why`, `estimate` (seconds since the epoch, or null) — the task waits for its
-  lease before it starts;
+- `wait`: `run`, `step`, `task`, `attempt`, `why`, `estimate` (seconds since the epoch, or null) — the task waits for
+  its lease before it starts;
 - `clone`: `run`, `step`, `task` — a resumed run took this task over from its origin instead of running it;
 - `data`: `way` (read or wrote), `name`, `path`, `step`, `files`, `bytes`, `digest` and `note` — a dataset, by content;
 - `report`: `metric` (empty: whatever the sweep is judged by), `index` (the step), `value` — an intermediate value;

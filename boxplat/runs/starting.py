@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.runs.links import say, tracking_url
 from boxplat.runs.outbox import spool_path
+from boxplat.runs.profiles import learnt
 from boxplat.runs.sweeps import parent
 
 _PR_SET_PDEATHSIG = 1
@@ -52,7 +54,7 @@ def start_flow(job: Job, tracking_run_id: str | None) -> subprocess.Popen[bytes]
     command = _command(job, tracking_run_id)
     base = child_environment(job.paths, job.config, tracking_url(job.state))
     env = flows.environment(base, job.spool, job.run.name, tracking_run_id)
-    env |= parent.environment(job.state, job.run, tracking_run_id)
+    env |= parent.environment(job.state, job.run, tracking_run_id) | _claims(job)
     env["BOXPLAT_RUN_WARM"] = str(job.config.run.warm and not job.run.options.get("cold")).lower()
     say(f"run {job.run.id}: {' '.join(command[1:])}")
     try:
@@ -67,6 +69,11 @@ def start_flow(job: Job, tracking_run_id: str | None) -> subprocess.Popen[bytes]
             fix="box doctor",
             log=job.paths.run_log(job.run.id),
         ) from error
+
+
+def _claims(job: Job) -> dict[str, str]:
+    """What the flow's tasks need to claim their part of the machine."""
+    return {"BOXPLAT_LEARNT": json.dumps(learnt(job.state, job.run.name))}
 
 
 def _command(job: Job, tracking_run_id: str | None) -> tuple[str, ...]:

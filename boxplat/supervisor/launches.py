@@ -14,8 +14,13 @@ from boxplat.core.logs import last_words
 from boxplat.core.model import Run, RunState
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
+from boxplat.runs.ledger import Ledger
+from boxplat.runs.queue import turns
 
 _CANCEL_SECONDS = 20.0
+_LOOK_AGAIN = 0.2
+# Of what the machine has: a run that is started too early only waits in its first task instead.
+_FRESH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +33,17 @@ class Launcher:
 
 
 class Launches:
-    """The launcher processes of the runs that are not over, `most` at once.
+    """The launcher processes of the runs that are not over, `most` at once, each when the ledger has room for it.
 
     `lost` is set when one vanished, which may have left things unsent.
     """
 
-    def __init__(self, state: StateStore, paths: Paths, environment: Callable[[], dict[str, str]], most: int) -> None:
+    def __init__(
+        self, state: StateStore, paths: Paths, environment: Callable[[], dict[str, str]], most: int, ledger: Ledger
+    ) -> None:
         self._most = most
+        self._ledger = ledger
+        self._next_look = 0.0
         self._state = state
         self._paths = paths
         self._environment = environment
@@ -44,8 +53,18 @@ class Launches:
 
     def adopt(self) -> set[int]:
         """Go on with the launchers that an earlier supervisor left; returns their pids."""
-        found = [self._find(run) for run in self._state.runs.active()]
-        return {launcher.pid for launcher in found if launcher is not None}
+        active = self._state.runs.active()
+        found = {run.id: self._find(run) for run in active}
+        for run in active:
+            if run.state is RunState.RUNNING and found[run.id] is None:
+                self._cut_off(run)
+        return {launcher.pid for launcher in found.values() if launcher is not None}
+
+    def _cut_off(self, run: Run) -> None:
+        """A run whose launcher ended together with the supervisor: with the machine, as a rule."""
+        why = "the box was cut off before its first step"
+        if run.cancel_requested or not self._state.queue.put_back(run.id, why):
+            self._vanished(run)
 
     def tick(self, active: list[Run], stopping: bool) -> bool:
         """One step for every active run. Returns whether any launcher of one still lives."""
@@ -55,12 +74,22 @@ class Launches:
             launcher = self._find(run)
             if launcher is not None:
                 busy = self._tend(run, launcher, stopping) or busy
-            elif run.state is RunState.RUNNING:
+            elif run.state is RunState.RUNNING or run.cancel_requested:
                 self._vanished(run)
-            elif not stopping and len(self._launchers) < self._most:
-                self._start(run)
-                busy = True
-        return busy
+        return busy if stopping else self._admit(active) or busy
+
+    def _admit(self, active: list[Run]) -> bool:
+        """Start the queued runs whose turn it is and whose first step has room."""
+        now = time.monotonic()
+        queued = [run for run in active if run.state is RunState.QUEUED and run.id not in self._launchers]
+        if now < self._next_look or all(run.held for run in queued):
+            return False
+        self._next_look = now + _LOOK_AGAIN
+        found = turns(active, self._ledger.holdings(_FRESH), self._most, self._launchers.keys())
+        chosen = [turn.run for turn in found if turn.go and not turn.run.cancel_requested]
+        for run in chosen:
+            self._start(run)
+        return bool(chosen)
 
     def _find(self, run: Run) -> Launcher | None:
         if run.id not in self._launchers and run.pid is not None:
@@ -83,7 +112,10 @@ class Launches:
         argv = [sys.executable, "-m", "boxplat.runs.launcher", str(run.id)]
         env = self._environment() | {"BOXPLAT_RUN_ID": str(run.id)}
         popen = processes.spawn(argv, env, self._paths.root, self._paths.run_log(run.id))
-        self._launchers[run.id] = Launcher(popen.pid, processes.start_ticks(popen.pid) or 0.0, popen)
+        launcher = Launcher(popen.pid, processes.start_ticks(popen.pid) or 0.0, popen)
+        self._launchers[run.id] = launcher
+        # A supervisor that comes after this one must know it before it has claimed its run.
+        self._state.runs.update(run.id, pid=launcher.pid, pid_started=launcher.ticks)
 
     def _tend(self, run: Run, launcher: Launcher, stopping: bool) -> bool:
         if launcher.popen is not None:
@@ -108,9 +140,9 @@ class Launches:
     def _vanished(self, run: Run) -> None:
         """The launcher is gone; if it left no verdict (it may have, since `run` was read), give one."""
         self.lost = True
-        why = "the launcher was killed" if run.state is RunState.RUNNING else "the launcher could not start"
         state = RunState.CANCELLED if run.cancel_requested else RunState.FAILED
-        words = last_words(self._paths.run_log(run.id), 5)
-        self._state.runs.update(
-            run.id, event=f"run.{state}", state=state, ended=time.time(), error=f"{why}\n{words}".strip()
-        )
+        error = None
+        if run.state is RunState.RUNNING or state is RunState.FAILED:
+            why = "the launcher was killed" if run.state is RunState.RUNNING else "the launcher could not start"
+            error = f"{why}\n{last_words(self._paths.run_log(run.id), 5)}".strip()
+        self._state.runs.update(run.id, event=f"run.{state}", state=state, ended=time.time(), error=error)

@@ -35,6 +35,7 @@ from boxplat.supervisor.health import Probes
 from boxplat.supervisor.launches import Launches
 from boxplat.supervisor.leasing import Leasing
 from boxplat.supervisor.leftovers import sweep
+from boxplat.supervisor.timetable import Timetable
 from boxplat.supervisor.sweeps import Sweeps
 
 TICK = 0.1
@@ -52,10 +53,11 @@ class Loop:
         self._state = state
         self._probes = Probes()
         self._children: dict[str, Child] = {}
+        most = config.run.max_runs or len(os.sched_getaffinity(0))
         ledger = Ledger(state.database, Machine(config.compute))
         self._leasing = Leasing(ledger, self._processes)
         self._overuse = Watch(state.database, paths, ledger, config.compute.overuse)
-        self._launches = Launches(state, paths, self._environment, config.run.max_runs or len(os.sched_getaffinity(0)))
+        self._launches = Launches(state, paths, self._environment, most, ledger)
         self._stop = threading.Event()
         self._fleet = Fleet(state, paths, config)
         self._deliveries = Deliveries(state, paths, self._environment)
@@ -63,6 +65,8 @@ class Loop:
         self._watches = Watches(state, paths, config, self._environment)
         self._next_rotation = 0.0
         self._releases_again = 0.0
+        self._timetable = Timetable(state, paths, config)
+        self._timetable_again = 0.0
         self._seen: tuple[int, int] | None = None
         self._wanted: dict[str, Wanted] = {}
         self._order: list[str] = []
@@ -123,6 +127,7 @@ class Loop:
         """One step for everything. Returns whether any process of the box still lives."""
         if not stopping:
             self._tend_releases()
+            self._tend_timetable()
         wanted = dict(self._read())
         removed = self._children.keys() - wanted.keys()
         wanted |= {name: self._removed(name) for name in removed}
@@ -155,6 +160,16 @@ class Loop:
             # What is declared already must be looked after all the same.
             _tell()
             self._releases_again = now + _PAUSE_AFTER_ERROR
+
+    def _tend_timetable(self) -> None:
+        now = time.monotonic()
+        if now < self._timetable_again:
+            return
+        try:
+            self._timetable.tick()
+        except Exception:
+            _tell()
+            self._timetable_again = now + _PAUSE_AFTER_ERROR
 
     def _read(self) -> dict[str, Wanted]:
         """What is wanted; read again only when something was written."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from metaflow.decorators import StepDecorator
 from metaflow.metaflow_current import current
 
-from . import header_providers
+from . import claims, header_providers, usage
 from .clones import record_clones
 from .spool_writer import TRACEBACK, harmless, write
 
@@ -34,7 +34,8 @@ class BoxRecord(StepDecorator):
     parameters: ClassVar[dict[str, tuple[str, str]]] = {}
 
     @harmless
-    def step_init(self, flow: Any, *_: Any) -> None:
+    def step_init(self, flow: Any, graph: Any, step_name: str, decorators: list[Any], *_: Any) -> None:
+        self._decorators = decorators
         if not BoxRecord.parameters:
             # In a task Metaflow soon replaces the Parameter objects by plain values.
             BoxRecord.parameters = {var: (param.name, type(param).__name__) for var, param in flow._get_parameters()}
@@ -45,6 +46,9 @@ class BoxRecord(StepDecorator):
             BoxRecord.announced = True
             write({"kind": "run", "at": time.time(), "flow": flow.name, "run": str(run_id)})
             record_clones()
+
+    def runtime_step_cli(self, cli_args: Any, retry_count: int, max_user_code_retries: int, ubf_context: Any) -> None:
+        claims.put(cli_args, self._decorators, retry_count, ubf_context)
 
     @harmless
     def task_pre_step(
@@ -62,10 +66,14 @@ class BoxRecord(StepDecorator):
         inputs: list[Any],
     ) -> None:
         self._inputs = inputs
+        os.environ["BOXPLAT_STEP"] = step_name
+        self._resident = usage.resident()
         tell_tracking_run()
         header_providers.skip_unused()
         stack = getattr(flow, "_foreach_stack", None) or []
         record = self._record("start", retry_count, flow=flow.name, stack=[_frame(frame) for frame in stack])
+        record |= {"pid": os.getpid(), "resident": self._resident, "forked": usage.forked()}
+        record["asked"] = claims.asked(self._decorators)
         if not graph[step_name].in_funcs or current.origin_run_id:
             record["params"] = self._parameters(flow)
         write(record)
@@ -101,7 +109,13 @@ class BoxRecord(StepDecorator):
     def task_finished(
         self, step_name: str, flow: Any, graph: Any, is_task_ok: bool, retry_count: int, max_user_code_retries: int
     ) -> None:
-        write(self._record("end", retry_count, ok=bool(is_task_ok), **getattr(self, "_artifacts", {})))
+        record = self._record("end", retry_count, ok=bool(is_task_ok), **getattr(self, "_artifacts", {}))
+        self._measure(record)
+        write(record)
+
+    @harmless
+    def _measure(self, record: dict[str, Any]) -> None:
+        record["profile"] = usage.used(self._resident)
 
     def _record(self, kind: str, attempt: int, **fields: Any) -> dict[str, Any]:
         return {

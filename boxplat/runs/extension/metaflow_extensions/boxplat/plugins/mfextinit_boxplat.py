@@ -1,3 +1,3 @@
 """What this extension adds to Metaflow; `box run` puts it on PYTHONPATH."""
 
-STEP_DECORATORS_DESC = [("boxrecord", ".boxrecord.BoxRecord")]
+STEP_DECORATORS_DESC = [("boxrecord", ".boxrecord.BoxRecord"), ("vram", ".vram.Vram")]
