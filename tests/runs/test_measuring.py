@@ -235,9 +235,10 @@ def test_a_task_has_its_peak_on_one_device_and_the_sum_of_its_time() -> None:
 
 
 @pytest.mark.integration
-def test_a_flow_that_uses_known_amounts(box: Any, client: Any) -> None:
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_flow_that_uses_known_amounts(box: Any, client: Any, cold: bool) -> None:
     """300 MiB, 200 MiB in a child, 1 CPU second, 50 MB written and read, and one killed attempt."""
-    run = box.run("flows/consumer.py")
+    run = box.run("flows/consumer.py", cold=cold)
     state: StateStore = box.state
     found = {(row.step, row.attempt): row for row in state.profiles.of(run.id)}
     base = found["start", 0]
@@ -245,13 +246,14 @@ def test_a_flow_that_uses_known_amounts(box: Any, client: Any) -> None:
     assert grown["allocate"] == pytest.approx(300, rel=0.05)
     assert grown["brief"] == pytest.approx(300, rel=0.05)
     assert grown["child"] == pytest.approx(205, rel=0.1)
-    assert grown["killed"] == pytest.approx(150, rel=0.1)
+    assert grown["killed"] == pytest.approx(150, rel=0.12)
     assert found["burn", 0].cpu_seconds - base.cpu_seconds == pytest.approx(1.0, abs=0.25)
     written, read = found["write", 0].write_bytes, found["write", 0].read_bytes - base.read_bytes
     assert written == pytest.approx(50e6, rel=0.02) and read == pytest.approx(50e6, rel=0.02)
     killed, again = found["killed", 0], found["killed", 1]
     assert (killed.ok, killed.exact, again.ok, again.exact) == (False, False, True, True)
     assert found["allocate", 0].asked == {"cores": 2.0, "memory": 4e9}
+    assert {row.inherited > 0 for row in found.values()} == {not cold}
     logged = client.get_run(run.tracking_run_id).data.metrics
     assert logged["boxplat.peak_memory_mib.allocate"] == pytest.approx(found["allocate", 0].resident / MIB)
     assert logged["boxplat.energy_wh"] > 0
