@@ -24,7 +24,7 @@ from boxplat.core.model import (
 )
 from boxplat.core.paths import Paths, find_root
 from boxplat.core.sweeps import Sweep as SweepRow
-from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Queue, Sweep, Told, silent
+from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Queue, Schedules, Sweep, Told, silent
 from boxplat.housekeeping import Housekeeping
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from boxplat.box import Box
     from boxplat.core.errors import BoxError
-    from boxplat.core.model import AccessKey, Endpoint, ModelVersion, Run
+    from boxplat.core.model import AccessKey, Endpoint, ModelVersion, Run, Schedule
     from boxplat.core.sweeps import Sweep as SweepRow
     from boxplat.core.sweeps import Trial
     from boxplat.features.audit import Choice, Report
@@ -36,12 +36,6 @@ class Schedules:
     def __init__(self, box: Box) -> None:
         self._box = box
 
-    def list(self) -> list[Schedule]:
-        """The flows that start by themselves, with what is wrong with those that cannot."""
-        from boxplat.runs.schedules import listed
-
-        return listed(self._box.state, self._box.paths, self._box.settings)
-
     def pause(self, flow: str) -> str:
         """Keep a flow (its file or class) from starting by itself; returns its file."""
         from boxplat.runs.schedules import pause
@@ -67,6 +61,12 @@ class Schedules:
         from boxplat.runs.schedules import refused
 
         return refused(self._box.paths)
+
+    def list(self) -> list[Schedule]:
+        """The flows that start by themselves, with what is wrong with those that cannot."""
+        from boxplat.runs.schedules import listed
+
+        return listed(self._box.state, self._box.paths, self._box.settings)
 
 
 class Features:

@@ -17,6 +17,8 @@ from boxplat.core.state import StateStore
 # Tests of telemetry switches must see what a user sees, not what a test runner or CI adds.
 for _name in ("PYTHONDONTWRITEBYTECODE", "BOX_PROJECT"):
     os.environ.pop(_name, None)
+# No flow of a sample project starts by itself in the middle of a test at a full hour.
+os.environ["BOXPLAT_SCHEDULE_ENABLED"] = "false"
 
 
 # Folders of which each part has its own servers.

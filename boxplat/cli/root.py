@@ -5,16 +5,32 @@ from __future__ import annotations
 import click
 
 from boxplat import __version__
-from boxplat.cli import cluster, comparison, data, gc, keys, life, models, queue, record, serving, sweeps, watch, work
+from boxplat.cli import (
+    cluster,
+    comparison,
+    data,
+    events,
+    gc,
+    keys,
+    life,
+    models,
+    queue,
+    record,
+    schedule,
+    serving,
+    sweeps,
+    watch,
+    work,
+)
 from boxplat.cli.base import Commands
 
 _GROUPS = (
     ("life-cycle", (*life.COMMANDS, *gc.COMMANDS)),
-    ("work", (*work.COMMANDS, *sweeps.COMMANDS, *queue.COMMANDS)),
+    ("work", (*work.COMMANDS, *schedule.COMMANDS, *sweeps.COMMANDS, *queue.COMMANDS)),
     ("data", data.COMMANDS),
     ("models", models.COMMANDS),
     ("serving", (*serving.COMMANDS, *comparison.COMMANDS, *record.COMMANDS, *keys.COMMANDS)),
-    ("watch", watch.COMMANDS),
+    ("watch", (*watch.COMMANDS, *events.COMMANDS)),
     ("cluster", cluster.COMMANDS),
 )
 

@@ -1,8 +1,6 @@
-"""tui, events, cost."""
+"""tui, cost."""
 
 from __future__ import annotations
-
-import time
 
 import click
 
@@ -23,27 +21,6 @@ def tui(once: bool, ascii_: bool, readonly: bool) -> None:
 
 
 @click.command()
-@click.option("--follow", "-f", is_flag=True, help="Go on as events come (JSON lines with --json).")
-@click.option("--after", default=0, help="Only events with a higher number.")
-@click.option("--subject", help="Only of this service, endpoint or run (run/7).")
-@click.option("--limit", default=50, show_default=True)
-@json_option
-def events(follow: bool, after: int, subject: str | None, limit: int, as_json: bool) -> None:
-    """The audit log."""
-    box = the_box()
-    rows = box.events(after, subject, limit)
-    if not follow:
-        click.echo(render.as_json(events=rows) if as_json else render.events(rows))
-        return
-    while True:
-        for row in rows:
-            click.echo(render.as_line(row) if as_json else render.event_line(row))
-            after = row.id
-        time.sleep(0.3)
-        rows = box.events(after, subject, 1000)
-
-
-@click.command()
 @click.option("--since", default="7d", show_default=True, help="30m, 1h, 7d, or an ISO time.")
 @click.option("--by", type=click.Choice(["run", "flow"]), default="run", show_default=True)
 @json_option
@@ -53,4 +30,4 @@ def cost(since: str, by: str, as_json: bool) -> None:
     click.echo(render.as_json(cost=found) if as_json else profiled.bill(found))
 
 
-COMMANDS: tuple[click.Command, ...] = (tui, events, cost)
+COMMANDS: tuple[click.Command, ...] = (tui, cost)

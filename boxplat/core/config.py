@@ -97,12 +97,14 @@ class SkewConfig:
 class RunConfig:
     """`[run]`: `max_workers` tasks of a flow, and `max_runs` flows, at once (0: as many as there are cores).
 
-    `warm` tasks are forked from a process that has loaded the flow already, where that changes nothing else.
+    `warm` tasks are forked from a process that has loaded the flow already, where that changes nothing else. Runs that
+    were cut off together with the box, by a power cut for one, are gone on with at the next `box up` if `resume`.
     """
 
     max_workers: int = 0
     max_runs: int = 0
     warm: bool = True
+    resume: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,27 @@ class RatesConfig:
     kwh: float = 0.0
     currency: str = "EUR"
     core_watts: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleConfig:
+    """`[schedule]`: whether flows start by themselves, at the times of `@schedule` and the events of `@trigger`."""
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StartsConfig:
+    """`[schedules.FLOW]`, by the flow's class name: how it starts by itself.
+
+    `missed` is what becomes of times at which the box did not run: the "last" is made up for, or "all" are, or none
+    ("skip"). With `overlap` it starts also while a run of it is not over. Not before the flows `after` have succeeded
+    once in this box.
+    """
+
+    missed: str = "last"
+    overlap: bool = False
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +214,7 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     rates: RatesConfig = field(default_factory=RatesConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
@@ -202,6 +226,7 @@ class Config:
     gates: Mapping[str, GateConfig] = field(default_factory=dict)
     outcomes: Mapping[str, OutcomesConfig] = field(default_factory=dict)
     guards: Mapping[str, GuardsConfig] = field(default_factory=dict)
+    schedules: Mapping[str, StartsConfig] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def flat(self) -> dict[str, tuple[object, str]]:
@@ -219,6 +244,7 @@ _SECTIONS: dict[str, type] = {
     "tracking": TrackingConfig,
     "features": FeaturesConfig,
     "run": RunConfig,
+    "schedule": ScheduleConfig,
     "compute": ComputeConfig,
     "rates": RatesConfig,
     "gateway": GatewayConfig,
@@ -232,6 +258,7 @@ _TABLES: dict[str, type] = {
     "gates": GateConfig,
     "outcomes": OutcomesConfig,
     "guards": GuardsConfig,
+    "schedules": StartsConfig,
 }
 
 
@@ -322,8 +349,8 @@ def _unknown(path: Path, key: str, known: typing.Iterable[str]) -> BoxError:
 
 
 def _named(kind: type, table: object, path: Path, section: str, name: str) -> Any:
-    # A model has whatever name it was registered under.
-    if kind is not GateConfig and (not name.replace("-", "").isalnum() or not name[0].isalpha()):
+    # A model has whatever name it was registered under, and a flow that of a class.
+    if kind not in (GateConfig, StartsConfig) and (not name.replace("-", "").isalnum() or not name[0].isalpha()):
         raise BoxError(
             f"bad name {name!r} in [{section}] of {path}",
             why=f"a name is {_NAME}",

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from itertools import islice
 from zoneinfo import ZoneInfo
 
 _DAY = timedelta(days=1)
@@ -75,15 +74,14 @@ class Cron:
                 return times[place - 1]
         return None
 
-    def between(self, after: float, until: float, most: int) -> list[float]:
-        """The due times later than `after` and not later than `until`, ascending; the first `most` of them."""
-        return list(islice(self._following(after, until), most))
-
-    def _following(self, after: float, until: float) -> Iterator[float]:
-        due = self.next(after)
-        while due is not None and due <= until:
-            yield due
-            due = self.next(due)
+    def latest(self, after: float, until: float, most: int) -> list[float]:
+        """The newest `most` due times that are later than `after` and not later than `until`, ascending."""
+        found: list[float] = []
+        due = self.last(until)
+        while due is not None and due > after and len(found) < most:
+            found.append(due)
+            due = self.last(due - 1)
+        return found[::-1]
 
     def _dates(self, first: date, step: timedelta) -> Iterator[date]:
         day = first

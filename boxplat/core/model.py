@@ -186,6 +186,30 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """A flow that starts by itself: at the times of a cron expression in a time zone, or when all of `events` came.
+
+    `state` is on, paused, off (by the settings) or refused, and `problem` then says why, in the parts of an error.
+    `come` are the events that came already. `next` is when it is due next; `last` when it was started last, by `run`.
+    """
+
+    flow: str
+    name: str
+    state: str
+    cron: str = ""
+    zone: str = ""
+    events: tuple[str, ...] = ()
+    come: tuple[str, ...] = ()
+    next: float | None = None
+    last: float | None = None
+    run: int | None = None
+    missed: str = "last"
+    overlap: bool = False
+    after: tuple[str, ...] = ()
+    problem: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelVersion:
     """A version of a registered model."""
 

@@ -67,6 +67,8 @@ def convert(hint: Any, value: Any, path: Path, key: str) -> Any:
 def _text(value: str, path: Path, key: str) -> str:
     if key.endswith(".sticky") and not re.fullmatch(r"[A-Za-z0-9-]*", value):
         raise wrong(path, key, "the name of a header", value)
+    if key.startswith("schedules.") and key.endswith(".missed") and value not in ("last", "skip", "all"):
+        raise wrong(path, key, '"last", "skip" or "all"', value)
     if key == "compute.overuse" and value not in ("report", "stop"):
         raise wrong(path, key, '"report" or "stop"', value)
     if key.endswith(_TIMES) and value and not seconds(value):

@@ -35,8 +35,8 @@ from boxplat.supervisor.health import Probes
 from boxplat.supervisor.launches import Launches
 from boxplat.supervisor.leasing import Leasing
 from boxplat.supervisor.leftovers import sweep
-from boxplat.supervisor.timetable import Timetable
 from boxplat.supervisor.sweeps import Sweeps
+from boxplat.supervisor.timetable import Timetable
 
 TICK = 0.1
 _ROTATE_EVERY = 5.0
@@ -53,11 +53,10 @@ class Loop:
         self._state = state
         self._probes = Probes()
         self._children: dict[str, Child] = {}
-        most = config.run.max_runs or len(os.sched_getaffinity(0))
         ledger = Ledger(state.database, Machine(config.compute))
         self._leasing = Leasing(ledger, self._processes)
         self._overuse = Watch(state.database, paths, ledger, config.compute.overuse)
-        self._launches = Launches(state, paths, self._environment, most, ledger)
+        self._launches = Launches(state, paths, self._environment, config.run, ledger)
         self._stop = threading.Event()
         self._fleet = Fleet(state, paths, config)
         self._deliveries = Deliveries(state, paths, self._environment)

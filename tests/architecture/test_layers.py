@@ -44,7 +44,15 @@ FLOORS = (
     ("boxplat.supervisor", "boxplat.runs", "boxplat.releases", "boxplat.export", "boxplat.doctor"),
     ("boxplat.gc", "boxplat.lifecycle", "boxplat.logbook", "boxplat.snapshot", "boxplat.template"),
     ("boxplat.box", "boxplat.groups", "boxplat.housekeeping"),
-    ("boxplat.render", "boxplat.storage", "boxplat.trees", "boxplat.promotions", "boxplat.trials", "boxplat.profiled"),
+    (
+        "boxplat.render",
+        "boxplat.storage",
+        "boxplat.trees",
+        "boxplat.promotions",
+        "boxplat.trials",
+        "boxplat.profiled",
+        "boxplat.schedule_table",
+    ),
     ("boxplat_tui",),
     ("boxplat.cli", "boxplat.__main__"),
 )
@@ -129,11 +137,11 @@ def test_every_verb_is_a_method_of_the_box() -> None:
 
     from boxplat.box import Box
     from boxplat.cli import box
-    from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Queue, Sweep
+    from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Queue, Schedules, Sweep
 
     groups = {
         "features": Features, "models": Models, "export": Export, "endpoints": Endpoints, "keys": Keys,
-        "outcomes": Outcomes, "sweep": Sweep, "queue": Queue,
+        "outcomes": Outcomes, "sweep": Sweep, "queue": Queue, "schedule": Schedules, "events": Box,
     }  # fmt: skip
     front_only = {"tui", "completion"}
     missing = []
@@ -141,7 +149,8 @@ def test_every_verb_is_a_method_of_the_box() -> None:
         if name in front_only:
             continue
         if isinstance(command, click.Group):
-            missing += [f"{name} {verb}" for verb in command.commands if not hasattr(groups[name], verb)]
+            verbs = {verb: verb.replace("-", "_") for verb in command.commands}
+            missing += [f"{name} {verb}" for verb, method in verbs.items() if not hasattr(groups[name], method)]
         elif not hasattr(Box, name):
             missing.append(name)
     assert missing == []

@@ -31,6 +31,12 @@ class Events:
             rows = db.execute(f"select * from event where {where} order by id desc limit ?", (*values, limit))
             return [_event(row) for row in reversed(rows.fetchall())]
 
+    def following(self, after: int, limit: int) -> list[Event]:
+        """The oldest `limit` events with ids above `after`, ascending."""
+        with self._database.read() as db:
+            rows = db.execute("select * from event where id > ? order by id limit ?", (after, limit)).fetchall()
+            return [_event(row) for row in rows]
+
 
 def _event(row: sqlite3.Row) -> Event:
     return Event(row["id"], row["at"], row["subject"], row["kind"], json.loads(row["data"]))

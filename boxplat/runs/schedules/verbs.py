@@ -1,0 +1,120 @@
+"""The verbs on flows that start by themselves: list, pause, resume, run-now; and publishing events."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from boxplat.core.config import Config, StartsConfig
+from boxplat.core.errors import BoxError, ExitCode, not_found
+from boxplat.core.model import Run, Schedule
+from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
+from boxplat.core.state.schedules import Arrival, Watched
+from boxplat.runs.control import start
+from boxplat.runs.schedules.files import Files, Found, declare
+from boxplat.runs.schedules.names import PUBLISHED, reserved, well_formed
+
+_MOST_BYTES = 100_000
+
+
+def listed(state: StateStore, paths: Paths, config: Config) -> list[Schedule]:
+    """Every flow of the project that is meant to start by itself, as its file stands now."""
+    rows, come = state.schedules.all(), state.schedules.arrivals()
+    found = Files(paths.root).look()
+    return [_schedule(one, rows.get(flow), come.get(flow, []), config) for flow, one in found.items() if one.watched]
+
+
+def refused(paths: Paths) -> list[BoxError]:
+    """Why flows that are meant to start by themselves cannot."""
+    return [one.problem for one in Files(paths.root).look().values() if one.problem]
+
+
+def pause(state: StateStore, paths: Paths, flow: str, paused: bool, by: str) -> str:
+    """Keep a flow from starting by itself, or let it again; what was due meanwhile is not made up for.
+
+    Returns:
+        its file.
+
+    Raises:
+        BoxError: no such flow, or it does not start by itself (exit code 9).
+    """
+    found = Files(paths.root).look()
+    one = _named(found, flow)
+    declare(state, found, time.time())
+    if state.schedules.all()[one.flow].paused != paused:
+        state.schedules.pause(one.flow, paused, time.time(), by)
+    return one.flow
+
+
+def run_now(state: StateStore, paths: Paths, config: Config, flow: str, by: str) -> Run:
+    """Queue a run of a flow that starts by itself, now; its times stay as they are.
+
+    Raises:
+        BoxError: as `pause`, or as a run of it by hand.
+    """
+    return start(state, paths, config, _named(Files(paths.root).look(), flow).flow, {}, {}, by)
+
+
+def publish(state: StateStore, paths: Paths, name: str, payload: Mapping[str, Any], by: str) -> list[str]:
+    """Publish an event.
+
+    Returns:
+        the names of the flows that wait for it.
+
+    Raises:
+        BoxError: the name is none, or boxplat's own; the payload is too large (exit code 2).
+    """
+    if not well_formed(name) or reserved(name):
+        own = "names that begin with it are published by boxplat alone" if well_formed(name) else ""
+        raise BoxError(
+            f"{name!r} is no name for an event of yours",
+            why=own or "a name has letters, digits, '_', '-' and '.', as Argo Events has it",
+            fix="box events publish my.event --payload key=value",
+            code=ExitCode.USAGE,
+        )
+    size = len(json.dumps(dict(payload), default=str))
+    if size > _MOST_BYTES:
+        raise BoxError(
+            f"the payload of {name!r} has {size} bytes",
+            why=f"at most {_MOST_BYTES} are kept: an event says where data are, it does not carry them",
+            fix=f"box events publish {name} --payload path=FILE",
+            code=ExitCode.USAGE,
+        )
+    state.events.append(f"event/{name}", PUBLISHED, {"name": name, "payload": dict(payload), "by": by})
+    return [one.name for one in Files(paths.root).look().values() if name in one.awaited]
+
+
+def _named(found: Mapping[str, Found], flow: str) -> Found:
+    watched = [one for one in found.values() if one.watched]
+    for one in watched:
+        if flow.removeprefix("./") in (one.flow, one.name):
+            return one
+    known = [word for one in watched for word in (one.flow, one.name)]
+    raise not_found("flow that starts by itself", flow, known, "box schedule list   (see docs/schedules.md)")
+
+
+def _schedule(found: Found, row: Watched | None, come: list[Arrival], config: Config) -> Schedule:
+    settings = config.schedules.get(found.name, StartsConfig())
+    state = "refused" if found.problem else "paused" if row and row.paused else "on"
+    if not config.schedule.enabled:
+        state = "off"
+    times = found.starts.times
+    return Schedule(
+        flow=found.flow,
+        name=found.name,
+        state=state,
+        cron=times.text if times else "",
+        zone=times.zone if times else "",
+        events=tuple(found.awaited),
+        come=tuple(one.name for one in come),
+        next=times.next(time.time()) if times and state == "on" else None,
+        last=row.due if row else None,
+        run=row.run_id if row else None,
+        missed=settings.missed,
+        overlap=settings.overlap,
+        after=settings.after,
+        problem=found.problem.as_dict() if found.problem else None,
+    )
