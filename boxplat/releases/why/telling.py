@@ -29,7 +29,7 @@ def because(entry: Entry) -> str:
     found = said.get("evidence")
     plain = {key: value for key, value in found.items() if _plain(value)} if isinstance(found, Mapping) else {}
     # Of what a process said, the last line tells most.
-    parts += [f"{key} {_line(value, -1)}" for key, value in plain.items()]
+    parts += [key if value is True else f"{key} {_line(value, -1)}" for key, value in plain.items()]
     return "; ".join(parts)
 
 
@@ -40,7 +40,7 @@ def _line(text: Any, which: int) -> str:
 
 
 def _plain(value: Any) -> bool:
-    return isinstance(value, str | int | float) and value != ""
+    return isinstance(value, str | int | float) and value != "" and value is not False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,9 @@ def _verdict(said: _Data) -> str:
 
 def _breached(said: _Data) -> str:
     limit = f", limit {said['limit']}" if said.get("limit") is not None else ""
-    return f"release {said.get('number')} broke its guard-rail {said.get('guard')}: {said.get('value')}{limit}"
+    value = said.get("value")
+    found = f"{value:.4g}" if isinstance(value, float) else value
+    return f"release {said.get('number')} broke its guard-rail {said.get('guard')}: {found}{limit}"
 
 
 def _begun(said: _Data) -> str:
