@@ -1,9 +1,11 @@
 """Before a flow's command line is read: a task waits for its lease, a scheduler starts its warm tasks' server."""
 
-import functools
 import importlib
 import os
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import FrameType, TracebackType
 from typing import Any
 
 from .command import command_of
@@ -13,29 +15,50 @@ TASKS = frozenset({"step", "spin-step"})
 
 
 def install() -> None:
-    """Have every flow go through here before Metaflow reads its command line."""
+    """Have every flow go through here before Metaflow reads its command line.
+
+    FlowSpec.__init__ does that within parameters.flow_context; standing there, and not around __init__ itself, adds no
+    line to what a task prints of its stack.
+    """
     if _wanted():
         # It has to see what was there before the flow's own modules are imported.
         importlib.import_module("metaflow_extensions.boxplat.warm.doubts")
-    flowspec: Any = importlib.import_module("metaflow.flowspec")
-    original = flowspec.FlowSpec.__init__
+    code = importlib.import_module("metaflow.flowspec").FlowSpec.__init__.__code__
+    parameters: Any = importlib.import_module("metaflow.parameters")
+    within = parameters.flow_context
 
-    @functools.wraps(original)
-    def initialise(self: Any, use_cli: bool = True) -> None:
-        ending = None
-        if use_cli:
-            _keep_version()
-            ending = _before(type(self))
-        if ending is None:
-            original(self, use_cli)
-            return
-        try:
-            original(self, use_cli)
-        except SystemExit as over:
-            ending.leave(over.code)
-            raise
+    def flow_context(flow: Any) -> Any:
+        caller = sys._getframe(1)
+        return Entrance(within, flow, caller) if caller.f_code is code else within(flow)
 
-    flowspec.FlowSpec.__init__ = initialise
+    parameters.flow_context = flow_context
+
+
+class Entrance:
+    """Metaflow's own context, `within`, of a flow that reads its command line, and what is done around that."""
+
+    def __init__(self, within: Callable[[Any], AbstractContextManager[Any]], flow: type, caller: FrameType) -> None:
+        self._within = within(flow)
+        self._flow = flow
+        self._caller = caller
+        self._ending: Any = None
+
+    def __enter__(self) -> Any:
+        _keep_version()
+        if _wanted() and command_of(self._flow) in SCHEDULERS:
+            starter = importlib.import_module("metaflow_extensions.boxplat.warm.starter")
+            self._ending = starter.start(self._flow, self._caller.f_back)
+        if "BOXPLAT_CLAIM" in os.environ and command_of(self._flow) in TASKS:
+            importlib.import_module("boxplat.runs.gate").hold()
+        return self._within.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        result = self._within.__exit__(kind, error, trace)
+        if self._ending is not None and isinstance(error, SystemExit):
+            self._ending.leave(error.code)
+        return result
 
 
 def _keep_version() -> None:
@@ -43,17 +66,6 @@ def _keep_version() -> None:
     metaflow: Any = importlib.import_module("metaflow")
     own = __name__.partition(".warm.")[0] + "."
     metaflow.__ext_tl_modules__[:] = [row for row in metaflow.__ext_tl_modules__ if not row[1].__name__.startswith(own)]
-
-
-def _before(flow: type) -> Any:
-    """What comes before the command line of this flow; in a warm task, how that task is to end."""
-    ending = None
-    if _wanted() and command_of(flow) in SCHEDULERS:
-        frame = sys._getframe(2)
-        ending = importlib.import_module("metaflow_extensions.boxplat.warm.starter").start(flow, frame)
-    if "BOXPLAT_CLAIM" in os.environ and command_of(flow) in TASKS:
-        importlib.import_module("boxplat.runs.gate").hold()
-    return ending
 
 
 def _wanted() -> bool:
