@@ -33,7 +33,8 @@ def units(nvml: Any) -> tuple[tuple[Unit, ...], str]:
     for index in range(nvml.nvmlDeviceGetCount()):
         try:
             found += _of(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
-        except nvml.NVMLError as error:
+        except (nvml.NVMLError, AttributeError, TypeError) as error:
+            # An answer may be nothing where the driver is of two minds about a device.
             notes.append(f"GPU {index} does not answer: {error}")
     return tuple(found), "; ".join(notes)
 

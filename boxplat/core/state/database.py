@@ -258,10 +258,12 @@ class Database:
             tx = Transaction(connection, self.path)
             try:
                 yield tx
+                connection.execute("commit")
             except BaseException:
-                connection.execute("rollback")
+                # A full disk has made SQLite roll back by itself.
+                if connection.in_transaction:
+                    connection.execute("rollback")
                 raise
-            connection.execute("commit")
             self._commits += 1
             for call in tx.later:
                 call(connection, self.path)
