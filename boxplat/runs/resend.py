@@ -16,6 +16,7 @@ from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.runs.links import announce, say, tag_metaflow, tracking_url
 from boxplat.runs.outbox import ANSWER, Outbox, Unsent, box_identity, spool_path
+from boxplat.runs.profiles.profiling import Profiling
 from boxplat.runs.progress import Progress, close_tasks
 from boxplat.runs.shipping import Shipment
 from boxplat.runs.spool import Tail
@@ -50,7 +51,9 @@ def _send(state: StateStore, paths: Paths, config: Config, url: str, run_id: int
     try:
         spool = spool_path(paths.run_dir(run_id))
         # A killed launcher may have missed the last records for the state as well.
-        Progress(state, run_id).take(Tail(spool).read())
+        records = Tail(spool).read()
+        Progress(state, run_id).take(records)
+        Profiling(state, run_id, spool, config.rates).recover(records)
         close_tasks(state, run_id, run.state, run.ended or run.created)
         run = state.runs.get(run_id)
         shipment = Shipment(run, f"{box_identity(state)}/{run_id}", paths.metaflow, say, lineage(state, paths, run))

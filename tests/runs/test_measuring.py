@@ -17,9 +17,12 @@ import pytest
 
 from boxplat.adapters.flows import EXTENSION
 from boxplat.adapters.gpu_activity import Activities, Activity
+from boxplat.core.config import RatesConfig
 from boxplat.core.state import StateStore
+from boxplat.runs import spool
 from boxplat.runs.profiles.devices import GpuUse
 from boxplat.runs.profiles.energy import CpuEnergy
+from boxplat.runs.profiles.profiling import Profiling
 from boxplat.runs.profiles.sample import Sampler
 from tests.doctor.test_gpu import FakeDriver, used
 
@@ -232,6 +235,22 @@ def test_a_task_has_its_peak_on_one_device_and_the_sum_of_its_time() -> None:
     (found,) = sampler.close()
     assert (found.vram, found.gpus) == (5 * GIB, 1)
     assert (found.gpu_seconds, found.gpu_joules) == (pytest.approx(0.5), pytest.approx(50.0))
+
+
+def test_what_tasks_told_after_their_launcher_was_killed_is_kept_once(state: StateStore, tmp_path: Path) -> None:
+    run = state.runs.add("flows/f.py", "F", {})
+    path = tmp_path / "spool.jsonl"
+    told = {"peak": 90 * MIB, "cpu_seconds": 2.0}
+    spool.append(path, record("start", 0) | {"flow": "F"})
+    spool.append(path, record("start", 0, attempt=1, at=1005.0))
+    spool.append(path, record("end", 0, attempt=1, at=1009.0, ok=True, profile=told))
+    spool.append(path, record("start", 0, task="8"))
+    for _ in range(2):
+        Profiling(state, run.id, path, RatesConfig()).recover(spool.Tail(path).read())
+    lost, whole = state.profiles.of(run.id)
+    assert (lost.attempt, lost.ok, lost.seconds) == (0, False, 5.0)
+    assert (whole.attempt, whole.ok, whole.seconds, whole.memory) == (1, True, 4.0, 90 * MIB)
+    assert [row["kind"] for row in spool.Tail(path).read()].count("profile") == 2
 
 
 @pytest.mark.integration

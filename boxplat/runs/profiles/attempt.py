@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,17 +38,18 @@ class Watched:
     gpu_seconds: float = 0.0
     gpu_joules: float = 0.0
 
-    def profile(self, run_id: int, end: Record | None, joules: float) -> Profile:
+    def profile(self, run_id: int, end: Record | None, over: float, joules: float) -> Profile:
         """All that is known of the attempt.
 
         Args:
             end: its last record; None when it could not write one.
+            over: when it was over at the latest (seconds since the epoch).
             joules: energy of a CPU second.
         """
         told = _numbers((end or {}).get("profile"))
         use = self.usage.most(_told_usage(told))
         began = float(self.start["at"])
-        seconds = max(0.0, (float(end["at"]) if end else time.time()) - began)
+        seconds = max(0.0, over - began)
         memory, inherited = self._memory(told)
         vram = max(int(told.get("vram", 0)), *self.vram.values(), 0)
         return Profile(

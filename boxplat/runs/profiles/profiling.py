@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from boxplat.core.config import RatesConfig
 from boxplat.core.profile import Profile
@@ -38,9 +39,23 @@ class Profiling:
         """Keep what was seen of the tasks that did not tell of their end."""
         self._keep(self._sampler.close())
 
+    def recover(self, records: Sequence[spool.Record]) -> None:
+        """Keep what the tasks told after their launcher was killed.
+
+        Args:
+            records: all of the spool.
+        """
+        kept = {_key(record["profile"]) for record in records if record["kind"] == "profile"}
+        told = self._sampler.take(records)
+        self._keep([profile for profile in told if _key(asdict(profile)) not in kept])
+
     def _keep(self, done: Sequence[Profile]) -> None:
         self._state.profiles.put(done)
         for profile in done:
             total = cost(profile, self._rates).total
             record = {"kind": "profile", "at": time.time(), "step": profile.step, "cost": total}
             spool.append(self._path, record | {"profile": asdict(profile)})
+
+
+def _key(profile: Mapping[str, Any]) -> tuple[object, ...]:
+    return profile.get("step"), profile.get("task"), profile.get("attempt")

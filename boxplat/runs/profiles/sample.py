@@ -43,10 +43,10 @@ class Sampler:
         done = []
         for record in records:
             if record["kind"] == "start":
-                done += self._ended((record["step"], record["task"]))
+                done += self._ended((record["step"], record["task"]), record["at"])
                 self._began(record)
             elif record["kind"] == "end":
-                done += self._ended((record["step"], record["task"]), record)
+                done += self._ended((record["step"], record["task"]), record["at"], record)
         return done
 
     def look(self, now: float | None = None) -> None:
@@ -63,18 +63,18 @@ class Sampler:
 
     def close(self) -> list[Profile]:
         """The profiles of the tasks that will never tell of their end."""
-        return [profile for key in list(self._watched) for profile in self._ended(key)]
+        return [profile for key in list(self._watched) for profile in self._ended(key, time.time())]
 
     def _began(self, record: Record) -> None:
         pid = record.get("pid")
         ticks = measure.start(pid) if isinstance(pid, int) else None
         self._watched[record["step"], record["task"]] = Watched(record, pid or 0, ticks or 0.0)
 
-    def _ended(self, key: tuple[str, str], end: Record | None = None) -> list[Profile]:
+    def _ended(self, key: tuple[str, str], over: float, end: Record | None = None) -> list[Profile]:
         task = self._watched.pop(key, None)
         if task is None:
             return []
-        return [task.profile(self._run_id, end, self._energy.per_cpu_second())]
+        return [task.profile(self._run_id, end, over, self._energy.per_cpu_second())]
 
     def _sample(self, task: Watched, apart: frozenset[int], now: float) -> None:
         if measure.usage(task.root, task.ticks) is None:
