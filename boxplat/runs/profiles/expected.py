@@ -9,8 +9,8 @@ from statistics import median
 from boxplat.core.profile import Profile
 from boxplat.core.state import StateStore
 
-# Older code and data say little about the next run.
-RUNS = 5
+# Older code and data say little about the next run. A run that finds its work done says nothing of one that does it.
+RUNS = 10
 # Peaks of one and the same step differ by a few percent.
 HEADROOM = 1.05
 
