@@ -18,6 +18,9 @@ from boxplat.runs.usage import trees
 from boxplat.runs.words import size
 
 _EVERY = 2.0
+# A box at rest has endpoints only, which hardly change.
+_SERVICES_EVERY = 10.0
+_STEP = "run/"
 _GRACE_SECONDS = 5.0
 # What an allocator or a runtime adds of its own.
 _SHARE = 1.1
@@ -50,7 +53,7 @@ def excess(lease: Lease, capacity: Capacity) -> Excess | None:
 
 
 class Watch:
-    """Looks at all leases every two seconds; measures for those who wait as well.
+    """Looks at the leases every two seconds, at those of services alone more rarely.
 
     Args:
         policy: "report", or "stop" for steps that asked for what they exceed.
@@ -62,6 +65,7 @@ class Watch:
         self._ledger = ledger
         self._policy = policy
         self._due = 0.0
+        self._next_services = 0.0
         self._stopping: dict[int, float] = {}
 
     def tick(self) -> None:
@@ -70,8 +74,11 @@ class Watch:
         if now < self._due:
             return
         self._due = now + _EVERY
-        if not any(self._leases.living()):
+        leases, waiting = self._leases.living()
+        steps = waiting or any(lease.owner.startswith(_STEP) for lease in leases)
+        if not leases or not (steps or now >= self._next_services):
             return
+        self._next_services = now + _SERVICES_EVERY
         holdings = self._ledger.holdings(_EVERY / 2)
         self._stopping = {key: since for key, since in self._stopping.items() if key in {x.id for x in holdings.leases}}
         for lease in holdings.leases:
@@ -81,7 +88,7 @@ class Watch:
 
     def _found(self, found: Excess, leases: Sequence[Lease], now: float) -> None:
         lease = found.lease
-        stop = self._policy == "stop" and lease.claim.asked and lease.owner.startswith("run/")
+        stop = self._policy == "stop" and lease.claim.asked and lease.owner.startswith(_STEP)
         with self._leases.write() as books:
             if books.told(lease.id):
                 told = {"what": found.what, "claimed": found.claimed, "used": found.used, "stopped": stop}
