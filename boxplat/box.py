@@ -179,6 +179,7 @@ class Box(Housekeeping):
         extra: Sequence[str] = (),
         once: bool = False,
         priority: str | None = None,
+        cold: bool = False,
     ) -> Run:
         """Queue a flow; the supervisor starts it.
 
@@ -189,6 +190,7 @@ class Box(Housekeeping):
             extra: further options for Metaflow's `run`.
             once: queue nothing if the same code with the same parameters has succeeded before; returns that run.
             priority: interactive (the default) or batch, which waits behind all that is interactive.
+            cold: start every task in a new process, as Metaflow does, also where it could be forked.
         """
         from boxplat import lifecycle
         from boxplat.runs import start
@@ -201,6 +203,7 @@ class Box(Housekeeping):
             "extra": list(extra),
             "once": once,
             "priority": priority,
+            "cold": True if cold or not self.settings.run.warm else None,
         }
         return start(self.state, self.paths, self.settings, flow, params or {}, options, self.by)
 

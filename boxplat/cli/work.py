@@ -39,6 +39,7 @@ def _pairs(values: tuple[str, ...], option: str = "--param", example: str = "see
 @click.option(
     "--priority", type=click.Choice(["interactive", "batch"]), help="Batch runs wait behind interactive ones (default)."
 )
+@click.option("--cold", is_flag=True, help="Start every task in a new process (default: fork it where that is safe).")
 @click.option("--once", is_flag=True, help="Nothing to do if the same code and parameters have succeeded before.")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
 @sweep_options
@@ -51,6 +52,7 @@ def run(
     max_workers: int | None,
     tag: tuple[str, ...],
     priority: str | None,
+    cold: bool,
     once: bool,
     extra: tuple[str, ...],
     as_json: bool,
@@ -62,10 +64,10 @@ def run(
     if sweep["search"] or sweep["metric"] or any(len(values) > 1 for values in params.values()):
         sweep["search"] = _pairs(sweep["search"], "--search", "lr=log:1e-5..1e-1")
         options = {"resume": resume, "max_workers": max_workers, "tags": list(tag), "extra": list(extra), "once": once}
-        begin(box, flow, params, {**options, "priority": priority}, sweep, wait, as_json)
+        begin(box, flow, params, {**options, "priority": priority, "cold": cold or None}, sweep, wait, as_json)
         return
     single = {name: values[0] for name, values in params.items()}
-    made = box.run(flow, single, resume, max_workers, tag, extra, once, priority)
+    made = box.run(flow, single, resume, max_workers, tag, extra, once, priority, cold)
     if made.state.over:
         say(f"run {made.id} of {made.flow} did this already, {render.ago(made.ended)}: nothing to do")
     else:
