@@ -32,8 +32,8 @@ class Turn:
 class Place:
     """One row of `box queue`: what has a lease, or waits for one.
 
-    `state` is running, waiting (a task at the gate), starting, queued or held. `since` and `estimate` are seconds since
-    the epoch; `run` is None for a service.
+    `state` is running, waiting (a task at the gate), starting, between (two steps), queued or held. `since` and
+    `estimate` are seconds since the epoch; `run` is None for a service.
     """
 
     owner: str
@@ -131,7 +131,7 @@ def places(active: Sequence[Run], holdings: Holdings, most: int) -> list[Place]:
     rows = [_running(lease, by_run) for lease in holdings.leases] + waiting
     rows += [_beginning_row(run) for run in _beginning(active, holdings, ())]
     shown = {row.run for row in rows}
-    rows += [_held_row(run) for run in active if run.held and run.state is RunState.RUNNING and run.id not in shown]
+    rows += [_at_rest(run) for run in active if run.state is RunState.RUNNING and run.id not in shown]
     return rows + [_queued(turn) for turn in turns(active, holdings, most)]
 
 
@@ -172,8 +172,11 @@ def _beginning_row(run: Run) -> Place:
     return _of_run(run, "starting", run.started or run.created)
 
 
-def _held_row(run: Run) -> Place:
-    return _of_run(run, "held", run.started or run.created, f"held   (go on: box queue release {run.id})")
+def _at_rest(run: Run) -> Place:
+    """A run without a lease for the moment."""
+    if run.held:
+        return _of_run(run, "held", run.started or run.created, f"held   (go on: box queue release {run.id})")
+    return replace(_of_run(run, "between", run.started or run.created, "is between two steps"), claim=Claim(0.0))
 
 
 def _queued(turn: Turn) -> Place:

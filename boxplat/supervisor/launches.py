@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,14 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from boxplat.core import processes
+from boxplat.core.config import RunConfig
 from boxplat.core.logs import last_words
 from boxplat.core.model import Run, RunState
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
+from boxplat.core.state.queue import taking_over
 from boxplat.runs.ledger import Ledger
 from boxplat.runs.queue import turns
 
 _CANCEL_SECONDS = 20.0
+_CUT_OFF = "the box was cut off while it ran: killed, or the machine went down"
+_MOST_CUT_OFF = 3
 _LOOK_AGAIN = 0.2
 # Of what the machine has: a run that is started too early only waits in its first task instead.
 _FRESH = 2.0
@@ -33,15 +38,21 @@ class Launcher:
 
 
 class Launches:
-    """The launcher processes of the runs that are not over, `most` at once, each when the ledger has room for it.
+    """The launcher processes of the runs that are not over, each started when the ledger has room for it.
 
     `lost` is set when one vanished, which may have left things unsent.
     """
 
     def __init__(
-        self, state: StateStore, paths: Paths, environment: Callable[[], dict[str, str]], most: int, ledger: Ledger
+        self,
+        state: StateStore,
+        paths: Paths,
+        environment: Callable[[], dict[str, str]],
+        config: RunConfig,
+        ledger: Ledger,
     ) -> None:
-        self._most = most
+        self._most = config.max_runs or len(os.sched_getaffinity(0))
+        self._resume = config.resume
         self._ledger = ledger
         self._next_look = 0.0
         self._state = state
@@ -61,10 +72,25 @@ class Launches:
         return {launcher.pid for launcher in found.values() if launcher is not None}
 
     def _cut_off(self, run: Run) -> None:
-        """A run whose launcher ended together with the supervisor: with the machine, as a rule."""
-        why = "the box was cut off before its first step"
-        if run.cancel_requested or not self._state.queue.put_back(run.id, why):
-            self._vanished(run)
+        """A run whose launcher ended together with the supervisor: with the machine, as a rule.
+
+        One without a step yet is queued again; another goes on as a new run, unless that happens again and again.
+        """
+        if run.cancel_requested:
+            return self._vanished(run)
+        if self._state.queue.put_back(run.id, _CUT_OFF):
+            return None
+        self.lost = True
+        times = int(run.options.get("cut_off", 0)) + 1
+        if run.pathspec is None or times > _MOST_CUT_OFF or not self._resume:
+            error = f"{_CUT_OFF}   (go on: box run {run.flow} --resume {run.id})"
+            self._state.runs.update(run.id, event="run.failed", state=RunState.FAILED, ended=time.time(), error=error)
+            return None
+        options = {key: value for key, value in run.options.items() if key not in ("step", "first")}
+        options |= {"resume": run.id, "cut_off": times}
+        also = taking_over(run, _CUT_OFF)
+        self._state.runs.add(run.flow, run.name, {}, options, "supervisor", run.priority, also)
+        return None
 
     def tick(self, active: list[Run], stopping: bool) -> bool:
         """One step for every active run. Returns whether any launcher of one still lives."""

@@ -81,13 +81,22 @@ def test_a_run_that_waits_is_told_when_it_starts() -> None:
 
 def test_everything_has_one_row() -> None:
     waits = Waiting(7, "run/2/train/2", Claim(1, 9 * GB, priority=Priority.BATCH), time.time(), 1, 2.0, "needs more")
-    runs = [running(1), running(2), running(3, held=True), running(4, None), queued(5), queued(6, held=True)]
+    runs = [
+        running(1),
+        running(2),
+        running(3, held=True),
+        running(4, None),
+        queued(5),
+        queued(6, held=True),
+        running(7),
+    ]
     shown = line(runs, Holdings(MACHINE, (lease(1, GB),), (waits,)), 10, True)
     assert [(place.owner, place.state) for place in shown.places] == [
         ("run/1/start/1", "running"),
         ("run/2/train/2", "waiting"),
         ("run/4", "starting"),
         ("run/3", "held"),
+        ("run/7", "between"),
         ("run/5", "queued"),
         ("run/6", "held"),
     ]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from boxplat.core.errors import BoxError, not_found
 from boxplat.core.state.database import Database, Transaction
+
+if TYPE_CHECKING:
+    from boxplat.core.model import Run
 
 _WAITING = "state in ('queued', 'running')"
 
@@ -104,3 +110,18 @@ def _same_class(row: sqlite3.Row, other: sqlite3.Row) -> None:
             "interactive runs go before batch runs, whatever their places",
             fix="box queue",
         )
+
+
+def taking_over(cut_off: Run, why: str) -> Callable[[Transaction, int], None]:
+    """What `Runs.add` is to write besides a run that goes on with one that failed: it has that one's place in line."""
+
+    def also(tx: Transaction, number: int) -> None:
+        error = f"{why}; run {number} goes on where it stopped"
+        tx.execute("update run set position = ? where id = ?", (cut_off.position, number))
+        tx.execute(
+            f"update run set state = 'failed', ended = ?, error = ? where id = ? and {_WAITING}",
+            (time.time(), error, cut_off.id),
+        )
+        tx.event(f"run/{cut_off.id}", "run.failed", {"error": error})
+
+    return also
