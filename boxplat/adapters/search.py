@@ -5,6 +5,7 @@ Nothing is kept here: the study is made anew from the trials in the state, so th
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import math
 from collections.abc import Iterable, Mapping
@@ -116,8 +117,11 @@ def shared_study(file: Path, name: str, direction: Direction) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": 60}})
-    return optuna.create_study(study_name=name, storage=storage, direction=direction, load_if_exists=True)
+    with file.with_suffix(".lock").open("w") as lock:
+        # Two that make the tables at once would both fail.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        storage = optuna.storages.RDBStorage(f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": 60}})
+        return optuna.create_study(study_name=name, storage=storage, direction=direction, load_if_exists=True)
 
 
 def _study(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -100,6 +101,7 @@ class Judge:
             note = f"given up at step {step}"
             self._state.sweeps.settle(trial, TrialState.PRUNED, values[step], note, values)
             self.stop(trial, f"sweep/{sweep.id}: pruned at step {step}")
+            self._tag(run, {"boxplat.pruned": str(step)})
             say(f"trial {trial.number} (run {run.id}): {note}")
 
     def _reported(self, sweep: Sweep, run: Run) -> dict[int, float]:
@@ -118,6 +120,13 @@ class Judge:
         except (TrackingDownError, TrackingRefusedError):
             self._tracked.setdefault(run.id, {})
         return self._tracked[run.id]
+
+    def _tag(self, run: Run, tags: Mapping[str, str]) -> None:
+        """Tell MLflow too, where it answers; the state has it in any case."""
+        url = tracking_url(self._state)
+        if url is not None and run.tracking_run_id is not None:
+            with contextlib.suppress(TrackingDownError, TrackingRefusedError):
+                TrackingApi(url, ANSWER).log(run.tracking_run_id, tags=tags)
 
     def _add_metric(self, run: Run, metric: str, value: float) -> bool:
         """The value on the trial's own MLflow run, where a search for the best one finds it. False: try again."""
