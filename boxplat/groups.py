@@ -211,7 +211,8 @@ class Sweep:
             for name, found in params.items()
         }
         plan = Plan(space=dict(search or {}), metric=metric, mode=mode, options=dict(options or {}), **more)
-        return control.start(self._box.state, self._box.paths, flow, several, plan, self._box.by)
+        box = self._box
+        return control.start(box.state, box.paths, box.settings, flow, several, plan, box.by)
 
     def values(self, flow: str, params: Mapping[str, str]) -> dict[str, list[str]]:
         """The values of each parameter as written on the command line, with commas between them."""

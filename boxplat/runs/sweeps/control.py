@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from boxplat.adapters import search
+from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
@@ -33,7 +34,13 @@ def apart(paths: Paths, flow: str, params: Mapping[str, str]) -> dict[str, list[
 
 
 def start(
-    state: StateStore, paths: Paths, flow: str, params: Mapping[str, Sequence[str]], plan: Plan, by: str
+    state: StateStore,
+    paths: Paths,
+    config: Config,
+    flow: str,
+    params: Mapping[str, Sequence[str]],
+    plan: Plan,
+    by: str,
 ) -> Sweep:
     """Begin a sweep, after checking what can be checked without running a trial.
 
@@ -42,7 +49,8 @@ def start(
         plan: the rest; with a `space` it is a search.
 
     Raises:
-        BoxError: no such flow (exit code 9), an unknown parameter, range or pruner (2), no Optuna (4).
+        BoxError: no such flow (exit code 9), an unknown parameter, range or pruner (2), no Optuna (4), or a step
+            that needs more than this machine has (8).
     """
     plan = replace(
         plan,
@@ -54,7 +62,7 @@ def start(
     _check(plan)
     trials = _combinations(plan)
     named = {**plan.params, **(trials[0] if trials else dict.fromkeys(plan.space, ""))}
-    _, stored, declared = control.check(state, paths, flow, named, plan.options)
+    _, stored, declared = control.check(state, paths, flow, named, plan.options, config)
     return state.sweeps.add(stored, declared.name, plan, trials, by)
 
 

@@ -16,7 +16,7 @@ from boxplat.core.sweeps import Sweep, Trial, TrialState
 from boxplat.runs import batches
 from boxplat.runs.links import say, tracking_url
 from boxplat.runs.outbox import ANSWER
-from boxplat.runs.sweeps.outcomes import Series, logged, outcome
+from boxplat.runs.sweeps.outcomes import Series, logged, outcome, whole
 
 # A trial whose run was killed is begun again so often; more would repeat what kills it.
 MOST_AGAIN = 2
@@ -105,9 +105,12 @@ class Judge:
             say(f"trial {trial.number} (run {run.id}): {note}")
 
     def _reported(self, sweep: Sweep, run: Run) -> dict[int, float]:
-        if run.id not in self._series:
-            self._series[run.id] = Series.of(self._paths, run.id, sweep.plan.metric)
-        return dict(self._series[run.id].read())
+        values: dict[int, float] = {}
+        for one in reversed(whole(self._state, run)):
+            if one.id not in self._series:
+                self._series[one.id] = Series.of(self._paths, one.id, sweep.plan.metric)
+            values |= self._series[one.id].read()
+        return values
 
     def _logged(self, sweep: Sweep, run: Run, pause: float) -> Mapping[int, float]:
         """Values that the flow has logged with MLflow; asked for at most each `pause` seconds."""
@@ -144,5 +147,5 @@ class Judge:
 
 
 def _killed(run: Run) -> bool:
-    """Whether its end says nothing about the flow: the launcher was killed."""
-    return run.exit_code is None and (run.error or "").startswith("the launcher was killed")
+    """Whether its end says nothing about the flow: the launcher was killed, or all of the box."""
+    return run.exit_code is None and (run.error or "").startswith(("the launcher was killed", "the box was cut off"))

@@ -69,7 +69,10 @@ def outcome(state: StateStore, paths: Paths, run: Run, metric: str, reported: Ma
     except (TrackingDownError, TrackingRefusedError):
         # Refused: somebody has deleted it there.
         pass
-    return _judged(_recorded(paths, run.id), metric, reported) if waited else None
+    if not waited:
+        return None
+    recorded = [_recorded(paths, one.id) for one in whole(state, run)]
+    return _judged({name: value for found in reversed(recorded) for name, value in found.items()}, metric, reported)
 
 
 def logged(api: TrackingApi, state: StateStore, run: Run, metric: str) -> dict[int, float]:
@@ -92,12 +95,25 @@ def _tracked(
     key = batches.key(metric)
     if key in metrics:
         return _judged(metrics, metric, {})
-    entries = [entry for inner in _inner(api, state, run.id) for entry in api.history(inner, key)]
-    if entries:
-        newest = max(entries, key=lambda entry: (int(entry["timestamp"]), int(entry.get("step", 0))))
-        metrics = {key: float(newest["value"])}
+    for one in whole(state, run):
+        before = _metrics(api.run(one.tracking_run_id)) if one.tracking_run_id not in (None, run_id) else {}
+        entries = [entry for inner in _inner(api, state, one.id) for entry in api.history(inner, key)]
+        if entries:
+            newest = max(entries, key=lambda entry: (int(entry["timestamp"]), int(entry.get("step", 0))))
+            before[key] = float(newest["value"])
+        if key in before:
+            metrics = before
+            break
     found = _judged(metrics, metric, reported)
     return Outcome(found.value, found.note, missing=found.value is not None)
+
+
+def whole(state: StateStore, run: Run) -> list[Run]:
+    """A run and, where it goes on with what another had finished, that one and so on."""
+    runs = [run]
+    while runs[-1].options.get("resume") is not None:
+        runs.append(state.runs.get(int(runs[-1].options["resume"])))
+    return runs
 
 
 def _inner(api: TrackingApi, state: StateStore, run_id: int) -> list[str]:
