@@ -6,6 +6,7 @@ the file's identity (path, device, inode, size, time of its last change).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -53,6 +54,15 @@ def read_file(path: Path) -> None:
     if SPOOL in os.environ:
         place = os.path.abspath(path)
         _note(READ, _shown(place), place, [stamp(place)])
+
+
+def brought(view: str, rows: int) -> None:
+    """Rows of a feature view were brought online."""
+    spool = os.environ.get(SPOOL)
+    if spool:
+        # A full disk must not undo what is done already.
+        with contextlib.suppress(OSError):
+            append(Path(spool), {"kind": "materialized", "at": time.time(), "view": view, "rows": rows})
 
 
 def _note(way: str, name: str, place: str, stamps: Sequence[Stamp]) -> None:

@@ -22,7 +22,7 @@ from boxplat.core.logs import last_words
 from boxplat.core.model import Run, RunState
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
-from boxplat.runs import code, spool
+from boxplat.runs import code, materialized, spool
 from boxplat.runs.ending import end_all
 from boxplat.runs.links import announce, say, tag_metaflow, tracking_url
 from boxplat.runs.outbox import ANSWER, Outbox, Unsent, box_identity
@@ -101,6 +101,8 @@ def launch(job: Job, cancelled: Cancellation) -> None:
         traceback.print_exc()
     if arrived:
         unsent.sent()
+    if final.state is RunState.SUCCEEDED:
+        materialized.tell(job.state, job.run.id, progress.materialized)
     _record(job, final)
     if known is None:
         _tag_late(job)

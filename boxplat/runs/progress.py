@@ -21,6 +21,8 @@ class Progress:
         self._run_id = run_id
         self._tasks: dict[str, Task] = {}
         self._failures: dict[str, str] = {}
+        # Rows by feature view that the run brought online.
+        self.materialized: dict[str, int] = {}
 
     @property
     def failure(self) -> str | None:
@@ -35,6 +37,9 @@ class Progress:
                 self._cloned(record)
             elif record["kind"] == "wait":
                 self._waits(record)
+            elif record["kind"] == "materialized":
+                view = record["view"]
+                self.materialized[view] = self.materialized.get(view, 0) + record["rows"]
             elif record["kind"] in ATTEMPT:
                 self._moved(record)
             self._state.datasets.add(self._run_id, datasets.told(record))

@@ -55,6 +55,8 @@ def start_flow(job: Job, tracking_run_id: str | None) -> subprocess.Popen[bytes]
     base = child_environment(job.paths, job.config, tracking_url(job.state))
     env = flows.environment(base, job.spool, job.run.name, tracking_run_id)
     env |= parent.environment(job.state, job.run, tracking_run_id) | _claims(job)
+    if job.run.options.get("trigger"):
+        env["BOXPLAT_TRIGGER"] = json.dumps(job.run.options["trigger"])
     env["BOXPLAT_RUN_WARM"] = str(job.config.run.warm and not job.run.options.get("cold")).lower()
     say(f"run {job.run.id}: {' '.join(command[1:])}")
     try:

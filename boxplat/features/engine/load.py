@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from boxplat.core.datasets import brought
 from boxplat.features.engine.failures import changed, roomy
 from boxplat.features.engine.heads import Heads, placed
 from boxplat.features.engine.latest import Int64s
@@ -66,6 +67,7 @@ def load(store: Store, plan: Plan, db: DuckDBPyConnection, limit: int, progress:
             raise changed(plan)
         work.commit(plan.end_us)
     noted([plan.source])
+    brought(plan.view.name, written)
     return written
 
 
