@@ -57,7 +57,7 @@ def _inherited(peak: int, at_start: int, touched: int) -> int:
     takes 15 us for each MiB that it holds.
     """
     least, most = max(0, peak - at_start), min(peak, touched)
-    if most - least <= max(_CLOSE, peak // 10):
+    if most - least <= _CLOSE:
         return peak - max(least, most)
     maps = _table("/proc/self/smaps_rollup", _KIB)
     return min(at_start, maps.get("Shared_Clean", 0) + maps.get("Shared_Dirty", 0))
