@@ -59,6 +59,7 @@ def gather(
         feature_repo=config.features.repo,
         undeployed=tuple(sorted(config.endpoints.keys() - {service.name for service in services})),
         versions=_versions(),
+        schedules=config.schedules,
     )
 
 

@@ -76,7 +76,7 @@ def _groups(
             groups[service.name] = endpoints.documents(service, cluster, policy, store is not None)
     if store is not None:
         groups[FEATURES] = features.documents(store, inputs.feature_repo, policy)
-    crons = [schedules.cron_workflow(template) for template in templates]
+    crons = [schedules.cron_workflow(template, inputs.schedules) for template in templates]
     groups[FLOWS] = [*templates, *(cron for cron in crons if cron is not None)]
     jobsets = any(makes_jobsets(template) for template in templates)
     return {

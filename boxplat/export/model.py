@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from boxplat.core.config import StartsConfig
 from boxplat.core.model import File, Service
 
 Document = dict[str, Any]
@@ -70,6 +71,7 @@ class ExportInput:
     `services` are the declarations that run locally, references unresolved. `feature_store` is the content of the
     project's `feature_store.yaml`, or None. `root` is the project's folder: its path must not reach a manifest.
     `undeployed` names endpoints that have no release to export. `versions` name what the export was made with.
+    `schedules` says by flow what becomes of runs that were missed.
     """
 
     root: Path
@@ -81,6 +83,7 @@ class ExportInput:
     feature_repo: str = "feature_repo"
     undeployed: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    schedules: Mapping[str, StartsConfig] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
