@@ -44,3 +44,23 @@ class Profile:
     def resident(self) -> int:
         """Bytes that it would have needed in a process of its own: what to ask of a cluster."""
         return self.memory + self.inherited
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """What the attempts at one step's tasks used in one run: the most of any. Sizes in bytes.
+
+    `resident` is of memory and what was inherited together, `seconds` the mean of those that succeeded (None: none
+    did), `attempts` how many there were, `asked` as in `Profile`.
+    """
+
+    run_id: int
+    step: str
+    memory: int
+    resident: int
+    vram: int
+    gpus: int
+    cores: float
+    seconds: float | None
+    attempts: int
+    asked: Mapping[str, float]

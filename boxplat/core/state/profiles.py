@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 
-from boxplat.core.profile import Profile
+from boxplat.core.profile import Peaks, Profile
 from boxplat.core.state.database import Database
 
 _COLUMNS = tuple(field.name for field in fields(Profile))
@@ -36,8 +36,8 @@ class Profiles:
             rows = db.execute("select * from profile where run_id = ? order by started, task", (run_id,)).fetchall()
             return [_profile(row) for row in rows]
 
-    def learnt_from(self, flow: str, runs: int) -> list[Profile]:
-        """What the tasks of the newest runs of a flow used, newest first.
+    def peaks(self, flow: str, runs: int) -> list[Peaks]:
+        """What the steps of the newest runs of a flow used, the newest run first, by step.
 
         Args:
             flow: the class's name.
@@ -45,11 +45,14 @@ class Profiles:
         """
         with self._database.read() as db:
             rows = db.execute(
-                "select * from profile where run_id in (select id from run where name = ? and exists "
-                "(select 1 from profile where run_id = run.id) order by id desc limit ?) order by run_id desc, started",
+                "select run_id, step, max(memory) as memory, max(memory + inherited) as resident, max(vram) as vram, "
+                "max(gpus) as gpus, max(cores) as cores, avg(case when ok then seconds end) as seconds, "
+                "count(*) as attempts, max(asked) as asked from profile where run_id in (select id from run where "
+                "name = ? and exists (select 1 from profile where run_id = run.id) order by id desc limit ?) "
+                "group by run_id, step order by run_id desc, min(started)",
                 (flow, runs),
             ).fetchall()
-            return [_profile(row) for row in rows]
+            return [Peaks(**{**dict(row), "asked": json.loads(row["asked"])}) for row in rows]
 
     def flows(self) -> list[tuple[str, str]]:
         """The class's name and the newest file of every flow that has profiles."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
-from boxplat.core.profile import Profile
+from boxplat.core.profile import Peaks
 from boxplat.core.state import StateStore
 
 # Older code and data say little about the next run. A run that finds its work done says nothing of one that does it.
@@ -21,8 +21,8 @@ class Expected:
 
     `memory`, `resident` and `vram` are bytes with 5 % above the highest peak, to be claimed as they are: `memory` is
     what a task holds itself on this machine, `resident` what it needs in a process of its own. `cores` is the most that
-    a task kept busy. `seconds` is the median wall time of those that succeeded, None when none did. `asked` is what the
-    step asked for in the newest run.
+    a task kept busy. `seconds` is the median over runs of the mean wall time of those that succeeded, None when none
+    did. `asked` is what the step asked for in the newest run.
     """
 
     step: str
@@ -48,7 +48,7 @@ def expected(state: StateStore, flow_name: str, step: str) -> Expected | None:
 
 def expected_all(state: StateStore, flow_name: str) -> dict[str, Expected]:
     """The same for every step of a flow that has run, by its name."""
-    return summarise(state.profiles.learnt_from(flow_name, RUNS))
+    return summarise(state.profiles.peaks(flow_name, RUNS))
 
 
 def learnt(state: StateStore, flow_name: str) -> dict[str, dict[str, float]]:
@@ -60,17 +60,17 @@ def learnt(state: StateStore, flow_name: str) -> dict[str, dict[str, float]]:
     return found
 
 
-def summarise(profiles: Iterable[Profile]) -> dict[str, Expected]:
-    """What profiles of one flow say, by step."""
-    steps: dict[str, list[Profile]] = {}
-    for profile in profiles:
-        steps.setdefault(profile.step, []).append(profile)
+def summarise(peaks: Iterable[Peaks]) -> dict[str, Expected]:
+    """What runs of one flow say, the newest first, by step."""
+    steps: dict[str, list[Peaks]] = {}
+    for row in peaks:
+        steps.setdefault(row.step, []).append(row)
     return {step: _summary(step, rows) for step, rows in steps.items()}
 
 
-def _summary(step: str, rows: list[Profile]) -> Expected:
+def _summary(step: str, rows: list[Peaks]) -> Expected:
     # The peak of an attempt that failed was real all the same; its length says nothing.
-    took = [row.seconds for row in rows if row.ok]
+    took = [row.seconds for row in rows if row.seconds is not None]
     return Expected(
         step=step,
         memory=round(HEADROOM * max(row.memory for row in rows)),
@@ -79,7 +79,7 @@ def _summary(step: str, rows: list[Profile]) -> Expected:
         gpus=max(row.gpus for row in rows),
         cores=max(row.cores for row in rows),
         seconds=median(took) if took else None,
-        runs=len({row.run_id for row in rows}),
-        tasks=len(rows),
+        runs=len(rows),
+        tasks=sum(row.attempts for row in rows),
         asked=rows[0].asked,
     )
