@@ -24,6 +24,8 @@ from boxplat.core.errors import BoxError
 
 _SCHEME = "mlflow-artifacts:/"
 _LOGGED = "models:/"
+# The stage of a version that was deleted: its row stays for ever.
+_DELETED = "Deleted_Internal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def read(mlflow: Path) -> Tracked:
             aliases.setdefault((name, int(version)), []).append(alias)
         runs = [_run(row, mlflow, parents) for row in db.execute("select * from runs").fetchall()]
         models = [_model(row, mlflow) for row in db.execute("select * from logged_models").fetchall()]
-        versions = [_version(row, aliases) for row in db.execute("select * from model_versions").fetchall()]
+        there = db.execute("select * from model_versions where current_stage is not ?", (_DELETED,)).fetchall()
+        versions = [_version(row, aliases) for row in there]
     children: dict[str, tuple[str, ...]] = {}
     for run in runs:
         if run.parent:
@@ -134,6 +137,13 @@ def _folder(uri: str | None, mlflow: Path) -> Path | None:
     root = (mlflow / "artifacts").resolve()
     path = (root / uri.removeprefix(_SCHEME).strip("/")).resolve()
     return path if path.is_relative_to(root) and path != root else None
+
+
+def settle(mlflow: Path) -> None:
+    """Write the database's journal back into it, and empty it, as far as nobody reads it."""
+    if (mlflow / "mlflow.db").exists():
+        with contextlib.closing(sqlite3.connect(mlflow / "mlflow.db", timeout=20)) as db:
+            db.execute("pragma wal_checkpoint(truncate)")
 
 
 def remove(mlflow: Path, runs: Sequence[str], models: Sequence[str], versions: Sequence[tuple[str, int]]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from boxplat import profiled, render
+from boxplat import profiled, render, storage
 from boxplat.cli import complete
 from boxplat.cli.base import json_option, next_step, say, the_box
 from boxplat.cli.sweeps import begin, sweep_options
@@ -120,10 +120,17 @@ def runs(words: tuple[str, ...], limit: int, as_json: bool) -> None:
         click.echo(render.as_json(runs=rows) if as_json else render.runs(rows) if rows else nothing)
         return
     one, tasks, used = box.state.runs.get(number), box.tasks(number), box.usage(number)
+    data, gone = box.state.datasets.of_run(number), box.state.disposal.freed(f"run/{number}")
     if as_json:
-        click.echo(render.as_json(run=one, tasks=tasks, usage=used, currency=box.settings.rates.currency))
+        freed = gone.marked if gone else None
+        parts = {"run": one, "tasks": tasks, "data": data, "freed": freed, "usage": used}
+        click.echo(render.as_json(**parts, currency=box.settings.rates.currency))
         return
     click.echo(render.run(one, tasks))
+    if gone:
+        click.echo(f"\nits artifacts, log and tracking run were freed {render.ago(gone.marked)} (box gc, {gone.by})")
+    if data:
+        click.echo(f"\n{storage.datasets(data)}")
     if used:
         click.echo(f"\n{profiled.use(used, box.settings.rates.currency)}")
 

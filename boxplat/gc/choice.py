@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from boxplat.gc.model import ARTIFACTS, Blob, Item, Limits, Plan, Value
 
+# What is written while things are freed (marks, journals of the databases) takes room itself.
+_AIM, _OWN = 0.99, 2**18
+
 
 class Shared:
     """Blobs by how many still name them.
@@ -61,7 +64,7 @@ def choose(items: Sequence[Item], shared: Shared, size: int, limits: Limits, now
 
 def _goes(item: Item, size: int, limits: Limits, now: float) -> bool:
     too_old = limits.older_than is not None and item.at < now - limits.older_than
-    too_large = limits.max_size is not None and size > limits.max_size
+    too_large = limits.max_size is not None and size > limits.max_size * _AIM - _OWN
     return item.value is Value.NONE or too_old or too_large
 
 

@@ -135,11 +135,18 @@ def _delete(path: Path) -> None:
 
 
 def sweep(state: StateStore, paths: Paths, busy: set[str], began: float) -> Iterator[str]:
-    """Delete artifacts that no run names any more; yields flows that had to be passed over."""
+    """Delete artifacts that no run names any more; yields flows that have begun to run since.
+
+    Args:
+        busy: flows that ran already, of which nothing was promised.
+        began: what was written since this moment stays.
+    """
     store = FlowStore(paths.metaflow)
     for flow in store.flows():
+        if flow in busy:
+            continue
         with flowlock.alone(paths, flow) as free:
-            if free and flow not in busy:
+            if free:
                 store.sweep(flow, began)
             else:
                 yield flow

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from boxplat.adapters import tracking_store
 from boxplat.core.config import Config
 from boxplat.core.errors import BoxError
 from boxplat.core.paths import Paths
@@ -36,6 +37,7 @@ def gc(state: StateStore, paths: Paths, config: Config, limits: Limits, by: str 
     with _alone(paths):
         before = freeing.finish(state, paths, limits, told)
         told("looking at what there is")
+        _settle(state, paths)
         found, began = gather(state, paths, config, limits)
         plan = _plan(paths, found, limits, began)
         freeing.mark(state, paths, plan.chosen, by)
@@ -45,10 +47,17 @@ def gc(state: StateStore, paths: Paths, config: Config, limits: Limits, by: str 
         left += [
             f"the artifacts of {flow}, which is running" for flow in freeing.sweep(state, paths, found.busy, began)
         ]
+        _settle(state, paths)
         outcome = Outcome(plan, on_disk([paths.state]), tuple(dict.fromkeys(left)))
         facts = {"freed": outcome.freed, "said": plan.bytes, "things": len(plan.chosen), "by": by}
         state.events.append("box", "gc.freed", facts)
     return outcome
+
+
+def _settle(state: StateStore, paths: Paths) -> None:
+    """Journals of databases grow and shrink by megabytes, which would be taken for what is freed."""
+    state.database.settle()
+    tracking_store.settle(paths.mlflow)
 
 
 def _plan(paths: Paths, found: Found, limits: Limits, now: float) -> Plan:

@@ -249,6 +249,11 @@ class Database:
             connection.close()
             self._local.connection = None
 
+    def settle(self) -> None:
+        """Write the journal back into the file, and empty it, as far as nobody reads it."""
+        with self._explained():
+            self._connect().execute("pragma wal_checkpoint(truncate)").fetchall()
+
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """A write transaction: all of it or nothing."""

@@ -1,0 +1,167 @@
+"""box gc on a box with real datastores: it frees what it says, and whatever must stay can still be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from boxplat.adapters import tracking_store
+from boxplat.adapters.flows_store import FlowStore
+from boxplat.box import Box
+from boxplat.core.errors import BoxError
+from boxplat.core.model import RunState
+from boxplat.core.sizes import on_disk
+from boxplat.gc import Outcome
+from tests.gc.conftest import Loader
+from tests.gc.filling import Filling, Registered, paths_of
+
+pytestmark = pytest.mark.integration
+
+
+def gc(filling: Filling, **limits: object) -> Outcome:
+    return Box(filling.paths.root, by="test").gc(**limits)  # type: ignore[arg-type]
+
+
+def release(filling: Filling, made: Registered, bento: str) -> int:
+    return filling.state.releases.add(
+        "delay", bento, "delay", made.version, None, "sha256:e", "test", made.run, None, {}
+    ).number
+
+
+def test_it_frees_what_it_says_and_everything_kept_can_be_read(filling: Filling, loads: Loader) -> None:
+    shared = [f"of {number} ".encode() * 9_000 for number in range(4)]
+    runs = [filling.run(60 - number, shared=shared[number % 4]) for number in range(40)]
+    made = filling.registered(runs[2])
+    release(filling, made, filling.bento("c1", 50))
+    old = filling.bento("c0", 55)
+    promoted = filling.registered(runs[5], alias="champion")
+    resumed = filling.run(1, resume=runs[7].id)
+    failed = filling.run(2, RunState.FAILED)
+    for number in range(4):
+        filling.run(0.5, shared=shared[number])
+    filling.state.disposal.pin(f"run/{runs[9].id}", "test")
+    gc(filling)  # leaves the databases' journals empty
+    before = on_disk([filling.paths.state])
+    allowed = before * 2 // 3
+    seen = gc(filling, max_size=str(allowed), keep=4, dry_run=True)
+    assert on_disk([filling.paths.state]) == pytest.approx(before, rel=0.001)
+    done = gc(filling, max_size=str(allowed), keep=4)
+    after = on_disk([filling.paths.state])
+    assert done.left == ()
+    assert after <= allowed
+    assert before - after == pytest.approx(seen.plan.bytes, rel=0.03)
+    assert done.freed == pytest.approx(done.plan.bytes, rel=0.03)
+    gone = filling.state.disposal.runs()
+    assert failed.id in gone  # though it is the newest: of a failure nothing came
+    assert not gone & {runs[2].id, runs[5].id, runs[9].id, resumed.id}
+    assert runs[7].id not in gone or resumed.id in gone
+    assert runs[0].id in gone and runs[39].id not in gone
+    assert not (filling.paths.bentoml / "bentos" / old.replace(":", "/")).exists()
+    kept = [run for run in filling.state.runs.all(1000) if run.id not in gone]
+    loads(filling.paths, [str(run.pathspec) for run in kept])
+    tracked = tracking_store.read(filling.paths.mlflow)
+    there = {run.id: run for run in tracked.runs}
+    for run in kept:
+        folder = there[str(run.tracking_run_id)].folder
+        assert folder and (folder / "artifacts" / "card.html").exists()
+        assert filling.paths.run_log(run.id).exists()
+    assert {one.version for one in tracked.versions} == {made.version, promoted.version}
+    for model in tracked.models:
+        assert model.folder and (model.folder / "artifacts" / "model.onnx").exists()
+    for run in filling.state.runs.all(1000):
+        if run.id in gone:
+            assert run.tracking_run_id not in there
+            assert not filling.paths.run_dir(run.id).exists()
+
+
+def test_a_second_one_finds_nothing_more(filling: Filling) -> None:
+    for number in range(6):
+        filling.run(60 - number)
+    gc(filling, older_than="30d", keep=1)
+    again = gc(filling, older_than="30d", keep=1)
+    assert (again.plan.chosen, again.plan.bytes) == ((), 0)
+
+
+def test_without_limits_only_what_is_of_no_value_goes(filling: Filling) -> None:
+    for number in range(6):
+        filling.run(600 - number)
+    before = paths_of([filling.paths.metaflow, filling.paths.runs, filling.paths.mlflow / "artifacts"])
+    assert gc(filling, keep=0).plan.chosen == ()
+    assert paths_of([filling.paths.metaflow, filling.paths.runs, filling.paths.mlflow / "artifacts"]) >= before
+
+
+def test_an_origin_stays_as_long_as_one_that_was_resumed_from_it(filling: Filling) -> None:
+    origin = filling.run(90, RunState.FAILED)
+    filling.run(1, resume=origin.id)
+    assert origin.id not in _chosen(gc(filling, older_than="30d", keep=1, dry_run=True))
+    assert origin.id not in _chosen(gc(filling, older_than="30d", keep=0, dry_run=True))
+    # Both may go: then they go together.
+    assert len(_chosen(gc(filling, max_size="1k", keep=0, dry_run=True))) == 2
+
+
+def test_what_was_pinned_or_resumed_since_the_plan_stays(filling: Filling) -> None:
+    runs = [filling.run(60 - number) for number in range(3)]
+    plan = gc(filling, older_than="30d", keep=0, dry_run=True).plan
+    assert _chosen(Outcome(plan)) == {run.id for run in runs}
+    filling.state.disposal.pin(f"run/{runs[0].id}", "test")
+    filling.state.runs.add("flows/makes.py", "MakesFlow", {}, {"resume": runs[1].id})
+    from boxplat.gc import freeing
+
+    marked = freeing.mark(filling.state, filling.paths, plan.chosen, "test")
+    assert [one.subject for one in marked if one.kind == "run"] == [f"run/{runs[2].id}"]
+
+
+def test_models_without_alias_go_only_when_asked(filling: Filling) -> None:
+    old, released = filling.run(90), filling.run(80)
+    filling.registered(old)
+    made = filling.registered(released)
+    release(filling, made, filling.bento("c1", 50))
+    assert _chosen(gc(filling, older_than="30d", keep=0, dry_run=True)) == set()
+    gc(filling, older_than="30d", keep=0, models=True)
+    tracked = tracking_store.read(filling.paths.mlflow)
+    assert [(one.version, one.run) for one in tracked.versions] == [(made.version, made.run)]
+    assert {run.id for run in tracked.runs} == {made.run}
+
+
+def test_a_run_that_was_freed_is_not_resumed_and_still_explained(filling: Filling) -> None:
+    run = filling.run(90)
+    gc(filling, older_than="30d", keep=0)
+    box = Box(filling.paths.root, by="test")
+    with pytest.raises(BoxError, match="freed"):
+        box.pin(str(run.id))
+    from boxplat.runs.control import start
+
+    with pytest.raises(BoxError) as refused:
+        start(filling.state, filling.paths, box.settings, "flows/makes.py", {}, {"resume": run.id}, "test")
+    assert "freed" in refused.value.why
+    answer = box.why(str(run.id))
+    code = next(node for node in answer.subject.below if node.kind == "code")
+    assert code.facts["digest"] == "c0de"
+    assert any("freed" in note for note in answer.subject.notes)
+
+
+def test_artifacts_of_a_flow_that_runs_are_left_alone(filling: Filling, loads: Loader) -> None:
+    old, young = filling.run(60), filling.run(1)
+    from boxplat.core import flowlock
+
+    with flowlock.writing(filling.paths, "MakesFlow"):
+        done = gc(filling, older_than="30d", keep=1)
+    assert any("MakesFlow" in one for one in done.left)
+    named = {blob for run in FlowStore(filling.paths.metaflow).runs("MakesFlow") for blob in run.blobs}
+    there = set(FlowStore(filling.paths.metaflow).blobs("MakesFlow"))
+    assert there > named
+    assert old.id in filling.state.disposal.runs()
+    gc(filling, keep=1)
+    assert set(FlowStore(filling.paths.metaflow).blobs("MakesFlow")) == named
+    loads(filling.paths, [str(young.pathspec)])
+
+
+def test_a_folder_name_is_no_way_out_of_the_store(tmp_path: Path) -> None:
+    assert tracking_store._folder("mlflow-artifacts:/../../etc", tmp_path) is None
+    assert tracking_store._folder("s3://bucket/x", tmp_path) is None
+    assert tracking_store._folder("mlflow-artifacts:/", tmp_path) is None
+
+
+def _chosen(found: Outcome) -> set[int]:
+    return {int(item.data["run"]) for item in found.plan.chosen if item.kind == "run"}
