@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,8 +20,10 @@ from boxplat.core.claims import Lease, Priority, Waiting
 from boxplat.core.errors import BoxError
 from boxplat.core.paths import Paths
 from boxplat.core.state.database import Database
+from boxplat.core.state.leases import Leases
 from boxplat.core.state.queue import Queue, Ticket
 from boxplat.runs import requests, spool
+from boxplat.runs.capacity import Machine
 from boxplat.runs.ledger import Ledger, environment
 
 CLAIM = "BOXPLAT_CLAIM"
@@ -55,6 +58,16 @@ class Asking:
             spool.append(Path(path), {"kind": kind, "at": time.time(), **told, **fields})
 
 
+def prepare() -> None:
+    """Do once, in a process that tasks are forked from, what each of them would do anew."""
+    _machine()
+
+
+@cache
+def _machine() -> Machine:
+    return Machine()
+
+
 def hold() -> None:
     """Wait until this task has its lease, and keep it to the end of the process.
 
@@ -68,7 +81,7 @@ def hold() -> None:
     paths = Paths(Path(os.environ["BOXPLAT_PROJECT"]))
     database = Database(paths.database)
     try:
-        lease = _wait(asking, Queue(database), Ledger(database))
+        lease = _wait(asking, Queue(database), Ledger(database, _machine()))
     except BoxError as error:
         _refuse(asking, error)
     finally:
@@ -132,5 +145,6 @@ def _release(paths: Paths, lease: int, pid: int) -> None:
     # A child that the user's code forked runs this as well, and the lease is not its own.
     if os.getpid() == pid:
         database = Database(paths.database)
-        Ledger(database).release(lease)
+        with Leases(database).write() as books:
+            books.release(lease)
         database.close()

@@ -26,15 +26,7 @@ class EverythingFlow(FlowSpec):
         current.card.append(Markdown("# what start saw"))
         self.seen_tracking_run = os.environ.get("BOXPLAT_TRACKING_RUN_ID", "")
         self.seen_experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", "")
-        heavy = {
-            "mlflow",
-            "sqlalchemy",
-            "numpy",
-            "yaml",
-            "boxplat.core.model",
-            "boxplat.adapters",
-            "boxplat.supervisor",
-        }
+        heavy = {"mlflow", "sqlalchemy", "numpy", "boxplat.core.model", "boxplat.adapters", "boxplat.supervisor"}
         self.heavy = not heavy.isdisjoint(__import__("sys").modules)
         self.data_digests = {"raw": "sha256:0123"}
         self.feature_service = "delays_v1"

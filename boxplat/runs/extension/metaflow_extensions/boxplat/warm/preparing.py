@@ -1,6 +1,7 @@
 """What the server of warm tasks does once, so that no task has to."""
 
 import importlib
+import os
 from typing import Any
 
 from . import doubts
@@ -38,6 +39,8 @@ def load(flow: type) -> None:
     version: Any = _module(flow, "metaflow.metaflow_version")
     version.get_version()
     version.get_version(public=True)
+    if "BOXPLAT_RUN_ID" in os.environ:
+        importlib.import_module("boxplat.runs.gate").prepare()
 
 
 def _module(flow: type, name: str) -> Any:
