@@ -149,6 +149,15 @@ class Ledger:
         with self._leases.write() as books:
             return ticks is not None and books.hand(lease_id, pid, ticks)
 
+    def retake(self, lease: Lease) -> Lease | None:
+        """Have a lease whose process has just died for this process, unless somebody has struck it out before."""
+        ticks = processes.start_ticks(os.getpid()) or 0.0
+        with self._leases.write() as books:
+            if all(one.id != lease.id for one in books.lost):
+                return None
+            row = Waiting(_NEW, lease.owner, lease.claim, time.time(), os.getpid())
+            return books.grant(row, lease.devices, ticks)
+
     def reap(self) -> list[Lease]:
         """End the leases of dead processes; returns them. Every other call does the same."""
         with self._leases.write() as books:

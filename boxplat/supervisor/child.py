@@ -200,9 +200,9 @@ class Child:
         self.process, self._stop_at, self._stop_reason, self._stop_failed = None, None, "", False
         self._misses, self._sick_since = 0, None
         self._probes.forget(self.name)
-        self._leasing.ended(self.name)
         cleared = {"pid": None, "pid_started": None, "running_digest": None}
         if planned or not wanted.desired:
+            self._leasing.ended(self.name)
             self._backoff.reset()
             if asleep and wanted.desired:
                 self._move(State.ASLEEP, f"{reason}; the next request starts it", "service.asleep", **cleared)
@@ -214,8 +214,10 @@ class Child:
         if self._backoff.failed(now):
             wait = max(0.0, self._backoff.retry_at - now)
             why = f"{reason}; next try in {wait:.1f} s"
+            self._leasing.crashed(self.name)
             self._move(State.WAITING, why, "service.exited", restarts=self._restarts, **cleared)
         else:
+            self._leasing.ended(self.name)
             why = f"{reason}; gave up after {self._backoff.failures} tries: {self._last_words()}"
             self._move(State.FAILED, why, "service.failed", restarts=self._restarts, **cleared)
 

@@ -47,6 +47,7 @@ class Leasing:
         if isinstance(answer, Lease):
             self._leases[name] = answer
             self._waits.pop(name, None)
+            self._due.pop(name, None)
             return ""
         self._waits[name] = f"waits for room: {answer.why}"
         return self._waits[name]
@@ -80,6 +81,13 @@ class Leasing:
             self._leases[service.name] = answer
         else:
             self._ledger.withdraw(whose, pid)
+
+    def crashed(self, name: str) -> None:
+        """Its process is gone and another will follow: its room stays its own."""
+        lease = self._leases.pop(name, None)
+        kept = self._ledger.retake(lease) if lease else None
+        if kept is not None:
+            self._leases[name] = kept
 
     def ended(self, name: str) -> None:
         """The service has no process and starts none now."""

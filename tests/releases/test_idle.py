@@ -10,6 +10,7 @@ import pytest
 from boxplat.box import Box
 from boxplat.core.model import State
 from boxplat.releases.endpoints import replicas_of
+from boxplat.runs.ledger import Ledger
 from tests.conftest import run_box
 from tests.releases.conftest import add, until, write_bento
 
@@ -43,6 +44,10 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         found.down()
 
 
+def leases(box: Box) -> list[tuple[str, int]]:
+    return [(lease.owner, lease.pid) for lease in Ledger(box.state.database).holdings().leases]
+
+
 @pytest.mark.integration
 def test_an_endpoint_sleeps_and_wakes_behind_the_gateway(box: Box) -> None:
     box.deploy("adder")
@@ -50,6 +55,7 @@ def test_an_endpoint_sleeps_and_wakes_behind_the_gateway(box: Box) -> None:
     url = str(endpoint.url)
     (awake,) = replicas_of("adder", box.state.services.all())
     assert awake.pid and add(url, 1, 2)[0] == 200
+    assert leases(box) == [("service/adder@1", awake.pid)]
 
     def asleep() -> bool:
         (row,) = replicas_of("adder", box.state.services.all())
@@ -58,6 +64,7 @@ def test_an_endpoint_sleeps_and_wakes_behind_the_gateway(box: Box) -> None:
     # The supervisor looks at its health every three seconds, which is no reason to stay awake.
     until("it sleeps", asleep)
     assert not psutil.pid_exists(awake.pid)
+    assert leases(box) == [], "who sleeps keeps no memory from others"
     (endpoint,) = box.endpoints()
     assert endpoint.state is State.ASLEEP and endpoint.traffic == {1: 100}
     box.wait(timeout=10)

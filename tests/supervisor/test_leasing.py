@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,33 @@ def test_without_room_it_waits_before_all_runs_and_leaves_when_it_is_not_wanted(
     assert there.ask(DELAY)
     there.ended("delay@7")
     assert ledger.holdings().waiting == ()
+
+
+def test_after_a_crash_nobody_gets_between(ledger: Ledger, process: subprocess.Popen[bytes]) -> None:
+    there = leasing(ledger)
+    there.ask(DELAY)
+    there.started("delay@7", process.pid)
+    ledger.ask("run/1/train/1", Claim(1.0, 9 * GIB))
+    process.kill()
+    process.wait()
+    there.crashed("delay@7")
+    (lease,) = leases(ledger)
+    assert (lease.owner, lease.pid, lease.devices) == ("service/delay@7", os.getpid(), ("GPU-0",))
+    assert there.ask(DELAY) == ""
+    there.ended("delay@7")
+    assert leases(ledger) == ()
+
+
+def test_what_was_struck_out_before_is_asked_for_again(ledger: Ledger, process: subprocess.Popen[bytes]) -> None:
+    there = leasing(ledger)
+    there.ask(DELAY)
+    there.started("delay@7", process.pid)
+    process.kill()
+    process.wait()
+    run = ledger.ask("run/1/train/1", Claim(1.0, 9 * GIB))
+    there.crashed("delay@7")
+    assert isinstance(run, Lease) and there.ask(DELAY).startswith("waits for room")
+    there.ended("delay@7")
 
 
 def test_a_supervisor_that_follows_finds_the_lease_or_takes_one(
