@@ -42,7 +42,9 @@ class Excess:
 
 
 def excess(lease: Lease, capacity: Capacity) -> Excess | None:
-    """By what a lease's processes go beyond its claim, as they were measured last."""
+    """By what a lease's processes go beyond what was asked for, as they were measured last."""
+    if not lease.claim.asked:
+        return None
     if lease.used > _SHARE * lease.claim.memory + _SLACK:
         return Excess(lease, "memory", lease.claim.memory, lease.used)
     devices = [device for device in capacity.devices if device.uuid in lease.devices]
@@ -56,7 +58,7 @@ class Watch:
     """Looks at the leases every two seconds, at those of services alone more rarely.
 
     Args:
-        policy: "report", or "stop" for steps that asked for what they exceed.
+        policy: "report", or "stop" for steps.
     """
 
     def __init__(self, database: Database, paths: Paths, ledger: Ledger, policy: str) -> None:
@@ -88,7 +90,7 @@ class Watch:
 
     def _found(self, found: Excess, leases: Sequence[Lease], now: float) -> None:
         lease = found.lease
-        stop = self._policy == "stop" and lease.claim.asked and lease.owner.startswith(_STEP)
+        stop = self._policy == "stop" and lease.owner.startswith(_STEP)
         with self._leases.write() as books:
             if books.told(lease.id):
                 told = {"what": found.what, "claimed": found.claimed, "used": found.used, "stopped": stop}
