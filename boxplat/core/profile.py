@@ -64,3 +64,15 @@ class Peaks:
     seconds: float | None
     attempts: int
     asked: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """What a run's attempts used or kept from others: CPU seconds, bytes times seconds, GPUs times seconds, joules."""
+
+    run_id: int
+    flow: str
+    cpu_seconds: float
+    byte_seconds: float
+    gpu_seconds: float
+    joules: float

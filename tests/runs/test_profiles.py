@@ -19,7 +19,7 @@ from boxplat.core.state import StateStore
 from boxplat.doctor.requests import judge
 from boxplat.runs.profiles import expected, expected_all, learnt, metrics
 from boxplat.runs.profiles.attempt import asked
-from boxplat.runs.profiles.cost import cost, total
+from boxplat.runs.profiles.cost import Cost, cost
 from boxplat.runs.profiles.expected import RUNS, summarise
 from boxplat.runs.profiles.recommend import Recommendation, recommendations, recommended
 from boxplat.runs.profiles.report import bill, use
@@ -129,20 +129,28 @@ def test_cost_of_an_hour_is_the_sum_of_the_rates() -> None:
     hour = profile(seconds=3600.0, cpu_seconds=2 * 3600.0, memory=3 * GIB, inherited=GIB, gpus=1, cpu_joules=3.6e6)
     found = cost(hour, rates)
     assert (found.cores, found.memory, found.gpus, found.energy, found.total) == (2, 30, 100, 1000, 1132)
-    assert total([hour, hour], rates).total == 2264
     assert cost(profile(seconds=3600.0, asked={"gpus": 2.0}), rates).gpus == 200
 
 
 def test_the_bill_has_every_attempt_once(state: StateStore) -> None:
-    now, rates = time.time(), RatesConfig(core_hour=1)
+    now, rates = time.time(), RatesConfig(core_hour=1, memory_gib_hour=10, gpu_hour=100, kwh=1000)
     ran(state, profile(started=now, cpu_seconds=3600.0), profile(started=now, attempt=1, cpu_seconds=3600.0))
     ran(state, profile(started=now, cpu_seconds=3600.0))
     ran(state, profile(started=now - 86400 * 30, cpu_seconds=3600.0))
     ran(state, profile(started=now, cpu_seconds=7200.0), flow="G")
+    ran(state, profile(started=now, seconds=1800.0, memory=2 * GIB, gpus=1, gpu_joules=3.6e6), flow="H")
+    ran(state, profile(started=now, seconds=3600.0, asked={"gpus": 2}), flow="H")
     by_run, by_flow = bill(state, rates, "7d", "run"), bill(state, rates, "7d", "flow")
-    assert sorted((row.key, row.total) for row in by_run.rows) == [("1", 2), ("2", 1), ("4", 2)]
-    assert [(row.key, row.runs, row.total) for row in by_flow.rows] == [("F", 2, 3), ("G", 1, 2)]
-    assert by_run.total == by_flow.total == 5
+    assert sorted((row.key, row.total) for row in by_run.rows) == [
+        ("1", 2),
+        ("2", 1),
+        ("4", 2),
+        ("5", 1060),
+        ("6", 200),
+    ]
+    assert [(row.key, row.runs, row.total) for row in by_flow.rows] == [("H", 2, 1260), ("F", 2, 3), ("G", 1, 2)]
+    assert by_run.total == by_flow.total == 1265
+    assert by_flow.rows[0].cost == sum((cost(row, rates) for run in (5, 6) for row in state.profiles.of(run)), Cost())
     assert "all" in profiled.bill(by_flow) and "EUR" in profiled.bill(by_run)
     with pytest.raises(BoxError, match="costs cannot be shown by 'user'"):
         bill(state, rates, "7d", "user")

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 
-from boxplat.core.profile import Peaks, Profile
+from boxplat.core.profile import Consumption, Peaks, Profile
 from boxplat.core.state.database import Database
 
 _COLUMNS = tuple(field.name for field in fields(Profile))
@@ -63,15 +63,21 @@ class Profiles:
             ).fetchall()
             return [(row["name"], row["flow"]) for row in rows]
 
-    def since(self, at: float) -> list[tuple[str, Profile]]:
-        """All attempts that began at or after a time, each with its flow's name, oldest first."""
+    def since(self, at: float) -> list[Consumption]:
+        """What the attempts that began at or after a time used, by run, the oldest run first.
+
+        A GPU counts where it was used or asked for.
+        """
         with self._database.read() as db:
             rows = db.execute(
-                "select profile.*, run.name as flow_name from profile join run on run.id = run_id "
-                "where profile.started >= ? order by profile.started",
+                "select run_id, run.name as flow, sum(cpu_seconds) as cpu_seconds, "
+                "sum(memory * seconds) as byte_seconds, "
+                "sum(max(gpus, coalesce(json_extract(asked, '$.gpus'), 0)) * seconds) as gpu_seconds, "
+                "sum(cpu_joules + gpu_joules) as joules from profile join run on run.id = run_id "
+                "where profile.started >= ? group by run_id order by run_id",
                 (at,),
             ).fetchall()
-            return [(row["flow_name"], _profile(row)) for row in rows]
+            return [Consumption(**dict(row)) for row in rows]
 
 
 def _profile(row: sqlite3.Row) -> Profile:

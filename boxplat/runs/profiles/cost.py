@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from boxplat.core.config import RatesConfig
-from boxplat.core.profile import Profile
+from boxplat.core.profile import Consumption, Profile
 
 _HOUR = 3600.0
 _GIB = 2**30
@@ -47,13 +46,12 @@ class Cost:
         )
 
 
-def cost(profile: Profile, rates: RatesConfig) -> Cost:
-    """The cost of one attempt at a task."""
-    hours = profile.seconds / _HOUR
-    core_hours = profile.cpu_seconds / _HOUR
-    gib_hours = profile.memory / _GIB * hours
-    gpu_hours = max(float(profile.gpus), profile.asked.get("gpus", 0.0)) * hours
-    kwh = (profile.cpu_joules + profile.gpu_joules) / _JOULES_PER_KWH
+def price(used: Consumption, rates: RatesConfig) -> Cost:
+    """The cost of what was used."""
+    core_hours = used.cpu_seconds / _HOUR
+    gib_hours = used.byte_seconds / _GIB / _HOUR
+    gpu_hours = used.gpu_seconds / _HOUR
+    kwh = used.joules / _JOULES_PER_KWH
     return Cost(
         core_hours,
         gib_hours,
@@ -66,6 +64,15 @@ def cost(profile: Profile, rates: RatesConfig) -> Cost:
     )
 
 
-def total(profiles: Iterable[Profile], rates: RatesConfig) -> Cost:
-    """The cost of several attempts together."""
-    return sum((cost(profile, rates) for profile in profiles), Cost())
+def cost(profile: Profile, rates: RatesConfig) -> Cost:
+    """The cost of one attempt at a task."""
+    gpus = max(float(profile.gpus), profile.asked.get("gpus", 0.0))
+    used = Consumption(
+        profile.run_id,
+        "",
+        profile.cpu_seconds,
+        profile.memory * profile.seconds,
+        gpus * profile.seconds,
+        profile.cpu_joules + profile.gpu_joules,
+    )
+    return price(used, rates)

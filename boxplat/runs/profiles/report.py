@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from boxplat.core.config import RatesConfig
@@ -10,7 +10,7 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Run
 from boxplat.core.profile import Profile
 from boxplat.core.state import StateStore
-from boxplat.runs.profiles.cost import Cost, total
+from boxplat.runs.profiles.cost import Cost, cost, price
 from boxplat.runs.profiles.recommend import Recommendation, recommendations
 from boxplat.serving.log.asking import moment
 
@@ -91,11 +91,11 @@ def bill(state: StateStore, rates: RatesConfig, since: str, by: str) -> Bill:
             code=ExitCode.USAGE,
         )
     begin = moment(since).timestamp()
-    groups: dict[tuple[str, str], list[Profile]] = {}
-    for flow, profile in state.profiles.since(begin):
-        key = str(profile.run_id) if by == "run" else flow
-        groups.setdefault((key, flow), []).append(profile)
-    rows = [_spent(key, flow, profiles, rates) for (key, flow), profiles in groups.items()]
+    groups: dict[tuple[str, str], list[Cost]] = {}
+    for used in state.profiles.since(begin):
+        key = str(used.run_id) if by == "run" else used.flow
+        groups.setdefault((key, used.flow), []).append(price(used, rates))
+    rows = [_spent(key, flow, costs) for (key, flow), costs in groups.items()]
     whole = sum((row.cost for row in rows), Cost())
     rows.sort(key=lambda row: (row.total, row.cost.core_hours), reverse=True)
     priced = any((rates.core_hour, rates.memory_gib_hour, rates.gpu_hour, rates.kwh))
@@ -115,13 +115,13 @@ def _step(step: str, rows: list[Profile], rates: RatesConfig, known: Recommendat
         read_bytes=sum(row.read_bytes for row in rows),
         write_bytes=sum(row.write_bytes for row in rows),
         joules=sum(row.cpu_joules + row.gpu_joules for row in rows),
-        cost=total(rows, rates).total,
+        cost=sum(cost(row, rates).total for row in rows),
         asked=rows[-1].asked,
         recommended=known,
     )
 
 
-def _spent(key: str, flow: str, profiles: Iterable[Profile], rates: RatesConfig) -> Spent:
-    rows = list(profiles)
-    cost = total(rows, rates)
-    return Spent(key, flow, len({row.run_id for row in rows}), cost, cost.total)
+def _spent(key: str, flow: str, costs: Sequence[Cost]) -> Spent:
+    """One row of a bill: `costs` has one entry for each run."""
+    whole = sum(costs, Cost())
+    return Spent(key, flow, len(costs), whole, whole.total)
