@@ -227,7 +227,7 @@ def _tasks(rows: Iterable[Task]) -> str:
                 t.attempt,
                 t.state,
                 duration((t.ended or time.time()) - t.started),
-                _brief(t.error),
+                _brief(t.error) or (f"waits: {t.waits}" if t.waits else None),
             )
             for t in rows
         ],

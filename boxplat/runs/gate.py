@@ -30,6 +30,8 @@ CLAIM = "BOXPLAT_CLAIM"
 LEASE = "BOXPLAT_LEASE"
 # Metaflow's status for a task that is not tried again (metaflow.exception.METAFLOW_EXIT_DISALLOW_RETRY).
 NO_RETRY = 202
+# What takes no longer is no news, and many tasks of a foreach wait that long.
+_TELL_AFTER = 0.3
 _TELL_AGAIN = 10.0
 
 
@@ -106,16 +108,16 @@ def _asking(told: dict[str, Any], run: int) -> Asking:
 
 
 def _wait(asking: Asking, queue: Queue, ledger: Ledger) -> Lease:
-    since, told, said = time.monotonic(), -_TELL_AGAIN, ""
+    tell, said = time.monotonic() + _TELL_AFTER, ""
     while True:
         answer = _ask(asking, queue.ticket(asking.run), ledger)
         if isinstance(answer, Lease):
             return answer
         why, estimate = (answer.why, answer.estimate) if isinstance(answer, Waiting) else (answer, None)
         now = time.monotonic()
-        if why != said and now - told >= _TELL_AGAIN:
-            asking.record("wait", why=why, estimate=estimate, since=now - since)
-            told, said = now, why
+        if why != said and now >= tell:
+            asking.record("wait", why=why, estimate=estimate)
+            tell, said = now + _TELL_AGAIN, why
         ledger.pause()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
+import math
 import signal
 import subprocess
 import sys
@@ -19,6 +19,7 @@ from boxplat.core.errors import BoxError
 from boxplat.core.model import Run
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
+from boxplat.runs.capacity import Machine
 from boxplat.runs.links import say, tracking_url
 from boxplat.runs.outbox import spool_path
 from boxplat.runs.profiles import learnt
@@ -88,13 +89,18 @@ def _command(job: Job, tracking_run_id: str | None) -> tuple[str, ...]:
         run.flow,
         flows.read(path if path.is_absolute() else job.paths.root / path),
         run.params,
-        max_workers=int(options.get("max_workers") or job.config.run.max_workers or os.cpu_count() or 1),
+        max_workers=int(options.get("max_workers") or job.config.run.max_workers or _cores(job)),
         tags=[*tags, *([f"mlflow_run_id:{tracking_run_id}"] if tracking_run_id else []), f"boxplat_run:{run.id}"],
         decorators=[str(name) for name in options.get("with", [])],
         origin_run=(origin.pathspec or "").rpartition("/")[2] if origin else None,
         from_step=options.get("step"),
         extra=[str(word) for word in options.get("extra", [])],
     )
+
+
+def _cores(job: Job) -> int:
+    """As many tasks at once as have a core each: more would only wait at their gates."""
+    return max(1, math.floor(Machine(job.config.compute).quick(()).cores))
 
 
 def _following_parent() -> Callable[[], None]:
