@@ -24,12 +24,14 @@ _PAYLOAD_KEY = re.compile(r"[A-Za-z0-9_]+")
 class Awaited:
     """An event that a flow waits for: `parameters` maps the flow's parameters to keys of the event's payload.
 
-    `flow` is the flow whose end it is, for `@trigger_on_finish`.
+    `flow` is the flow whose end it is, for `@trigger_on_finish`. `same` is set where the flow says nothing of parameters:
+    those that are called like a key take its value.
     """
 
     name: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     flow: str = ""
+    same: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ def _awaited(words: Mapping[str, Any], flow: flows.FlowFile) -> tuple[Awaited, .
     if len(found) == 1 and not mapped:
         # As Metaflow has it: the payload's keys that are called like a parameter.
         same = {name: name.lower() for name in sorted(flow.parameters)}
-        return (Awaited(names[0], same),)
+        return (Awaited(names[0], same, same=True),)
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from boxplat.core.state.schedules import Arrival, DecidedError, Watched, decide,
 from boxplat.runs.control import start
 from boxplat.runs.schedules.ancestry import circle
 from boxplat.runs.schedules.files import Found
-from boxplat.runs.schedules.names import told
+from boxplat.runs.schedules.names import reserved, told
 
 BY = "schedule"
 # A time that is longer ago than this was missed; Argo's clock and ours look more often.
@@ -200,7 +200,12 @@ def _arrival(row: Watched, name: str, event: Event, payload: Mapping[str, Any]) 
 
 
 def _mapped(awaited: Awaited, payload: Mapping[str, Any]) -> dict[str, str]:
-    """The parameters that a payload sets; what it lacks keeps its default, as on Argo."""
+    """The parameters that a payload sets; what it lacks keeps its default, as on Argo.
+
+    What boxplat's own events say is not meant for parameters that happen to be called so.
+    """
+    if awaited.same and reserved(awaited.name):
+        return {}
     values = {parameter: payload.get(key) for parameter, key in awaited.parameters.items()}
     return {
         parameter: value if isinstance(value, str) else json.dumps(value)
