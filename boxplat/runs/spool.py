@@ -68,7 +68,8 @@ def parse(line: bytes) -> Record | None:
         return None
     record = {**_DEFAULTS.get(record["kind"], {}), **record}
     whole = all(isinstance(record.get(name), kind) for name, kind in fields.items())
-    return record if whole and all(isinstance(frame, dict) for frame in record.get("stack", ())) else None
+    stack = record.get("stack", [])
+    return record if whole and isinstance(stack, list) and all(isinstance(frame, dict) for frame in stack) else None
 
 
 def records_of(data: bytes) -> list[Record]:

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.runs import batches, spool
+from boxplat.runs.profiles import metrics
+from boxplat.runs.profiles.sample import Sampler
 
 RUN = {"kind": "run", "at": 1.0, "flow": "F", "run": "7"}
 START = {"kind": "start", "at": 2.0, "run": "7", "step": "a", "task": "1", "attempt": 0, "stack": []}
@@ -19,7 +21,7 @@ END = {**START, "kind": "end", "at": 3.0, "ok": True, "artifacts": {"x": 1}, "di
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
+    max_leaves=4,
 )
 odd_records = st.fixed_dictionaries(
     {"kind": st.sampled_from(["run", "start", "error", "end", "clone", "tags", "note", "other"]), "at": json_values},
@@ -48,6 +50,17 @@ def test_whatever_parses_can_be_shipped(odd: list[dict[str, Any]]) -> None:
             batch.add(batches.results(record, tally.count))
         assert all(isinstance(value, str) for value in {**batch.params, **batch.tags}.values())
     batches.summary(tally, 5.0, 1.0)
+
+
+def test_what_a_profile_tells_is_not_taken_on_trust() -> None:
+    for odd in (None, "x", [1], {"a": 1}, float("nan"), float("inf"), -1, 2.5, True, 10**400):
+        start = {**START, "pid": odd, "asked": {"cpu": odd, "memory": odd, "gpu": odd, "vram": odd}, "resident": odd}
+        end = {**END, "profile": {"peak": odd, "inherited": odd, "cpu_seconds": odd, "vram": odd, "disk_read": odd}}
+        records = spool.records_of("\n".join(json.dumps(item) for item in (start, end)).encode())
+        (found,) = Sampler(1, 10.0).take(records)
+        assert found.ok and found.memory >= 0
+    record = {"kind": "profile", "at": 1.0, "step": "a", "cost": 1.0, "profile": {"memory": "x", "cpu_joules": None}}
+    assert metrics.of([record])["boxplat.peak_memory_mib.a"] == 0.0
 
 
 @settings(max_examples=30)

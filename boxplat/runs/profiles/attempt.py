@@ -13,6 +13,8 @@ from boxplat.runs import requests
 from boxplat.runs.profiles.measure import Usage
 from boxplat.runs.spool import Record
 
+# SQLite's integers end there.
+_ENDLESS = 2**63
 # What a step may ask for, by Metaflow's word and ours.
 _ASKS = {"cpu": "cores", "memory": "memory", "gpu": "gpus", "vram": "vram"}
 
@@ -84,7 +86,7 @@ class Watched:
         if told:
             inherited = int(told.get("inherited", 0))
         else:
-            inherited = int(self.start.get("resident", 0)) if self.start.get("forked") else 0
+            inherited = int(_numbers(self.start).get("resident", 0)) if self.start.get("forked") else 0
         # Of a child that no sample saw; until it calls exec a child counts what its parent has.
         unseen = int(told.get("children_peak", 0))
         alone = max(0, peak - inherited)
@@ -97,7 +99,7 @@ def asked(given: object) -> dict[str, float]:
         return {}
     try:
         claim = requests.claim(given, {}, Priority.BATCH)
-    except BoxError:
+    except (BoxError, OverflowError):
         return {}
     whole: dict[str, float] = {"cores": claim.cores, "memory": claim.memory, "gpus": claim.gpus, "vram": claim.vram}
     return {ours: whole[ours] for theirs, ours in _ASKS.items() if theirs in given}
@@ -114,7 +116,7 @@ def _told_usage(told: Mapping[str, float]) -> Usage:
 
 
 def _numbers(table: Any) -> dict[str, float]:
-    """The table that the recorder wrote, or nothing."""
+    """What in a table of the recorder can be a measurement."""
     if not isinstance(table, Mapping):
         return {}
-    return {name: value for name, value in table.items() if isinstance(value, int | float) and value >= 0}
+    return {name: value for name, value in table.items() if isinstance(value, int | float) and 0 <= value < _ENDLESS}

@@ -44,4 +44,4 @@ def _step(profile: Mapping[str, object]) -> Iterable[tuple[str, float]]:
 
 def _number(profile: Mapping[str, object], field: str) -> float:
     value = profile.get(field)
-    return float(value) if isinstance(value, int | float) else 0.0
+    return float(value) if isinstance(value, int | float) and abs(value) < float("inf") else 0.0

@@ -67,8 +67,8 @@ class Sampler:
 
     def _began(self, record: Record) -> None:
         pid = record.get("pid")
-        ticks = measure.start(pid) if isinstance(pid, int) else None
-        self._watched[record["step"], record["task"]] = Watched(record, pid or 0, ticks or 0.0)
+        known = pid if type(pid) is int and pid > 0 else 0
+        self._watched[record["step"], record["task"]] = Watched(record, known, measure.start(known) or 0.0)
 
     def _ended(self, key: tuple[str, str], over: float, end: Record | None = None) -> list[Profile]:
         task = self._watched.pop(key, None)
