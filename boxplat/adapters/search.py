@@ -117,6 +117,7 @@ def shared_study(file: Path, name: str, direction: Direction) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    file.touch(mode=0o600)
     with file.with_suffix(".lock").open("w") as lock:
         # Two that make the tables at once would both fail.
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -22,11 +22,10 @@ _OPTIONS = (
     click.option("--pruner", default="none", help="Gives trials up early: median, percentile:25.  [none]"),
     click.option("--seed", type=int, default=0, help="Of the sampler.  [0]"),
 )
-NAMES = frozenset({"search", "metric", "mode", "trials", "parallel", "sampler", "pruner", "seed"})
 
 
 def sweep_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of `box run` that only a sweep has; they come as keywords, by the names in `NAMES`."""
+    """The options of `box run` that only a sweep has; they come as keywords."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
@@ -46,16 +45,12 @@ def begin(
     how = f"up to {made.plan.trials} trials" if made.plan.space else f"{len(box.sweep.show(made.id))} trials"
     say(f"sweep {made.id} of {made.flow}: {how}{_aim(made)}")
     if wait:
-        made = _watch(box, made.id)
-    if as_json:
+        _result(box, _watch(box, made.id), as_json)
+    elif as_json:
         click.echo(trials.as_json(made, box.sweep.show(made.id)))
-    elif wait:
-        click.echo(trials.text(made, box.sweep.show(made.id)))
     else:
         click.echo(made.id)
         next_step(f"box sweep {made.id}   (or: box sweep wait {made.id})")
-    if wait:
-        _must_have_succeeded(made)
 
 
 def _aim(sweep: Sweep) -> str:
@@ -72,13 +67,20 @@ def _watch(box: Any, number: int, timeout: float | None = None) -> Sweep:
     return ended
 
 
-def _must_have_succeeded(sweep: Sweep) -> None:
-    if sweep.state is not SweepState.SUCCEEDED:
-        raise BoxError(
-            f"sweep {sweep.id} of {sweep.flow} {sweep.state}",
-            why=sweep.error or "it was cancelled",
-            fix=f"box sweep resume {sweep.id}   (runs only what is missing)",
-        )
+def _result(box: Any, sweep: Sweep, as_json: bool) -> None:
+    """Show a sweep that is over; its failure becomes this command's."""
+    rows = box.sweep.show(sweep.id)
+    click.echo(trials.as_json(sweep, rows) if as_json else trials.text(sweep, rows))
+    if sweep.state is SweepState.SUCCEEDED:
+        return
+    if as_json:
+        # The one object on standard output says it all.
+        raise click.exceptions.Exit(1)
+    raise BoxError(
+        f"sweep {sweep.id} of {sweep.flow} {sweep.state}",
+        why=sweep.error or "it was cancelled",
+        fix=f"box sweep resume {sweep.id}   (runs only what is missing)",
+    )
 
 
 @click.command()
@@ -127,13 +129,9 @@ def resume(number: int, wait: bool, as_json: bool) -> None:
     one = box.sweep.resume(number)
     say(f"sweep {number} goes on")
     if wait:
-        one = _watch(box, number)
-    if as_json:
+        _result(box, _watch(box, number), as_json)
+    elif as_json:
         click.echo(trials.as_json(one, box.sweep.show(number)))
-    elif wait:
-        click.echo(trials.text(one, box.sweep.show(number)))
-    if wait:
-        _must_have_succeeded(one)
 
 
 @sweep.command()
@@ -151,10 +149,7 @@ def cancel(number: int) -> None:
 def wait_(number: int, timeout: float | None, as_json: bool) -> None:
     """Until a sweep is over; ends with its result."""
     box = the_box()
-    one = _watch(box, number, timeout)
-    rows = box.sweep.show(number)
-    click.echo(trials.as_json(one, rows) if as_json else trials.text(one, rows))
-    _must_have_succeeded(one)
+    _result(box, _watch(box, number, timeout), as_json)
 
 
 COMMANDS: tuple[click.Command, ...] = (sweeps, sweep)

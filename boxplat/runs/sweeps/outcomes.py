@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterable, Mapping
@@ -63,16 +64,14 @@ def outcome(state: StateStore, paths: Paths, run: Run, metric: str, reported: Ma
     url = tracking_url(state)
     waited = time.time() - (run.ended or run.created) >= PATIENCE
     there = run.tracking_run_id is not None and not Unsent(paths.run_dir(run.id)).marked()
-    try:
+    # Refused: somebody has deleted it there.
+    with contextlib.suppress(TrackingDownError, TrackingRefusedError):
         if url is not None and run.tracking_run_id is not None and (there or waited):
             return _tracked(TrackingApi(url, ANSWER), state, run, run.tracking_run_id, metric, reported)
-    except (TrackingDownError, TrackingRefusedError):
-        # Refused: somebody has deleted it there.
-        pass
     if not waited:
         return None
-    recorded = [_recorded(paths, one.id) for one in whole(state, run)]
-    return _judged({name: value for found in reversed(recorded) for name, value in found.items()}, metric, reported)
+    found = [recorded(paths, one.id) for one in whole(state, run)]
+    return _judged({name: value for metrics in reversed(found) for name, value in metrics.items()}, metric, reported)
 
 
 def logged(api: TrackingApi, state: StateStore, run: Run, metric: str) -> dict[int, float]:
@@ -136,12 +135,13 @@ def _metrics(entry: Mapping[str, Any]) -> dict[str, float]:
     return {str(metric["key"]): float(metric["value"]) for metric in entry["data"].get("metrics", [])}
 
 
-def _recorded(paths: Paths, run_id: int) -> dict[str, float]:
+def recorded(paths: Paths, run_id: int) -> dict[str, float]:
     """The metrics of a run as MLflow will show them once it has got them: of each the value with the highest step."""
-    return _latest(Tail(spool_path(paths.run_dir(run_id))).read())
+    return latest(Tail(spool_path(paths.run_dir(run_id))).read())
 
 
-def _latest(records: Iterable[Record]) -> dict[str, float]:
+def latest(records: Iterable[Record]) -> dict[str, float]:
+    """The metrics of a run's records, without those of single foreach tasks, which are nested runs in MLflow."""
     newest: dict[str, tuple[int, float, float]] = {}
     nested = set()
     for number, record in enumerate(records, start=1):
