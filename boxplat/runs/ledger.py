@@ -135,8 +135,8 @@ class Ledger:
 
     def release(self, lease_id: int) -> None:
         """Give a lease back; one that has ended is no error."""
-        with self._leases.write() as books:
-            books.release(lease_id)
+        with self._leases.write(given_back=lease_id):
+            return
 
     def withdraw(self, owner: str, pid: int | None = None) -> None:
         """Wait no longer."""

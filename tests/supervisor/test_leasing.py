@@ -42,7 +42,7 @@ def leases(ledger: Ledger) -> tuple[Lease, ...]:
 
 
 def test_a_process_has_its_lease_from_before_its_start_to_its_end(
-    ledger: Ledger, process: subprocess.Popen[bytes]
+    ledger: Ledger, state: StateStore, process: subprocess.Popen[bytes]
 ) -> None:
     there = leasing(ledger)
     assert there.ask(DELAY) == "" == there.ask(DELAY)
@@ -51,8 +51,11 @@ def test_a_process_has_its_lease_from_before_its_start_to_its_end(
     (lease,) = leases(ledger)
     assert (lease.owner, lease.pid, lease.claim.cores) == ("service/delay@7", process.pid, 0.0)
     assert (lease.claim.memory, lease.claim.vram) == (2 * GIB, 10 * GIB)
+    process.kill()
+    process.wait()
     there.ended("delay@7")
     assert leases(ledger) == () and there.environment("delay@7") == {}
+    assert [event.kind for event in state.events.all()] == [], "nothing was lost"
 
 
 def test_without_room_it_waits_before_all_runs_and_leaves_when_it_is_not_wanted(

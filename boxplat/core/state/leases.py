@@ -27,10 +27,13 @@ class Books:
         lost: leases whose process ended without giving them back, found at the beginning.
     """
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: Transaction, given_back: int | None = None) -> None:
         self._tx = tx
         self.lost: list[Lease] = []
         self._leave_other_boots()
+        if given_back is not None:
+            # Before the dead are looked for: its process may have ended as it should.
+            self.release(given_back)
         self._reap("lease", self._lost)
         self._reap("waiting", lambda row: None)
 
@@ -141,10 +144,14 @@ class Leases:
         self._database = database
 
     @contextmanager
-    def write(self) -> Iterator[Books]:
-        """The books, alone: whoever else wants them waits for the end."""
+    def write(self, given_back: int | None = None) -> Iterator[Books]:
+        """The books, alone: whoever else wants them waits for the end.
+
+        Args:
+            given_back: a lease that ends now; one that has ended is no error.
+        """
         with self._database.write() as tx:
-            yield Books(tx)
+            yield Books(tx, given_back)
 
     def living(self) -> tuple[list[Lease], list[Waiting]]:
         """Those whose process lives; nothing is written."""
