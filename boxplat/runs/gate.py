@@ -20,7 +20,6 @@ from boxplat.core.claims import Lease, Priority, Waiting
 from boxplat.core.errors import BoxError
 from boxplat.core.paths import Paths
 from boxplat.core.state.database import Database
-from boxplat.core.state.leases import Leases
 from boxplat.core.state.queue import Queue, Ticket
 from boxplat.runs import requests, spool
 from boxplat.runs.capacity import Machine
@@ -147,6 +146,5 @@ def _release(paths: Paths, lease: int, pid: int) -> None:
     # A child that the user's code forked runs this as well, and the lease is not its own.
     if os.getpid() == pid:
         database = Database(paths.database)
-        with Leases(database).write() as books:
-            books.release(lease)
+        Ledger(database, _machine()).release(lease)
         database.close()
