@@ -113,14 +113,14 @@ class Ledger:
             self.pause(end)
 
     def pause(self, end: float | None = None) -> None:
-        """Until the ledger has changed or is worth another look, for a second at most; `end` is monotonic seconds."""
+        """Until the ledger is worth another look, for a second at most; `end` is monotonic seconds."""
         nap, until = threading.Event(), time.monotonic() + _LOOK_AGAIN
         until = until if end is None else min(until, end)
         while time.monotonic() < until and not self.changed():
             nap.wait(_POLL)
 
     def changed(self) -> bool:
-        """Whether anything was granted, asked or given back, or a holder died, since this was asked last."""
+        """Whether somebody has given something back, waits no longer or has died, since this was asked last."""
         version = self._database.version()
         if self._seen is None or version != self._seen[0]:
             before = self._seen

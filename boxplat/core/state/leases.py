@@ -53,7 +53,6 @@ class Books:
             "insert into lease (owner, claim, devices, pid, ticks, since) values (?, ?, ?, ?, ?, ?)",
             (row.owner, claim, json.dumps(devices), row.pid, ticks, now),
         )
-        self._changed()
         return Lease(int(cursor.lastrowid or 0), row.owner, row.claim, devices, row.pid, now)
 
     def wait(self, row: Waiting, ticks: float) -> Waiting:
@@ -67,7 +66,6 @@ class Books:
                 (row.owner, claim, row.position, row.pid, ticks, row.since, seen, row.why, row.estimate),
             )
             self._tx.event(row.owner, "lease.waits", {"why": row.why})
-            self._changed()
             return _with_id(row, int(cursor.lastrowid or 0), row.since)
         if (known["claim"], known["position"]) != (claim, row.position):
             self._changed()
@@ -94,11 +92,6 @@ class Books:
             self._tx.execute("update lease set pid = ?, ticks = ? where id = ?", (pid, ticks, lease_id)).rowcount
         )
 
-    def resize(self, lease_id: int, claim: Claim) -> None:
-        """Replace what a lease is about."""
-        self._tx.execute("update lease set claim = ? where id = ?", (json.dumps(claim.as_dict()), lease_id))
-        self._changed()
-
     def told(self, lease_id: int) -> bool:
         """Remember that its over-use was reported. False: it was before."""
         sql = "update lease set told = 1 where id = ? and not told"
@@ -114,6 +107,7 @@ class Books:
             self._tx.execute("update lease set used = ?, vram_used = ? where id = ?", (memory, vram, lease_id))
 
     def _changed(self) -> None:
+        """Others have reason to look again: what is granted or asked for makes no room for anybody."""
         self._tx.execute("update ledger set sequence = sequence + 1")
 
     def _leave_other_boots(self) -> None:
@@ -169,7 +163,7 @@ class Leases:
             return len(_living(db, "lease")) == int(db.execute("select count(*) from lease").fetchone()[0])
 
     def sequence(self) -> int:
-        """Another number when anything was granted, given back or asked."""
+        """Another number when there may be room for others: something ended, or places have changed."""
         with self._database.read() as db:
             return int(db.execute("select sequence from ledger").fetchone()["sequence"])
 
