@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flights import feature_rows, online, requests
 from flights.paths import data_folder, digests, feature_folder, raw_folder, read_manifest, training_folder
+from flights.turns import alone
 from flights.views import SERVED, SERVICE
 from metaflow import FlowSpec, Parameter, resources, retry, schedule, step
 
@@ -37,7 +38,8 @@ class FeatureFlow(FlowSpec):
             raise ValueError(f"--now {self.now} has no zone: write 2013-12-30T22:00:00+00:00")
         self.moment = self.moment.astimezone(UTC)
         self.feature_service = SERVICE
-        self.built = feature_rows.build(raw_folder(), feature_folder())
+        with alone():
+            self.built = feature_rows.build(raw_folder(), feature_folder())
         self.feature_seconds = read_manifest(feature_folder())["seconds"]
         self.next(self.publish)
 
@@ -46,7 +48,8 @@ class FeatureFlow(FlowSpec):
     @step
     def publish(self) -> None:
         """Apply the definitions, join the training table and materialize."""
-        self.joined, self.published = online.publish(Path(self.repo), digests(feature_folder()), self.moment)
+        with alone():
+            self.joined, self.published = online.publish(Path(self.repo), digests(feature_folder()), self.moment)
         self.data_digests = digests(raw_folder()) | digests(feature_folder()) | digests(training_folder())
         self.feature_seconds += read_manifest(training_folder())["seconds"]
         self.next(self.end)

@@ -9,6 +9,7 @@ folder. Does nothing when neither the files nor the conversion have changed.
 
 from flights import raw
 from flights.paths import digests, raw_folder, read_manifest
+from flights.turns import alone
 from metaflow import FlowSpec, resources, retry, step
 
 
@@ -20,7 +21,8 @@ class IngestFlow(FlowSpec):
     @step
     def start(self) -> None:
         """Check and convert."""
-        self.converted = raw.convert(raw_folder())
+        with alone():
+            self.converted = raw.convert(raw_folder())
         self.data_digests = digests(raw_folder())
         self.facts_checked = len(read_manifest(raw_folder())["facts"])
         self.next(self.end)

@@ -24,7 +24,7 @@ _PAYLOAD_KEY = re.compile(r"[A-Za-z0-9_]+")
 class Awaited:
     """An event that a flow waits for: `parameters` maps the flow's parameters to keys of the event's payload.
 
-    `flow` is the flow whose end it is, for `@trigger_on_finish`. `same` is set where the flow says nothing of parameters:
+    `flow` is the flow whose end it is, for `@trigger_on_finish`. `same` is set where the flow maps nothing:
     those that are called like a key take its value.
     """
 

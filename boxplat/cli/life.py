@@ -34,6 +34,8 @@ def up(names: tuple[str, ...], detach: bool) -> None:
     box = the_box()
     if not detach and not names:
         say(f"box {box.settings.project.name} is up; Ctrl-C stops it (logs: {box.paths.logs})")
+    for problem in box.schedule.problems():
+        say(f"{problem.what}: {problem.why}   (box schedule list)")
     there = box.up(names, detach or bool(names))
     if detach or names:
         say(f"up: supervisor pid {there.pid}")

@@ -28,7 +28,7 @@ FLOWS = {
     "DailyFlow": ("@schedule", "UTC", lambda t: (t.hour, t.minute) == (0, 0)),
 }  # fmt: skip
 
-# Seconds by which the clock jumps: in a night the supervisor is down; a mistake is the wrong day, mended some time later.
+# Seconds by which the clock jumps. In a night the supervisor is down; a mistake is the wrong day, mended later.
 TURNS = {
     "night": (7 * HOUR, 11 * HOUR),
     "suspended": (MINUTE, 60 * HOUR),
@@ -81,8 +81,7 @@ def life(chance: random.Random) -> Iterator[tuple[str, float]]:
             yield "", chance.uniform(20, 50)
 
 
-@pytest.mark.parametrize("begin", ["2026-02-20", "2026-10-10"], ids=["spring", "autumn"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("begin", "seed"), [("2026-02-20", 1), ("2026-10-10", 2)], ids=["spring", "autumn"])
 def test_fifty_days(desk: Desk, begin: str, seed: int) -> None:
     desk.clock.now = start = datetime.fromisoformat(begin).replace(tzinfo=UTC).timestamp() + 17
     for name, (decorator, _, _) in FLOWS.items():
