@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from boxplat.core import config as settings
-from boxplat.core import processes
+from boxplat.core import flowlock, processes
 from boxplat.core.errors import BoxError
 from boxplat.core.logs import last_words
 from boxplat.core.model import Run, RunState
@@ -58,7 +58,8 @@ def main(run_id: int) -> int:
     try:
         job = Job(paths, settings.load(paths.config, os.environ), state, state.runs.get(run_id))
         job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        launch(job, cancelled)
+        with flowlock.writing(paths, job.run.name):
+            launch(job, cancelled)
     except BoxError as error:
         _failed(state, run_id, str(error))
     except Exception as error:
@@ -171,11 +172,14 @@ def _final(job: Job, progress: Progress, status: int, cancelled: bool) -> Run:
     state = RunState.SUCCEEDED if status == 0 else RunState.CANCELLED if cancelled else RunState.FAILED
     ended = time.time()
     close_tasks(job.state, job.run.id, state, ended)
+    run = job.state.runs.get(job.run.id)
     error = None
     if state is RunState.FAILED:
-        said = last_words(job.paths.run_log(job.run.id), ERROR_LINES)
+        said = last_words(job.paths.run_log(run.id), ERROR_LINES)
         error = progress.failure or f"the flow ended with status {status}\n{said}".strip()
-    return replace(job.state.runs.get(job.run.id), state=state, ended=ended, exit_code=status, error=error)
+    elif state is RunState.CANCELLED and not run.cancel_requested:
+        error = f"the box was stopped while it ran   (go on: box run {run.flow} --resume {run.id})"
+    return replace(run, state=state, ended=ended, exit_code=status, error=error)
 
 
 def _record(job: Job, final: Run) -> None:

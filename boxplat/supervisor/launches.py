@@ -18,12 +18,15 @@ from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.core.state.queue import taking_over
 from boxplat.runs.ledger import Ledger
+from boxplat.runs.progress import close_tasks
 from boxplat.runs.queue import turns
 
 _CANCEL_SECONDS = 20.0
 _CUT_OFF = "the box was cut off while it ran: killed, or the machine went down"
 _MOST_CUT_OFF = 3
 _LOOK_AGAIN = 0.2
+# Of the queued runs: whoever is further back in line than this starts no sooner for being looked at.
+_IN_SIGHT = 50
 # Of what the machine has: a run that is started too early only waits in its first task instead.
 _FRESH = 2.0
 
@@ -72,25 +75,25 @@ class Launches:
         return {launcher.pid for launcher in found.values() if launcher is not None}
 
     def _cut_off(self, run: Run) -> None:
-        """A run whose launcher ended together with the supervisor: with the machine, as a rule.
-
-        One without a step yet is queued again; another goes on as a new run, unless that happens again and again.
-        """
+        """A run whose launcher ended together with the supervisor: with the machine, as a rule."""
         if run.cancel_requested:
-            return self._vanished(run)
-        if self._state.queue.put_back(run.id, _CUT_OFF):
-            return None
-        self.lost = True
+            self._vanished(run)
+        elif not self._state.queue.put_back(run.id, _CUT_OFF):
+            self.lost = True
+            close_tasks(self._state, run.id, RunState.FAILED, time.time())
+            self._go_on(run)
+
+    def _go_on(self, run: Run) -> None:
+        """End a run that was cut off in the middle, and queue one that resumes it, unless that has been in vain."""
         times = int(run.options.get("cut_off", 0)) + 1
-        if run.pathspec is None or times > _MOST_CUT_OFF or not self._resume:
+        if times > _MOST_CUT_OFF or not self._resume:
             error = f"{_CUT_OFF}   (go on: box run {run.flow} --resume {run.id})"
             self._state.runs.update(run.id, event="run.failed", state=RunState.FAILED, ended=time.time(), error=error)
-            return None
+            return
         options = {key: value for key, value in run.options.items() if key not in ("step", "first")}
         options |= {"resume": run.id, "cut_off": times}
         also = taking_over(run, _CUT_OFF)
         self._state.runs.add(run.flow, run.name, {}, options, "supervisor", run.priority, also)
-        return None
 
     def tick(self, active: list[Run], stopping: bool) -> bool:
         """One step for every active run. Returns whether any launcher of one still lives."""
@@ -111,7 +114,10 @@ class Launches:
         if now < self._next_look or all(run.held for run in queued):
             return False
         self._next_look = now + _LOOK_AGAIN
-        found = turns(active, self._ledger.holdings(_FRESH), self._most, self._launchers.keys())
+        waiting = [run for run in queued if not run.held]
+        beyond = {run.id for run in waiting[_IN_SIGHT:]}
+        near = [run for run in active if run.id not in beyond]
+        found = turns(near, self._ledger.holdings(_FRESH), self._most, self._launchers.keys())
         chosen = [turn.run for turn in found if turn.go and not turn.run.cancel_requested]
         for run in chosen:
             self._start(run)
@@ -171,4 +177,5 @@ class Launches:
         if run.state is RunState.RUNNING or state is RunState.FAILED:
             why = "the launcher was killed" if run.state is RunState.RUNNING else "the launcher could not start"
             error = f"{why}\n{last_words(self._paths.run_log(run.id), 5)}".strip()
+        close_tasks(self._state, run.id, state, time.time())
         self._state.runs.update(run.id, event=f"run.{state}", state=state, ended=time.time(), error=error)

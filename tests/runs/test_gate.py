@@ -92,6 +92,9 @@ def test_a_task_waits_says_so_and_goes_on_when_the_one_before_it_is_killed(
     assert leases(state) == ["run/1/train/2"]
     second.communicate("\n")
     assert leases(state) == []
+    # Given back by the one that ended, and found to be lost only of the one that was killed.
+    lost = [event.subject for event in state.events.all() if event.kind == "lease.lost"]
+    assert lost == ["run/1/train/1"]
 
 
 def test_a_task_that_waits_ends_at_once_when_it_is_told_to(start: Start, state: StateStore, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_queues_the_class_name_and_only_given_options(queue: Any, project: Path)
     run = queue(str(project / "flows" / "tiny.py"), {"count": "2"}, resume=None, tags=[], max_workers=3)
     assert (run.flow, run.name, run.state) == ("flows/tiny.py", "TinyFlow", RunState.QUEUED)
     assert (run.params, run.options["max_workers"]) == ({"count": "2"}, 3)
-    assert run.options.keys() == {"max_workers", "fingerprint"}
+    assert run.options.keys() == {"max_workers", "fingerprint", "first"}
 
 
 def test_a_missing_file_names_the_nearest(queue: Any, state: StateStore) -> None:

@@ -153,8 +153,8 @@ class Rig:
 
     def down(self) -> None:
         run_box(self.paths.root, "down")
-        for bystander in self.bystanders:
-            bystander.communicate(b"\n", 30)
+        while self.bystanders:
+            self.bystanders.pop().communicate(b"\n", 30)
         for supervisor in self.supervisors:
             supervisor.wait(30)
 
@@ -291,6 +291,20 @@ def test_twenty_runs_all_end_and_none_twice_though_the_supervisor_is_killed_in_b
             ["begin", str(run.id), "start"],
             ["end", str(run.id), "start"],
         ]
+
+
+def test_what_is_queued_when_the_box_goes_down_runs_when_it_is_up_again(rig: Rig, tmp_path: Path) -> None:
+    rig.start()
+    ran, queued = rig.queue(600, tmp_path / "never"), rig.queue(600)
+    until(lambda: rig.noted("begin", ran))
+    rig.down()
+    stopped = rig.run(ran)
+    assert stopped.state is RunState.CANCELLED
+    assert f"--resume {ran.id}" in (stopped.error or "")
+    assert rig.run(queued).state is RunState.QUEUED
+    assert "box up" in rig.place(queued).why
+    rig.start()
+    rig.is_over(queued)
 
 
 def test_after_a_power_cut_what_was_queued_runs_and_what_ran_is_resumed(rig: Rig, tmp_path: Path) -> None:
