@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from boxplat.core.compute import ComputeConfig
 from boxplat.core.config import Config, load
+from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.paths import Paths
 
 SAMPLE = """
 [project]
@@ -43,6 +46,14 @@ def test_each_layer_beats_the_one_below_and_is_named_as_the_origin(tmp_path: Pat
     assert config.services["web"].command[-1] == "${self.port}"
 
 
+def test_a_task_reads_what_may_be_claimed_from_its_environment(tmp_path: Path) -> None:
+    path = write(tmp_path, '[compute]\ncores = 1.5\nmemory_mib = 4000\noveruse = "stop"\n')
+    config = load(path, {"BOXPLAT_COMPUTE_RESERVE_MIB": "64"})
+    assert config.compute == ComputeConfig(1.5, 4000, 64, "stop")
+    assert ComputeConfig.of(child_environment(Paths(tmp_path), config)) == config.compute
+    assert ComputeConfig.of({}) == ComputeConfig()
+
+
 def test_no_file_means_defaults(tmp_path: Path) -> None:
     assert load(tmp_path / "boxplat.toml", {}) == Config()
 
@@ -65,6 +76,10 @@ def test_no_file_means_defaults(tmp_path: Path) -> None:
         ('[endpoints.delay]\nidle = "1h"\ngrpc_port = 4000\n', ["endpoints.delay.idle", "grpc_port"]),
         ("[skew.limits]\ndelay = 2\n", ["skew.limits.delay", "0 to 1"]),
         ("[endpoints.delay]\nbody_mib = 0.5\n", ["endpoints.delay.body_mib", "whole number"]),
+        ('[compute]\noveruse = "kill"\n', ["compute.overuse", '"report" or "stop"', "'kill'"]),
+        ("[compute]\nmemory_mib = -1\n", ["compute.memory_mib", "0 or more"]),
+        ("[compute]\ncores = inf\n", ["compute.cores", "a number, 0 or more"]),
+        ("[endpoints.delay]\nmemory_mib = 0\n", ["endpoints.delay.memory_mib", "1 or more"]),
         ("tracking = 3\n", ["tracking", "table"]),
         ("endpoints = 5\n", ["endpoints", "table"]),
         ("services = 'web'\n", ["services", "table"]),
