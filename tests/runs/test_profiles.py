@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from boxplat.runs.profiles.cost import Cost, cost
 from boxplat.runs.profiles.expected import RUNS, summarise
 from boxplat.runs.profiles.recommend import Recommendation, recommendations, recommended
 from boxplat.runs.profiles.report import bill, use
+from tests.conftest import run_box
 
 MB, MIB, GIB = 10**6, 2**20, 2**30
 
@@ -188,3 +191,16 @@ def test_metrics_are_peaks_and_sums_and_know_no_gpu_where_there_is_none() -> Non
         "boxplat.cost": 1.0,
     }
     assert metrics.of([]) == {}
+
+
+def test_the_commands_show_it(project: Path, state: StateStore) -> None:
+    run = ran(state, profile(started=time.time(), cpu_seconds=3600.0, memory=300 * MB, asked={"memory": 4000 * MB}))
+    (project / "boxplat.toml").write_text('[rates]\ncore_hour = 2\ncurrency = "CHF"\n')
+    shown = json.loads(run_box(project, "runs", "show", str(run), "--json").stdout)["usage"][0]
+    assert (shown["step"], shown["memory"], shown["cost"]) == ("fit", 300 * MB, 2.0)
+    assert shown["recommended"]["line"] == "@resources(cpu=1, memory=315)"
+    assert "300 of 4000 MB" in run_box(project, "runs", str(run)).stdout
+    assert json.loads(run_box(project, "cost", "--json").stdout)["cost"]["total"] == 2.0
+    assert "2.00 CHF" in run_box(project, "cost", "--by", "flow").stdout
+    wrong = run_box(project, "runs", "show", "last")
+    assert wrong.returncode == 2 and "fix: box runs" in wrong.stderr
