@@ -19,6 +19,7 @@ class Unit:
     used: int
     processes: Mapping[int, int | None]
     slice: bool = False
+    index: int = 0
 
 
 def read() -> tuple[Unit, ...]:
@@ -32,14 +33,14 @@ def units(nvml: Any) -> tuple[tuple[Unit, ...], str]:
     notes: list[str] = []
     for index in range(nvml.nvmlDeviceGetCount()):
         try:
-            found += _of(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
+            found += _of(nvml, index, nvml.nvmlDeviceGetHandleByIndex(index))
         except (nvml.NVMLError, AttributeError, TypeError) as error:
             # An answer may be nothing where the driver is of two minds about a device.
             notes.append(f"GPU {index} does not answer: {error}")
     return tuple(found), "; ".join(notes)
 
 
-def _of(nvml: Any, handle: Any) -> Iterator[Unit]:
+def _of(nvml: Any, index: int, handle: Any) -> Iterator[Unit]:
     name = gpu.text(gpu.maybe(nvml, nvml.nvmlDeviceGetName, handle) or "NVIDIA device")
     slices = list(gpu.instances(nvml, handle))
     for unit in slices or [handle]:
@@ -48,7 +49,7 @@ def _of(nvml: Any, handle: Any) -> Iterator[Unit]:
             continue
         total, used = gpu.memory(nvml, unit)
         shown = gpu.text(gpu.maybe(nvml, nvml.nvmlDeviceGetName, unit) or name) if slices else name
-        yield Unit(uuid, shown, total, used, gpu.holders(nvml, unit), bool(slices))
+        yield Unit(uuid, shown, total, used, gpu.holders(nvml, unit), bool(slices), index)
 
 
 _NVML = gpu.Nvml(gpu.pynvml, look=units)

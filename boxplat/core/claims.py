@@ -86,13 +86,16 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A GPU, or a MIG slice of one, that can be claimed. `foreign` is what others than the box have there (bytes)."""
+    """A GPU, or a MIG slice of one, that can be claimed. `foreign` is what others than the box have there (bytes),
+    `index` the GPU's number in NVML.
+    """
 
     uuid: str
     name: str
     memory: int
     foreign: int = 0
     slice: bool = False
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,12 @@ class Gauge(Protocol):
 
 
 class Machine:
-    """This machine, as far as the settings let the box have it."""
+    """This machine, as far as the settings let the box have it, and CUDA_VISIBLE_DEVICES where it is set."""
 
-    def __init__(self, config: ComputeConfig | None = None) -> None:
-        self._config = config or ComputeConfig.of(os.environ)
+    def __init__(self, config: ComputeConfig | None = None, environ: Mapping[str, str] | None = None) -> None:
+        environ = os.environ if environ is None else environ
+        self._config = config or ComputeConfig.of(environ)
+        self._visible = environ.get("CUDA_VISIBLE_DEVICES")
         self._limits = Limits()
 
     def quick(self, devices: tuple[Device, ...]) -> Capacity:
@@ -61,4 +63,15 @@ class Machine:
         foreign = max(0, memory.limit - memory.available - used)
         # Others may have what is not ours to claim.
         foreign = max(0, foreign - (most - claimable))
+        devices = tuple(one for one in devices if _visible(one, self._visible))
         return Capacity(min(cores, config.cores) if config.cores else cores, claimable, devices, foreign)
+
+
+def _visible(device: Device, said: str | None) -> bool:
+    """Whether a process would see a device, by ids (which may be cut short) or numbers."""
+    if said is None:
+        return True
+    words = [word.strip() for word in said.split(",")]
+    return any(
+        word == str(device.index) or (word[:4] in ("GPU-", "MIG-") and device.uuid.startswith(word)) for word in words
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from boxplat.adapters.gpu_units import Unit
@@ -54,7 +55,7 @@ def _below(pid: int, children: Mapping[int, Sequence[int]], others: set[int]) ->
 
 
 def _device(unit: Unit, leases: Sequence[Lease], ours: Mapping[int, Sequence[int]]) -> Device:
-    bare = Device(unit.uuid, unit.name, unit.memory, 0, unit.slice)
+    bare = Device(unit.uuid, unit.name, unit.memory, 0, unit.slice, unit.index)
     mine = {pid for lease in leases for pid in ours.get(lease.id, ())}
     everybody = {pid for pids in ours.values() for pid in pids} | {os.getpid()}
     held = {lease.id: device_memory([unit], ours.get(lease.id, ())) for lease in leases}
@@ -64,7 +65,7 @@ def _device(unit: Unit, leases: Sequence[Lease], ours: Mapping[int, Sequence[int
     if leases and _hidden(unit, everybody):
         # Whose it is, nobody can tell: what was claimed and is not seen to be used is taken to be there.
         rest = max(0, rest - sum(max(0, share(lease.claim, bare) - held[lease.id]) for lease in leases))
-    return Device(unit.uuid, unit.name, unit.memory, strangers + rest, unit.slice)
+    return replace(bare, foreign=strangers + rest)
 
 
 def _hidden(unit: Unit, ours: set[int]) -> bool:

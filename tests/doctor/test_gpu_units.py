@@ -9,8 +9,10 @@ import pynvml
 import pytest
 
 from boxplat.adapters.gpu_units import Unit, units
-from boxplat.core.claims import Claim, Lease
+from boxplat.core.claims import Claim, Device, Lease
+from boxplat.core.compute import ComputeConfig
 from boxplat.runs import usage
+from boxplat.runs.capacity import Machine
 from tests.doctor.test_gpu import GIB, FakeDriver, error, used
 
 ME = os.getpid()
@@ -20,6 +22,26 @@ NOBODY = 5_000_000
 
 def read(**answers: Any) -> tuple[Unit, ...]:
     return units(FakeDriver(**answers))[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "seen"),
+    [
+        (None, "01"),
+        ("", ""),
+        ("-1", ""),
+        ("1", "1"),
+        ("0,1", "01"),
+        ("GPU-b", "1"),
+        ("MIG-a, GPU-aa", "0"),
+        ("GPU-c", ""),
+    ],
+)
+def test_what_the_user_keeps_from_cuda_cannot_be_claimed(said: str | None, seen: str) -> None:
+    devices = (Device("GPU-aa-1", "H200", GIB, index=0), Device("GPU-bb-2", "H200", GIB, index=1))
+    environ = {} if said is None else {"CUDA_VISIBLE_DEVICES": said}
+    found = Machine(ComputeConfig(), environ).quick(devices).devices
+    assert "".join(str(device.index) for device in found) == seen
 
 
 def lease(claim: Claim, uuid: str = "GPU-1", pid: int = ME) -> Lease:
