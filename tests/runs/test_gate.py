@@ -153,6 +153,41 @@ def test_what_was_only_learnt_is_cut_to_a_smaller_machine(start: Start, state: S
     assert Ledger(state.database).holdings().leases[0].claim.memory == 1000 * 2**20
 
 
+GPUS = """
+from boxplat.core.claims import Capacity, Device
+from boxplat.runs import gate
+from boxplat.runs.capacity import Reading
+
+class Fake:
+    def quick(self, devices=None):
+        return Capacity(2, 2**30, tuple(Device(f"GPU-{number}", "fake", 8 * 2**30) for number in (7, 8)))
+
+    def measure(self, leases, gpus):
+        return Reading(self.quick(), {lease.id: (0, 0) for lease in leases})
+
+gate._machine = Fake
+hold()
+print(os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_task_sees_the_devices_of_its_lease_and_two_share_one_by_its_memory(start: Start) -> None:
+    tasks = [
+        start("1", GPUS, vram="3Gi", cpu=0.1, memory=1),
+        start("2", GPUS, vram="5Gi", cpu=0.1, memory=1),
+        start("3", GPUS, gpu=1, cpu=0.1, memory=1),
+        start("4", GPUS, cpu=0.1, memory=1),
+    ]
+    seen = []
+    for task in tasks:
+        assert task.stdout is not None
+        seen.append(task.stdout.readline().strip())
+    assert seen[0] == seen[1] != seen[2]
+    assert {*seen[:3]} == {"GPU-7", "GPU-8"}
+    assert seen[3] == "None", "what asks for no device sees what it saw before"
+
+
 def test_a_task_without_a_claim_asks_nobody(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("BOXPLAT")}
     done = subprocess.run([sys.executable, "-c", HEAD + "hold()"], env=env, cwd=tmp_path, check=True)
