@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import sys
 from typing import Any
 
 from . import doubts
@@ -16,7 +17,6 @@ _LOADED = (
     "metaflow.cli_components.step_cmd",
     "metaflow.task",
     "metaflow.clone_util",
-    "metaflow.plugins.cards.card_cli",
 )
 
 
@@ -32,15 +32,27 @@ def missing(flow: type) -> str | None:
     return None
 
 
-def load(flow: type) -> None:
-    """Import what tasks import, and find out what each would find out anew."""
-    for name in _LOADED:
-        _module(flow, name)
-    version: Any = _module(flow, "metaflow.metaflow_version")
+def find_out() -> None:
+    """What the scheduler and every task ask git for: here once for all of them, as it is when the run begins."""
+    version: Any = importlib.import_module("metaflow.metaflow_version")
     version.get_version()
     version.get_version(public=True)
-    if "BOXPLAT_RUN_ID" in os.environ:
-        importlib.import_module("boxplat.runs.gate").prepare()
+    repository: Any = importlib.import_module("metaflow.metaflow_git")
+    repository.get_repository_info(path=os.path.dirname(os.path.abspath(sys.argv[0])))
+
+
+def load(flow: type) -> None:
+    """Import what every task imports."""
+    for name in _LOADED:
+        _module(flow, name)
+
+
+def load_for_cards(flow: type) -> None:
+    """Import what making a card imports: to find its command, Metaflow loads every command there is."""
+    click: Any = importlib.import_module("metaflow._vendor.click")
+    start = _module(flow, "metaflow.cli").start
+    start.list_commands(click.Context(start))
+    _module(flow, "metaflow.plugins.cards.card_modules.chevron")
 
 
 def _module(flow: type, name: str) -> Any:

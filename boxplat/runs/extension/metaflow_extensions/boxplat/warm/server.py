@@ -1,10 +1,12 @@
 """The server of warm tasks: one thread that forks a task for every order, and tells how each ended."""
 
 import contextlib
+import gc
 import os
 import select
 import signal
 import socket
+from collections.abc import Callable
 
 from . import wire
 
@@ -18,12 +20,16 @@ class Server:
     Args:
         scheduler: the scheduler's orders; its end of file is the scheduler's end.
         tasks: the orders of tasks, for their cards.
+        before_cards: called once, before the first of those.
         forward: whether a SIGTERM to the server is for its tasks too.
     """
 
-    def __init__(self, scheduler: socket.socket, tasks: socket.socket, forward: bool) -> None:
+    def __init__(
+        self, scheduler: socket.socket, tasks: socket.socket, before_cards: Callable[[], None], forward: bool
+    ) -> None:
         self._control = {scheduler.fileno(): scheduler, tasks.fileno(): tasks}
         self._scheduler = scheduler
+        self._before_cards: Callable[[], None] | None = before_cards
         self._forward = forward
         self._running: dict[int, tuple[int, socket.socket]] = {}
         self._poll = select.poll()
@@ -63,6 +69,10 @@ class Server:
         if order is None:
             self._leave(control)
             return None
+        if control is not self._scheduler and self._before_cards is not None:
+            self._before_cards()
+            self._before_cards = None
+            gc.freeze()
         try:
             pid = os.fork()
         except OSError:

@@ -43,6 +43,7 @@ def start(flow: type, frame: FrameType | None) -> Ending | None:
     if why is not None:
         _tell(why)
         return None
+    preparing.find_out()
     sys.stdout.flush()
     sys.stderr.flush()
     scheduler, orders = socket.socketpair(type=socket.SOCK_SEQPACKET)
@@ -114,7 +115,8 @@ def _serve(
         gc.collect()
         gc.freeze()
         server = os.getpid()
-        order = Server(orders, card_orders, forward="BOXPLAT_SPOOL" not in base).serve()
+        forward = "BOXPLAT_SPOOL" not in base
+        order = Server(orders, card_orders, lambda: preparing.load_for_cards(flow), forward).serve()
     except BaseException:
         write({"kind": "note", "at": time.time(), "text": f"the server of warm tasks: {traceback.format_exc()}"})
         os._exit(1)
