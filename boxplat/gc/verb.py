@@ -40,8 +40,9 @@ def gc(state: StateStore, paths: Paths, config: Config, limits: Limits, by: str 
         _settle(state, paths)
         found, began = gather(state, paths, config, limits)
         plan = _plan(paths, found, limits, began)
-        freeing.mark(state, paths, plan.chosen, by)
+        # Room for the marks first: the disk may be full.
         freeing.loose(paths, plan.chosen)
+        freeing.mark(state, paths, plan.chosen, by)
         left = [*before, *freeing.finish(state, paths, limits, told)]
         told("sweeping artifacts")
         left += [

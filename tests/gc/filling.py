@@ -18,6 +18,7 @@ from typing import Any
 from boxplat.core.model import Run, RunState
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
+from boxplat.core.state.database import Transaction
 from boxplat.runs import spool
 from boxplat.runs.outbox import spool_path
 
@@ -55,8 +56,14 @@ class Filling:
             shared: makes an artifact that all runs with the same one share.
         """
         options = {"resume": resume} if resume else {}
-        run = self.state.runs.add("flows/makes.py", "MakesFlow", {"n": "1"}, options, "test")
         ended = time.time() - days * DAY
+
+        def over(tx: Transaction, number: int) -> None:
+            # At once, or a supervisor would start it.
+            values = (state.value, ended - 60, ended, number)
+            tx.execute("update run set state = ?, started = ?, ended = ? where id = ?", values)
+
+        run = self.state.runs.add("flows/makes.py", "MakesFlow", {"n": "1"}, options, "test", also=over)
         metaflow = str(int(self._original) + run.id)
         self._stored(metaflow, {"payload": os.urandom(40_000), "shared": shared or b"everybody's" * 5_000})
         folder = self.paths.run_dir(run.id)
@@ -64,8 +71,6 @@ class Filling:
         (folder / "run.log").write_bytes(b"a line of its log\n" * 300)
         spool.append(spool_path(folder), {"kind": "tags", "at": ended, "tags": {"boxplat.code_digest": "c0de"}})
         tracking = self._mlflow.run(f"MakesFlow-{run.id}", ended)
-        self.state.runs.claim(run.id, 1, 1.0)
-        self.state.runs.update(run.id, state=state.value, ended=ended)
         self.state.runs.update(run.id, tracking_run_id=tracking, pathspec=f"MakesFlow/{metaflow}")
         return self.state.runs.get(run.id)
 
@@ -125,7 +130,8 @@ class _Mlflow:
         self._paths = paths
         self._store = stores.SqlAlchemyStore(uri, "mlflow-artifacts:/")
         self._registry = registries.SqlAlchemyStore(uri)
-        self._experiment = self._store.create_experiment("MakesFlow")
+        there = self._store.get_experiment_by_name("MakesFlow")
+        self._experiment = there.experiment_id if there else self._store.create_experiment("MakesFlow")
 
     def run(self, name: str, ended: float) -> str:
         from mlflow.entities import RunStatus
