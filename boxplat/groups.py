@@ -60,7 +60,7 @@ class Schedules:
         """Why flows that are meant to start by themselves cannot."""
         from boxplat.runs.schedules import refused
 
-        return refused(self._box.paths)
+        return refused(self._box.paths, self._box.settings)
 
     def list(self) -> list[Schedule]:
         """The flows that start by themselves, with what is wrong with those that cannot."""

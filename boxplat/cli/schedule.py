@@ -26,15 +26,15 @@ def list_(as_json: bool) -> None:
 
 
 def _list(as_json: bool) -> None:
-    rows = the_box().schedule.list()
+    box = the_box()
+    rows, problems = box.schedule.list(), box.schedule.problems()
     if as_json:
-        click.echo(render.as_json(schedules=rows))
+        click.echo(render.as_json(schedules=rows, problems=[problem.as_dict() for problem in problems]))
         return
     nothing = "no flow has @schedule, @trigger or @trigger_on_finish (see docs/schedules.md)"
     click.echo(schedule_table.text(rows) if rows else nothing)
-    for row in rows:
-        if row.problem:
-            say(f"error: {row.problem['error']}\n  why: {row.problem['why']}\n  fix: {row.problem['fix']}")
+    for problem in problems:
+        say(str(problem))
 
 
 @schedule.command()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from boxplat.doctor.probe import Finding, Probe, Site, fail, ok
+from boxplat.doctor.probe import Finding, Probe, Site, fail, ok, skip
 from boxplat.runs.schedules import refused
 
 
 def starts(site: Site) -> Finding:
-    refusals = refused(site.project)
+    if site.config is None:
+        return skip("boxplat.toml is not understood")
+    refusals = refused(site.project, site.config)
     if refusals:
         return fail("; ".join(f"{error.what}: {error.why}" for error in refusals), "box schedule list")
     return ok("every flow with @schedule or @trigger can start by itself")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from boxplat.core.config import Config, StartsConfig
-from boxplat.core.errors import BoxError, ExitCode, not_found
+from boxplat.core.errors import BoxError, ExitCode, nearest, not_found
 from boxplat.core.model import Run, Schedule
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
@@ -27,9 +27,27 @@ def listed(state: StateStore, paths: Paths, config: Config) -> list[Schedule]:
     return [_schedule(one, rows.get(flow), come.get(flow, []), config) for flow, one in found.items() if one.watched]
 
 
-def refused(paths: Paths) -> list[BoxError]:
-    """Why flows that are meant to start by themselves cannot."""
-    return [one.problem for one in Files(paths.root).look().values() if one.problem]
+def refused(paths: Paths, config: Config) -> list[BoxError]:
+    """Why flows that are meant to start by themselves cannot, and settings for flows that are not there."""
+    found = Files(paths.root).look()
+    names = sorted({one.name for one in found.values()})
+    unknown = [(f"schedules.{name}", name) for name in config.schedules if name not in names]
+    unknown += [
+        (f"schedules.{name}.after", before)
+        for name, settings in config.schedules.items()
+        for before in settings.after
+        if before not in names
+    ]
+    errors = [
+        BoxError(
+            f"{key} in {paths.config} names no flow{nearest(name, names)}",
+            why=f"no flow of this project is called {name!r}; there are: {', '.join(names) or 'none'}",
+            fix=f"correct it in {paths.config}, then: box schedule list",
+            code=ExitCode.USAGE,
+        )
+        for key, name in unknown
+    ]
+    return [*errors, *(one.problem for one in found.values() if one.problem)]
 
 
 def pause(state: StateStore, paths: Paths, flow: str, paused: bool, by: str) -> str:

@@ -12,7 +12,7 @@ from boxplat.core.errors import BoxError
 from boxplat.core.model import RunState
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
-from boxplat.runs.schedules import listed, pause, publish, run_now
+from boxplat.runs.schedules import listed, pause, publish, refused, run_now
 from boxplat.supervisor.timetable import Timetable
 from tests.runs.schedules.conftest import Clock, Desk
 
@@ -398,3 +398,11 @@ def test_an_idle_timetable_costs_next_to_nothing(tmp_path: Path) -> None:
     connection.set_trace_callback(None)
     state.close()
     assert asked == ["pragma data_version"] * 2
+
+
+def test_settings_for_flows_that_are_not_there(desk: Desk) -> None:
+    desk.flow("NightFlow", "@schedule")
+    config = Config(schedules={"NightFlo": StartsConfig(), "NightFlow": StartsConfig(after=("IngestFlo",))})
+    errors = refused(desk.paths, config)
+    assert [error.what.partition(" in ")[0] for error in errors] == ["schedules.NightFlo", "schedules.NightFlow.after"]
+    assert "did you mean 'NightFlow'" in errors[0].what and all(error.fix and error.why for error in errors)
