@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from boxplat.adapters import flows
+from boxplat.adapters.flow_requests import VRAM
 from boxplat.core.environment import QUIET
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.export.model import FLOWS, Flow, Policy
@@ -41,7 +43,7 @@ def _compile(file: Path, root: Path, policy: Policy) -> Flow:
         work = Path(folder)
         result = work / "template.json"
         command = [sys.executable, str(file), *_COMMAND, "--deployer-attribute-file", str(result)]
-        output = _run(command, root, environment(work, policy), file)
+        output = _run(command, root, environment(work, policy, _extensions(file)), file)
         if not result.exists():
             raise _refused(file, output)
         compiled = json.loads(result.read_text(encoding="utf-8"))
@@ -87,10 +89,15 @@ def _refused(file: Path, output: str) -> BoxError:
     )
 
 
-def environment(work: Path, policy: Policy) -> dict[str, str]:
+def _extensions(file: Path) -> list[Path]:
+    """What Metaflow finds besides itself; a flow that imports `vram` takes the extension that has it to the cluster."""
+    return [EXTENSION, *([flows.EXTENSION] if VRAM.encode() in file.read_bytes() else [])]
+
+
+def environment(work: Path, policy: Policy, extensions: Sequence[Path] = (EXTENSION,)) -> dict[str, str]:
     """The environment of a compilation: nothing of the machine or its user that would end up in the template."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(_DROPPED)}
-    paths = [str(EXTENSION), env.get("PYTHONPATH", "")]
+    paths = [*map(str, extensions), env.get("PYTHONPATH", "")]
     settings = {
         "DEFAULT_DATASTORE": "s3",
         "DATASTORE_SYSROOT_S3": f"{policy.storage}/metaflow",

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from hera.workflows import models
 
+from boxplat.core.compute import ComputeConfig
 from boxplat.core.config import Config, EndpointConfig
 from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
@@ -37,6 +38,8 @@ LOCAL_ONLY = {
     "BOXPLAT_BOX", "BENTOML_HOME", "METAFLOW_HOME", "METAFLOW_DATASTORE_SYSROOT_LOCAL", "METAFLOW_CARD_LOCALROOT",
     "METAFLOW_CLIENT_CACHE_PATH", "NO_PROXY", "no_proxy",
     "METAFLOW_DEFAULT_DATASTORE", "METAFLOW_DEFAULT_METADATA",
+    # The ledger is of one machine.
+    *ComputeConfig().environment(),
 }  # fmt: skip
 CLUSTER_ONLY = {"HOME", "FEAST_FS_YAML_FILE_PATH", "FEAST_REGISTRY_URL", "FEAST_ONLINE_STORE"}
 

@@ -51,6 +51,9 @@ def _without_extension(content: bytes) -> bytes:
         del packages[distribution]
         for point in points:
             points[point] = [entry for entry in points[point] if entry[0] != distribution]
+    for package in packages.values():
+        # They come in the order of the folder.
+        package["files"].sort()
     return json.dumps(info, sort_keys=True).encode()
 
 
