@@ -46,7 +46,8 @@ def _code(module: ModuleType) -> CodeType | None:
     loader = getattr(module, "__loader__", None)
     if loader is None or not hasattr(loader, "get_code"):
         return None
-    code = loader.get_code(loader.name if module.__name__ == "__main__" else module.__name__)
+    # A module may go by another name than its loader's: the main one, and Metaflow's aliases of extensions.
+    code = loader.get_code(getattr(loader, "name", module.__name__))
     return code if isinstance(code, CodeType) else None
 
 

@@ -39,11 +39,15 @@ def start(flow: type, frame: FrameType | None) -> Ending | None:
     Returns:
         In the scheduler None; in each task, which comes out of this function too, how it is to end.
     """
-    why = doubts.first_doubt() or module_code.doubt() or preparing.missing(flow)
+    try:
+        why = doubts.first_doubt() or module_code.doubt() or preparing.missing(flow)
+        preparing.find_out()
+    except Exception as error:
+        # Whatever is odd enough to break a check is a doubt.
+        why = f"it is not known whether that is safe: {type(error).__name__}: {error}"
     if why is not None:
         _tell(why)
         return None
-    preparing.find_out()
     sys.stdout.flush()
     sys.stderr.flush()
     scheduler, orders = socket.socketpair(type=socket.SOCK_SEQPACKET)
