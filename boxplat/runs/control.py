@@ -73,7 +73,7 @@ def check(
     flow: str,
     params: Mapping[str, str],
     options: Mapping[str, Any],
-    config: Config | None = None,
+    config: Config,
 ) -> tuple[Path, str, FlowFile]:
     """What can be known of a run without running it.
 
@@ -90,7 +90,7 @@ def check(
     if options.get("resume") is not None:
         _check_resume(state, declared, params, options)
     _priority(options)
-    if config is not None and any(declared.asked.values()):
+    if any(declared.asked.values()):
         requests.refuse_what_never_fits(stored, declared.asked, _ledger(state, config).holdings().capacity)
     return path, stored, declared
 
