@@ -23,6 +23,7 @@ from boxplat.runs import spool
 from boxplat.runs.profiles.devices import GpuUse
 from boxplat.runs.profiles.energy import CpuEnergy
 from boxplat.runs.profiles.profiling import Profiling
+from boxplat.runs.profiles.recommend import recommendations
 from boxplat.runs.profiles.sample import Sampler
 from tests.doctor.test_gpu import FakeDriver, used
 
@@ -110,6 +111,15 @@ def test_what_children_share_with_their_task_counts_once() -> None:
         (found,) = sampler.close()
     assert 100 * MIB < found.memory < 125 * MIB
     assert not found.ok and not found.exact
+
+
+def test_every_task_with_children_is_looked_at_and_not_the_first_only() -> None:
+    sampler = Sampler(1, 10.0)
+    with running(TREE) as one, running(TREE) as other:
+        sampler.take([record("start", one.pid), record("start", other.pid, task="8")])
+        sampler.look()
+        found = sampler.close()
+    assert [100 * MIB < profile.memory < 125 * MIB for profile in found] == [True, True]
 
 
 def test_a_killed_task_leaves_what_was_seen_of_it() -> None:
@@ -276,3 +286,7 @@ def test_a_flow_that_uses_known_amounts(box: Any, client: Any, cold: bool) -> No
     logged = client.get_run(run.tracking_run_id).data.metrics
     assert logged["boxplat.peak_memory_mib.allocate"] == pytest.approx(found["allocate", 0].resident / MIB)
     assert logged["boxplat.energy_wh"] > 0
+    peaks = {row.step: row.resident for row in found.values() if row.exact}
+    wanted = recommendations(state, run.name)
+    for step in ("start", "allocate", "brief", "burn", "write", "end"):
+        assert peaks[step] <= wanted[step].memory * 10**6 <= 1.1 * peaks[step]

@@ -18,8 +18,8 @@ from boxplat.runs.spool import Record
 
 # Seconds over which the number of busy cores is taken.
 WINDOW = 1.0
-# Reading how pages are shared takes 15 us per MiB: at most this share of the time goes into it.
-_SHARE = 0.02
+# Reading how pages are shared takes 15 us of CPU per MiB: at most this share of a core goes into it.
+_SHARE = 0.05
 
 
 class Sampler:
@@ -56,6 +56,7 @@ class Sampler:
         roots = frozenset(task.root for task in self._watched.values())
         for task in self._watched.values():
             self._sample(task, roots - {task.root}, now)
+        self._together(now)
         devices = self._gpus.look(now)
         if devices:
             for task in self._watched.values():
@@ -87,21 +88,21 @@ class Sampler:
         task.members = {pid: task.members[pid] for pid in found}
         task.usage = task.usage.most(measure.total(found.values()))
         task.peak = max(task.peak, measure.peak(task.root))
-        if len(found) > 1:
-            self._together(task, now)
         began, spent = task.mark
         if now - began >= WINDOW:
             if began:
                 task.cores = max(task.cores, (task.usage.cpu_seconds - spent) / (now - began))
             task.mark = (now, task.usage.cpu_seconds)
 
-    def _together(self, task: Watched, now: float) -> None:
-        """What a task and its children hold: pages that they share count once."""
+    def _together(self, now: float) -> None:
+        """What tasks and their children hold: pages that they share count once."""
         if now < self._costly_after:
             return
-        began = time.perf_counter()
-        task.together = max(task.together, measure.together(task.members))
-        self._costly_after = now + (time.perf_counter() - began) / _SHARE
+        began = time.thread_time()
+        for task in self._watched.values():
+            if len(task.members) > 1:
+                task.together = max(task.together, measure.together(task.members))
+        self._costly_after = now + (time.thread_time() - began) / _SHARE
 
 
 def _on_devices(task: Watched, devices: Mapping[int, DeviceUse]) -> None:
