@@ -40,9 +40,16 @@ class Progress:
             elif record["kind"] == "materialized":
                 view = record["view"]
                 self.materialized[view] = self.materialized.get(view, 0) + record["rows"]
+            elif record["kind"] == "event":
+                self._published(record)
             elif record["kind"] in ATTEMPT:
                 self._moved(record)
             self._state.datasets.add(self._run_id, datasets.told(record))
+
+    def _published(self, record: Record) -> None:
+        from boxplat.runs.schedules.publishing import append
+
+        append(self._state, record["name"], record["payload"], f"run/{self._run_id}")
 
     def _cloned(self, record: Record) -> None:
         at = record["at"]

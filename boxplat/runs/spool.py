@@ -12,6 +12,7 @@ Every record has `kind` and `at` (seconds since the epoch). The kinds and their 
   its lease before it starts;
 - `clone`: `run`, `step`, `task` — a resumed run took this task over from its origin instead of running it;
 - `data`: `way` (read or wrote), `name`, `path`, `step`, `files`, `bytes`, `digest` and `note` — a dataset, by content;
+- `event`: `name` and `payload` — an event that a step published by Metaflow's `ArgoEvent`;
 - `materialized`: `view` and `rows` — a feature view was brought online;
 - `report`: `metric` (empty: whatever the sweep is judged by), `index` (the step), `value` — an intermediate value;
 - `profile`: `step`, `profile` (the fields of boxplat.core.profile.Profile) and `cost` — the launcher's, of an attempt;
@@ -42,6 +43,7 @@ _FIELDS: dict[str, dict[str, type]] = {
     "wait": {**_TASK, "why": str},
     "clone": {"run": str, "step": str, "task": str},
     "data": {"way": str, "name": str, "digest": str},
+    "event": {"name": str, "payload": dict},
     "materialized": {"view": str, "rows": int},
     "report": {"metric": str, "index": int, "value": float},
     "profile": {"step": str, "profile": dict, "cost": float},

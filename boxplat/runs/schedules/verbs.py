@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,9 +14,7 @@ from boxplat.core.state import StateStore
 from boxplat.core.state.schedules import Arrival, Watched
 from boxplat.runs.control import start
 from boxplat.runs.schedules.files import Files, Found, declare
-from boxplat.runs.schedules.names import PUBLISHED, reserved, well_formed
-
-_MOST_BYTES = 100_000
+from boxplat.runs.schedules.publishing import append
 
 
 def listed(state: StateStore, paths: Paths, config: Config) -> list[Schedule]:
@@ -85,23 +82,9 @@ def publish(state: StateStore, paths: Paths, name: str, payload: Mapping[str, An
     Raises:
         BoxError: the name is none, or boxplat's own; the payload is too large (exit code 2).
     """
-    if not well_formed(name) or reserved(name):
-        own = "names that begin with it are published by boxplat alone" if well_formed(name) else ""
-        raise BoxError(
-            f"{name!r} is no name for an event of yours",
-            why=own or "a name has letters, digits, '_', '-' and '.', as Argo Events has it",
-            fix="box events publish my.event --payload key=value",
-            code=ExitCode.USAGE,
-        )
-    size = len(json.dumps(dict(payload), default=str))
-    if size > _MOST_BYTES:
-        raise BoxError(
-            f"the payload of {name!r} has {size} bytes",
-            why=f"at most {_MOST_BYTES} are kept: an event says where data are, it does not carry them",
-            fix=f"box events publish {name} --payload path=FILE",
-            code=ExitCode.USAGE,
-        )
-    state.events.append(f"event/{name}", PUBLISHED, {"name": name, "payload": dict(payload), "by": by})
+    refusal = append(state, name, payload, by)
+    if refusal is not None:
+        raise refusal
     return [one.name for one in Files(paths.root).look().values() if name in one.awaited]
 
 

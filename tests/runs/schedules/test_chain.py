@@ -111,7 +111,13 @@ BODIES = {
 
         print("RELEASE", Box(by="chain").deploy("adder", version="challenger", percent=10).number)
 """,
-    ("OtherFlow", "@trigger(event='nobody.says.this')"): "\n        pass\n",
+    ("OtherFlow", "@trigger(event='nobody.says.this')"): """
+        from metaflow.integrations import ArgoEvent
+
+        ArgoEvent("other.done").add_to_payload("rows", 5).safe_publish({"more": [1]})
+        ArgoEvent("run.succeeded").publish()
+""",
+    ("LastFlow", "@trigger(event='other.done')"): "\n        pass\n",
 }
 
 
@@ -150,7 +156,7 @@ def test_from_ingest_to_a_deployed_challenger(box: Box) -> None:
         assert not failed, failed[0].error
         return runs if any(run.name == "ChallengeFlow" and run.state is RunState.SUCCEEDED for run in runs) else []
 
-    runs = until("the challenger is deployed", done, 180)
+    runs = until("the challenger is deployed", done, 300)
     assert [run.name for run in runs] == ["IngestFlow", "BringFlow", "RetrainFlow", "ChallengeFlow"]
     assert runs[0].id == first.id
     queued = {event.subject: event.data["by"] for event in box.events(limit=1000) if event.kind == "run.queued"}
@@ -184,3 +190,13 @@ def test_what_the_commands_say(box: Box) -> None:
     assert done.returncode == 9 and "did you mean" not in done.stdout
     assert "OtherFlow" in run_box(box.root, "schedule", "list").stdout
     assert not [run for run in box.runs() if run.name == "OtherFlow"]
+
+
+def test_an_event_of_metaflows_own_api_starts_flows_too(box: Box) -> None:
+    assert run_box(box.root, "schedule", "resume", "OtherFlow").returncode == 0
+    done = run_box(box.root, "events", "publish", "nobody.says.this")
+    assert "OtherFlow" in done.stderr
+    last = until("LastFlow ends", lambda: next((r for r in box.runs() if r.name == "LastFlow" and r.state.over), None))
+    assert last.state is RunState.SUCCEEDED and dict(last.params) == {"rows": "5"}
+    refused = [event for event in box.events(limit=1000) if event.kind == "event.refused"]
+    assert [event.data["name"] for event in refused] == ["run.succeeded"]

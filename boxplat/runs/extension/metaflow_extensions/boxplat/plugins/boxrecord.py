@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from metaflow.decorators import StepDecorator
 from metaflow.metaflow_current import current
 
-from . import claims, header_providers, triggered, usage
+from . import claims, header_providers, published, triggered, usage
 from .clones import record_clones
 from .spool_writer import TRACEBACK, harmless, write
 
@@ -70,6 +70,7 @@ class BoxRecord(StepDecorator):
         self._resident = usage.resident()
         tell_tracking_run()
         triggered.tell(metadata, str(run_id), step_name, str(task_id), retry_count, not graph[step_name].in_funcs)
+        published.install()
         header_providers.skip_unused()
         stack = getattr(flow, "_foreach_stack", None) or []
         record = self._record("start", retry_count, flow=flow.name, stack=[_frame(frame) for frame in stack])
