@@ -200,6 +200,7 @@ def run(one: Run, tasks: Iterable[Task]) -> str:
         "state": f"{one.state}  {_took(one) or ''}".strip(),
         "created": clock(one.created),
         "parameters": " ".join(f"{key}={value}" for key, value in one.params.items()),
+        "sweep": "sweep" in one.options and f"{one.options['sweep']}, trial {one.options['trial']}",
         "metaflow": one.pathspec,
         "mlflow run": one.tracking_run_id,
         "log": one.log,

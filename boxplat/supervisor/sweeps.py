@@ -65,7 +65,9 @@ class Sweeps:
         drive.process = None
         now = time.monotonic()
         if status == 0:
-            drive.backoff.retry_at = now + _AGAIN
+            # One that was resumed while its driver was ending needs another at once.
+            over = self._state.sweeps.get(sweep_id).state.over
+            drive.backoff.retry_at = now + (_AGAIN if over else _PERIOD)
             return
         drive.backoff.healthy_since = drive.began
         if not drive.backoff.failed(now) and not stopping:

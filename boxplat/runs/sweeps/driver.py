@@ -28,6 +28,8 @@ from boxplat.runs.sweeps.judging import Judge
 
 POLL = 0.2
 LOOK_AGAIN = 1.0
+# A server that does not answer must not hold up the trials.
+TELL_AGAIN = 15.0
 AT_ONCE = {"grid": 100, "search": 2}
 # A search whose first trials all fail is not going to find anything.
 HOPE = 5
@@ -150,14 +152,15 @@ def main(sweep_id: int) -> int:
         return 0
     supervisor = os.getppid()
     driver = Driver(state, paths, settings.load(paths.config, os.environ), sweep_id)
-    told = driver.announce()
+    told, tell_again = False, 0.0
     seen, next_look = None, 0.0
     while os.getppid() == supervisor:
         version, now = state.database.version(), time.monotonic()
         if version != seen or now >= next_look:
+            if not told and now >= tell_again:
+                told, tell_again = driver.announce(), time.monotonic() + TELL_AGAIN
             if driver.step():
                 break
-            told = told or driver.announce()
             seen, next_look = state.database.version(), now + LOOK_AGAIN
         time.sleep(POLL)
     if state.sweeps.get(sweep_id).state.over and driver.announce():
