@@ -70,7 +70,7 @@ def disk(site: Site) -> Finding:
 def judge_disk(free: int, folder: Path) -> Finding:
     """Judge the free bytes of the file system under `folder`."""
     text = f"{free / GIB:.1f} GiB free under {folder}"
-    fix = f"du -sh {folder}/.box/* | sort -h   (and free some space)"
+    fix = f"box gc --dry-run   (what may go; what takes the space: du -sh {folder}/.box/* | sort -h)"
     if free < GIB / 2:
         return fail(f"{text}: runs and databases will break", fix)
     if free < 5 * GIB:

@@ -30,7 +30,7 @@ from boxplat.serving.log.asking import folder_of
 Told = Callable[[str], None]
 # Of files that nothing names there is nothing to write down: deleting them again does no harm.
 _MARKED = frozenset({"run", "metaflow", "tracking", "bento"})
-_BATCH = 200
+_BATCH = 500
 
 
 def mark(state: StateStore, paths: Paths, items: Sequence[Item], by: str) -> list[Freed]:

@@ -161,7 +161,12 @@ class Gathering:
     def _of_tracking(self) -> Iterator[Item]:
         """Tracking runs of nobody's: of notebooks, of a box before this one, and those that were deleted in MLflow."""
         own, held_runs = self._own(), self._held.tracking
-        roots = [run for run in self._tracked.runs if run.id not in own and not run.parent and run.id not in held_runs]
+        known = {run.id for run in self._tracked.runs}
+        roots = [
+            run
+            for run in self._tracked.runs
+            if run.id not in own and run.parent not in known and run.id not in held_runs and run.folder
+        ]
         newest: Counter[str] = Counter()
         for run in sorted(roots, key=lambda run: -run.at):
             if not run.deleted:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from boxplat.adapters.tracking_store import Tracked, TrackedVersion
-from boxplat.core.model import Release, Run
+from boxplat.core.model import Release, Run, RunState
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.gc.model import Limits
@@ -36,7 +36,9 @@ def held(state: StateStore, paths: Paths, tracked: Tracked, runs: Iterable[Run],
     versions = _versions(state, tracked, releases, pins, limits)
     tracking = _tracking(tracked, releases, versions)
     bentos = {one.bento: why for one in releases if (why := kept.get((one.endpoint, one.number)))}
-    return Held(_runs(state, paths, list(runs), pins, tracking, limits), tracking, versions, bentos, kept)
+    elsewhere = {run.id for run in tracked.runs if run.folder is None}
+    own = _runs(state, paths, list(runs), pins, tracking, elsewhere, limits)
+    return Held(own, tracking, versions, bentos, kept)
 
 
 def bentos_needed(state: StateStore, limits: Limits) -> set[str]:
@@ -118,32 +120,41 @@ def _tracking(tracked: Tracked, releases: list[Release], versions: Mapping[tuple
 
 
 def _runs(
-    state: StateStore, paths: Paths, runs: list[Run], pins: set[str], tracking: Mapping[str, str], limits: Limits
+    state: StateStore,
+    paths: Paths,
+    runs: list[Run],
+    pins: set[str],
+    tracking: Mapping[str, str],
+    elsewhere: set[str],
+    limits: Limits,
 ) -> dict[int, str]:
     """Runs that are under way, that something came from, and those that these were resumed from."""
-    unsent = set(pending(paths))
-    newest = _newest(runs, limits.keep)
-    sweeps = _swept(state)
+    unsent, newest, sweeps = set(pending(paths)), _newest(runs, limits.keep), _swept(state)
     found: dict[int, str] = {}
     for run in runs:
-        if not run.state.over:
-            found[run.id] = "under way"
-        elif f"run/{run.id}" in pins:
-            found[run.id] = "pinned"
-        elif run.tracking_run_id and run.tracking_run_id in tracking:
-            found[run.id] = tracking[run.tracking_run_id]
-        elif run.id in unsent:
-            found[run.id] = "tracking lacks something of it"
-        elif run.options.get("sweep") in sweeps:
-            found[run.id] = "its sweep goes on"
-        elif run.id in newest:
-            found[run.id] = "among the newest"
-    by_id = {run.id: run for run in runs}
+        tracked = run.tracking_run_id or ""
+        reasons = (
+            ("under way", not run.state.over),
+            ("pinned", f"run/{run.id}" in pins),
+            (tracking.get(tracked, ""), tracked in tracking),
+            ("its tracked files lie elsewhere", tracked in elsewhere),
+            ("tracking lacks something of it", run.id in unsent),
+            ("its sweep goes on", run.options.get("sweep") in sweeps),
+            ("among the newest", run.id in newest),
+        )
+        why = next((reason for reason, holds in reasons if holds), None)
+        if why:
+            found[run.id] = why
+    return _with_origins(found, {run.id: run for run in runs})
+
+
+def _with_origins(found: dict[int, str], runs: Mapping[int, Run]) -> dict[int, str]:
+    """With the runs that those which are kept were resumed from."""
     for number in list(found):
-        origin = by_id[number].options.get("resume")
-        while origin is not None and int(origin) in by_id and int(origin) not in found:
+        origin = runs[number].options.get("resume")
+        while origin is not None and int(origin) in runs and int(origin) not in found:
             found[int(origin)] = "resumed by one that is kept"
-            origin = by_id[int(origin)].options.get("resume")
+            origin = runs[int(origin)].options.get("resume")
     return found
 
 
@@ -152,8 +163,10 @@ def _swept(state: StateStore) -> set[int]:
 
 
 def _newest(runs: list[Run], keep: int) -> set[int]:
+    """The newest runs of each flow, and of those that succeeded."""
     found: set[int] = set()
     for flow in {run.name for run in runs}:
-        own = sorted((run.id for run in runs if run.name == flow), reverse=True)
-        found.update(own[:keep])
+        own = sorted((run for run in runs if run.name == flow), key=lambda run: -run.id)
+        succeeded = [run for run in own if run.state is RunState.SUCCEEDED]
+        found.update(run.id for run in (*own[:keep], *succeeded[:keep]))
     return found

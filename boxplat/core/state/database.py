@@ -340,7 +340,7 @@ class Database:
             return BoxError(
                 f"cannot write {self.path}",
                 why=text,
-                fix=f"free some space: df -h {self.path.parent}; nothing that was committed is lost",
+                fix=f"free some space: box gc, df -h {self.path.parent}; nothing that was committed is lost",
                 code=ExitCode.PRECONDITION,
             )
         if "locked" in text:

@@ -17,6 +17,7 @@ from boxplat.runs.datasets import NOTED
 
 _TAG = "data_digest."
 _SHOWN = 16
+_SAME = "the same"
 _MISSING = (
     "it read and wrote nothing through boxplat, and its flow notes no digests of its data (artifact data_digests)"
 )
@@ -30,27 +31,25 @@ def of_run(state: StateStore, paths: Paths, run: Run | None, tags: Mapping[str, 
     if not found:
         # A run of another box, or from before data was kept, has what its tracking run says.
         noted = {key.removeprefix(_TAG): value for key, value in tags.items() if key.startswith(_TAG)}
-    below = tuple(_node(state, paths.root, one) for one in seen)
+    ways = dict.fromkeys(one.way for one in seen)
+    below = tuple(_node(state, paths.root, way, [one for one in seen if one.way == way]) for way in ways)
     return Node("data", "", facts=dict(sorted(noted.items())), notes=() if noted or below else (_MISSING,), below=below)
 
 
-def _node(state: StateStore, root: Path, one: Dataset) -> Node:
-    facts = {
-        "digest": one.digest[:_SHOWN],
-        "path": one.path if one.path != one.name else "",
-        "files": one.files if one.files > 1 else None,
-        "bytes": one.bytes,
-        "step": one.step,
-        "files_now": _now(state, root, one) if one.digest else None,
-    }
-    known = {key: value for key, value in facts.items() if value not in (None, "")}
-    return Node("dataset", one.name, one.way, known, (one.note,) if one.note else ())
+def _node(state: StateStore, root: Path, way: str, found: list[Dataset]) -> Node:
+    """All that was read, or written; of each whether it is still the same where it is not."""
+    notes = [f"{one.name}: {one.note}" for one in found if one.note]
+    now = {one.name: _now(state, root, one) for one in found if one.digest}
+    notes += [f"{name} {what}" for name, what in now.items() if what != _SAME]
+    digests = {one.name: one.digest[:_SHOWN] or "unknown" for one in found}
+    facts = {"bytes": sum(one.bytes for one in found), "digests": digests}
+    return Node("datasets", str(len(found)), way, facts, tuple(notes))
 
 
 def _now(state: StateStore, root: Path, one: Dataset) -> str:
     place = str(root / one.path)
     try:
         stamps = [stamp(file) for file in listing(place).files]
-        return "the same" if digest(state.datasets, place, stamps) == one.digest else "changed since"
+        return _SAME if digest(state.datasets, place, stamps) == one.digest else "has changed since"
     except (BoxError, OSError):
-        return "gone"
+        return "is gone"

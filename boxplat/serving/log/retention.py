@@ -27,8 +27,8 @@ def enforce(folder: Path, days: int, mib: int, now: float | None = None) -> list
 
 
 def due(folder: Path, days: int, mib: int, now: float | None = None) -> list[Path]:
-    """What `enforce` would delete, spools left aside."""
-    return _each(folder, days, mib, now, lambda path, why: path.suffix != SUFFIX)
+    """What `enforce` would delete."""
+    return _each(folder, days, mib, now, lambda path, why: path.suffix != SUFFIX or _idle(path))
 
 
 def _each(folder: Path, days: int, mib: int, now: float | None, gone: Callable[[Path, str], bool]) -> list[Path]:
@@ -51,6 +51,14 @@ def _each(folder: Path, days: int, mib: int, now: float | None, gone: Callable[[
             total -= size
             done.append(path)
     return done
+
+
+def _idle(spool: Path) -> bool:
+    file = claim(spool)
+    if file is None:
+        return False
+    os.close(file)
+    return True
 
 
 def _noted(folder: Path, path: Path, why: str) -> bool:
