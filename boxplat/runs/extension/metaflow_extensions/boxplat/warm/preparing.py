@@ -42,9 +42,11 @@ def find_out() -> None:
 
 
 def load(flow: type) -> None:
-    """Import what every task imports."""
+    """Import what every task imports, the gate that its lease is waited for at too."""
     for name in _LOADED:
         _module(flow, name)
+    if "BOXPLAT_RUN_ID" in os.environ:
+        importlib.import_module("boxplat.runs.gate").prepare()
 
 
 def load_for_cards(flow: type) -> None:

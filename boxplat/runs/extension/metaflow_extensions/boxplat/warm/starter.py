@@ -116,7 +116,6 @@ def _serve(
         if why is not None:
             _tell(why)
             os._exit(0)
-        gc.collect()
         gc.freeze()
         server = os.getpid()
         forward = "BOXPLAT_SPOOL" not in base
