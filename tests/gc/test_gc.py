@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from boxplat.adapters import tracking_store
 from boxplat.adapters.flows_store import FlowStore
 from boxplat.box import Box
+from boxplat.cli import box as box_command
 from boxplat.core import flowlock
 from boxplat.core.errors import BoxError
 from boxplat.core.model import RunState
@@ -149,3 +151,29 @@ def test_a_folder_name_is_no_way_out_of_the_store(tmp_path: Path) -> None:
 
 def _chosen(found: Outcome) -> set[int]:
     return {int(item.data["run"]) for item in found.plan.chosen if item.kind == "run"}
+
+
+def test_the_command_deletes_nothing_unless_it_is_told_to(
+    filling: Filling, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        filling.run(90 - number)
+    monkeypatch.chdir(filling.paths.root)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            box_command.main(["gc", *words], "box")
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    before = paths_of([filling.paths.metaflow, filling.paths.runs])
+    code, out, err = run("--older-than", "30d", "--keep", "0")
+    assert (code, "--yes" in err, "run folders" in out) == (0, True, True)
+    code, out, _ = run("--older-than", "30d", "--keep", "0", "--dry-run", "--json")
+    assert len(json.loads(out)["plan"]["things"]) == 4
+    assert run("--max-size", "lots")[0] == 2
+    assert run("--older-than", "30")[0] == 2
+    assert paths_of([filling.paths.metaflow, filling.paths.runs]) == before
+    # All that must stay is more than this: done, but it is told.
+    code, _, err = run("--max-size", "1k", "--keep", "3", "--yes")
+    assert (code, "must stay" in err) == (4, True)
