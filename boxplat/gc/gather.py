@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from boxplat.adapters import bentos_store, tracking_store
 from boxplat.adapters.flows_store import FlowStore, StoredRun
-from boxplat.adapters.tracking_store import TrackedModel, TrackedRun
 from boxplat.core.config import Config
 from boxplat.core.model import Run, RunState
 from boxplat.core.paths import Paths
@@ -18,7 +17,8 @@ from boxplat.core.state import StateStore
 from boxplat.gc import loose
 from boxplat.gc.choice import Shared
 from boxplat.gc.holding import held
-from boxplat.gc.model import ARTIFACTS, BENTOS, FOLDERS, TRACKING, Blob, Item, Limits, Value
+from boxplat.gc.model import ARTIFACTS, BENTOS, FOLDERS, Blob, Item, Limits, Value
+from boxplat.gc.tracking import Tracking
 
 # What was written to so lately may belong to a flow that nobody started through the box.
 RECENT = 3600.0
@@ -48,15 +48,13 @@ class Gathering:
         self._freed = state.disposal.runs()
         self._store = FlowStore(paths.metaflow)
         self._stored = {run.pathspec: run for flow in self._store.flows() for run in self._store.runs(flow)}
-        self._tracked = tracking_store.read(paths.mlflow)
-        self._held = held(state, paths, self._tracked, self._runs, limits)
-        self._logged: dict[str, list[TrackedModel]] = {}
-        for model in self._tracked.models:
-            self._logged.setdefault(model.run or "", []).append(model)
+        tracked = tracking_store.read(paths.mlflow)
+        self._held = held(state, paths, tracked, self._runs, limits)
+        self._tracking = Tracking(tracked, self._runs, self._held)
 
     def found(self) -> Found:
         """Everything that may go."""
-        items = [*self._of_runs(), *self._of_flows(), *self._of_tracking(), *self._of_bentos()]
+        items = [*self._of_runs(), *self._of_flows(), *self._tracking.items(self._limits.keep), *self._of_bentos()]
         items += loose.items(self._state, self._paths, self._config, self._held, self._now)
         busy = self._busy()
         named = [[(run.flow, blob) for blob in run.blobs] for run in self._stored.values()]
@@ -82,8 +80,6 @@ class Gathering:
             for blob in self._store.blobs(flow)
         }
 
-    # -- runs ----------------------------------------------------------------------------------------------------
-
     def _of_runs(self) -> Iterator[Item]:
         resumed: dict[int, set[str]] = {}
         for run in self._runs:
@@ -95,9 +91,9 @@ class Gathering:
 
     def _of_run(self, run: Run, after: frozenset[str]) -> Item:
         stored = self._stored.get(run.pathspec or "")
-        tracking = self._family(run.tracking_run_id) if run.tracking_run_id else []
+        tracking = self._tracking.family(run.tracking_run_id) if run.tracking_run_id else []
         folder = self._paths.run_dir(run.id)
-        parts = {FOLDERS: on_disk([folder]), **self._tracking_parts(tracking)}
+        parts = {FOLDERS: on_disk([folder]), **self._tracking.parts(tracking)}
         if stored:
             parts[ARTIFACTS] = on_disk(stored.folders)
         return Item(
@@ -108,7 +104,7 @@ class Gathering:
             parts={kind: size for kind, size in parts.items() if size},
             blobs=_named(stored),
             after=after,
-            data={"run": run.id, "pathspec": run.pathspec, **self._tracking_data(tracking)},
+            data={"run": run.id, "pathspec": run.pathspec, **self._tracking.data(tracking)},
         )
 
     def _of_flows(self) -> Iterator[Item]:
@@ -123,73 +119,6 @@ class Gathering:
                     data = {"pathspec": run.pathspec}
                     name = f"metaflow/{run.pathspec}"
                     yield Item(name, "metaflow", Value.RUN, run.changed, parts, _named(run), data=data)
-
-    # -- tracking ------------------------------------------------------------------------------------------------
-
-    def _family(self, root: str, strangers: bool = False) -> list[TrackedRun]:
-        """A tracking run and all below it; `strangers`: without those of the box's own runs."""
-        known = {run.id: run for run in self._tracked.runs}
-        own = self._own() if strangers else set()
-        found, todo = [], [root]
-        while todo:
-            one = todo.pop()
-            if one in known:
-                found.append(known[one])
-                todo += [child for child in self._tracked.children.get(one, ()) if child not in own]
-        return found
-
-    def _own(self) -> set[str]:
-        return {run.tracking_run_id for run in self._runs if run.tracking_run_id}
-
-    def _tracking_parts(self, runs: Iterable[TrackedRun]) -> dict[str, int]:
-        folders = [run.folder for run in runs if run.folder]
-        folders += [model.folder for run in runs for model in self._logged.get(run.id, ()) if model.folder]
-        return {TRACKING: on_disk(folders)}
-
-    def _tracking_data(self, runs: Iterable[TrackedRun]) -> dict[str, object]:
-        ids = [run.id for run in runs]
-        models = [model.id for run in ids for model in self._logged.get(run, ())]
-        logged = set(models)
-        versions = [
-            (one.name, one.version)
-            for one in self._tracked.versions
-            if (one.run in ids or one.logged in logged) and (one.name, one.version) not in self._held.versions
-        ]
-        # A run goes after those that are part of it.
-        return {"tracking": ids[::-1], "models": models, "versions": versions}
-
-    def _of_tracking(self) -> Iterator[Item]:
-        """Tracking runs of nobody's: of notebooks, of a box before this one, and those that were deleted in MLflow."""
-        own, held_runs = self._own(), self._held.tracking
-        known = {run.id for run in self._tracked.runs}
-        roots = [
-            run
-            for run in self._tracked.runs
-            if run.id not in own and run.parent not in known and run.id not in held_runs and run.folder
-        ]
-        newest: Counter[str] = Counter()
-        for run in sorted(roots, key=lambda run: -run.at):
-            if not run.deleted:
-                newest[run.experiment] += 1
-            if run.deleted or (newest[run.experiment] > self._limits.keep and run.status != "RUNNING"):
-                yield self._of_tracked(run, own)
-
-    def _of_tracked(self, run: TrackedRun, own: set[str]) -> Item:
-        family = self._family(run.id, strangers=True)
-        by_tracking = {one.tracking_run_id: one.id for one in self._runs}
-        below = [child for one in family for child in self._tracked.children.get(one.id, ()) if child in own]
-        deleted = all(one.deleted for one in family)
-        return Item(
-            subject=f"tracking/{run.id}",
-            kind="tracking",
-            value=Value.NONE if deleted else Value.FAILED if run.status in ("FAILED", "KILLED") else Value.RUN,
-            at=max(one.at for one in family),
-            parts=self._tracking_parts(family),
-            after=frozenset(f"run/{by_tracking[child]}" for child in below),
-            data=self._tracking_data(family),
-        )
-
-    # -- Bentos --------------------------------------------------------------------------------------------------
 
     def _of_bentos(self) -> Iterator[Item]:
         """Bentos that no release needs which serves or may serve again; the newest of each name stays."""
