@@ -20,6 +20,7 @@ _DRIVER = "boxplat.runs.sweeps.driver"
 _PERIOD = 0.3
 # A sweep whose end MLflow does not hear of.
 _AGAIN = 20.0
+_KILLED = 1.0
 
 
 @dataclass(slots=True)
@@ -68,6 +69,10 @@ class Sweeps:
             # One that was resumed while its driver was ending needs another at once.
             over = self._state.sweeps.get(sweep_id).state.over
             drive.backoff.retry_at = now + (_AGAIN if over else _PERIOD)
+            return
+        if status < 0:
+            # Killed, which says nothing about it.
+            drive.backoff.retry_at = now + _KILLED
             return
         drive.backoff.healthy_since = drive.began
         if not drive.backoff.failed(now) and not stopping:

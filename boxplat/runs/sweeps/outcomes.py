@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from boxplat.adapters.tracking_api import TrackingApi, TrackingDownError, TrackingRefusedError
@@ -67,11 +67,13 @@ def outcome(state: StateStore, paths: Paths, run: Run, metric: str, reported: Ma
     # Refused: somebody has deleted it there.
     with contextlib.suppress(TrackingDownError, TrackingRefusedError):
         if url is not None and run.tracking_run_id is not None and (there or waited):
-            return _tracked(TrackingApi(url, ANSWER), state, run, run.tracking_run_id, metric, reported)
-    if not waited:
-        return None
-    found = [recorded(paths, one.id) for one in whole(state, run)]
-    return _judged({name: value for metrics in reversed(found) for name, value in metrics.items()}, metric, reported)
+            found = _tracked(TrackingApi(url, ANSWER), state, run, run.tracking_run_id, metric)
+            if found is not None:
+                return found
+            # A run that goes on with another may have its metric from there, which MLflow may not have got yet.
+            local = _judged(_recorded_whole(state, paths, run), metric, reported)
+            return replace(local, missing=local.value is not None)
+    return _judged(_recorded_whole(state, paths, run), metric, reported) if waited else None
 
 
 def logged(api: TrackingApi, state: StateStore, run: Run, metric: str) -> dict[int, float]:
@@ -87,24 +89,19 @@ def logged(api: TrackingApi, state: StateStore, run: Run, metric: str) -> dict[i
     return found
 
 
-def _tracked(
-    api: TrackingApi, state: StateStore, run: Run, run_id: str, metric: str, reported: Mapping[int, float]
-) -> Outcome:
+def _tracked(api: TrackingApi, state: StateStore, run: Run, run_id: str, metric: str) -> Outcome | None:
+    """What MLflow has under the metric's name, on the trial's own run or on those that its flow made."""
     metrics = _metrics(api.run(run_id))
     key = batches.key(metric)
     if key in metrics:
         return _judged(metrics, metric, {})
     for one in whole(state, run):
-        before = _metrics(api.run(one.tracking_run_id)) if one.tracking_run_id not in (None, run_id) else {}
         entries = [entry for inner in _inner(api, state, one.id) for entry in api.history(inner, key)]
         if entries:
             newest = max(entries, key=lambda entry: (int(entry["timestamp"]), int(entry.get("step", 0))))
-            before[key] = float(newest["value"])
-        if key in before:
-            metrics = before
-            break
-    found = _judged(metrics, metric, reported)
-    return Outcome(found.value, found.note, missing=found.value is not None)
+            found = _judged({key: float(newest["value"])}, metric, {})
+            return replace(found, missing=found.value is not None)
+    return None
 
 
 def whole(state: StateStore, run: Run) -> list[Run]:
@@ -113,6 +110,14 @@ def whole(state: StateStore, run: Run) -> list[Run]:
     while runs[-1].options.get("resume") is not None:
         runs.append(state.runs.get(int(runs[-1].options["resume"])))
     return runs
+
+
+def _recorded_whole(state: StateStore, paths: Paths, run: Run) -> dict[str, float]:
+    """The metrics of a run and of those that it goes on with; the newer ones count."""
+    found: dict[str, float] = {}
+    for one in reversed(whole(state, run)):
+        found |= recorded(paths, one.id)
+    return found
 
 
 def _inner(api: TrackingApi, state: StateStore, run_id: int) -> list[str]:

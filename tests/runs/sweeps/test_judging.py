@@ -245,3 +245,26 @@ def test_a_flow_that_was_spoilt_meanwhile_fails_its_trials_and_a_resume_runs_the
     control.resume(world.state, 1, "test")
     world.driver(world.state.sweeps.get(1)).step()
     assert {trial.state for trial in world.trials()} == {TrialState.QUEUED}
+
+
+def test_a_trial_that_goes_on_after_a_power_cut_has_what_its_origin_had_found(world: World) -> None:
+    world.start({"lr": ["0.1", "0.2"]}, metric="auc")
+    driver = world.driver(world.state.sweeps.get(1))
+    driver.step()
+    folder = world.paths.run_dir(1)
+    folder.mkdir(parents=True)
+    task = {"at": 5.0, "run": "1", "step": "start", "task": "1", "attempt": 0}
+    spool.append(folder / "spool.jsonl", {"kind": "start", **task, "stack": []})
+    spool.append(folder / "spool.jsonl", {"kind": "end", **task, "ok": True, "artifacts": {"auc": 0.8}, "digests": {}})
+    # As the supervisor does when the machine went down while the run was under way.
+    origin = world.state.runs.get(1)
+    resumed = world.state.runs.add(origin.flow, origin.name, {}, {**origin.options, "resume": 1}, "supervisor")
+    world.end(1, RunState.FAILED, error="the box was cut off while it ran")
+    driver.step()
+    assert world.trials()[0].run == resumed.id
+    world.end(resumed.id)
+    world.end(2)
+    assert driver.step()
+    assert [trial.value for trial in world.trials()] == [0.8, None]
+    assert "no metric 'auc'" in world.trials()[1].note
+    assert len(world.state.runs.all()) == 3
