@@ -129,12 +129,14 @@ def _runs(
     limits: Limits,
 ) -> dict[int, str]:
     """Runs that are under way, that something came from, and those that these were resumed from."""
-    unsent, newest, sweeps = set(pending(paths)), _newest(runs, limits.keep), _swept(state)
+    unsent, newest, sweeps = set(pending(paths)), _newest(runs, limits.keep), set(state.sweeps.unfinished())
+    # A flow that another one has triggered reads what that one has left.
+    causes = {int(cause) for run in runs if not run.state.over for cause in run.options.get("causes", ())}
     found: dict[int, str] = {}
     for run in runs:
         tracked = run.tracking_run_id or ""
         reasons = (
-            ("under way", not run.state.over),
+            ("under way", run.id in causes or not run.state.over),
             ("pinned", f"run/{run.id}" in pins),
             (tracking.get(tracked, ""), tracked in tracking),
             ("its tracked files lie elsewhere", tracked in elsewhere),
@@ -156,10 +158,6 @@ def _with_origins(found: dict[int, str], runs: Mapping[int, Run]) -> dict[int, s
             found[int(origin)] = "resumed by one that is kept"
             origin = runs[int(origin)].options.get("resume")
     return found
-
-
-def _swept(state: StateStore) -> set[int]:
-    return set(state.sweeps.unfinished())
 
 
 def _newest(runs: list[Run], keep: int) -> set[int]:

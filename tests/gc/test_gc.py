@@ -97,14 +97,15 @@ def test_an_origin_stays_as_long_as_one_that_was_resumed_from_it(filling: Fillin
     assert len(_chosen(gc(filling, max_size="1k", keep=0, dry_run=True))) == 2
 
 
-def test_what_was_pinned_or_resumed_since_the_plan_stays(filling: Filling) -> None:
-    runs = [filling.run(60 - number) for number in range(3)]
+def test_what_was_pinned_or_is_needed_since_the_plan_stays(filling: Filling) -> None:
+    runs = [filling.run(60 - number) for number in range(4)]
     plan = gc(filling, older_than="30d", keep=0, dry_run=True).plan
     assert _chosen(Outcome(plan)) == {run.id for run in runs}
     filling.state.disposal.pin(f"run/{runs[0].id}", "test")
-    filling.state.runs.add("flows/makes.py", "MakesFlow", {}, {"resume": runs[1].id})
+    filling.state.runs.add("flows/makes.py", "MakesFlow", {}, {"resume": runs[1].id, "causes": [runs[3].id]})
     marked = freeing.mark(filling.state, filling.paths, plan.chosen, "test")
     assert [one.subject for one in marked if one.kind == "run"] == [f"run/{runs[2].id}"]
+    assert _chosen(gc(filling, older_than="30d", keep=0, dry_run=True)) == set()
 
 
 def test_models_without_alias_go_only_when_asked_and_their_run_is_still_explained(filling: Filling) -> None:

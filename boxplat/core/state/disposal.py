@@ -120,7 +120,9 @@ def _held(tx: Transaction) -> set[str]:
     rows = tx.execute(
         "select 'run/' || id as subject from run where state in ('queued', 'running') union "
         "select 'run/' || json_extract(options, '$.resume') from run where state in ('queued', 'running') "
-        "and json_extract(options, '$.resume') is not null union select subject from pin"
+        "and json_extract(options, '$.resume') is not null union "
+        "select 'run/' || cause.value from run, json_each(run.options, '$.causes') as cause "
+        "where run.state in ('queued', 'running') union select subject from pin"
     )
     return {str(row["subject"]) for row in rows.fetchall()}
 
