@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from types import SimpleNamespace
@@ -83,11 +84,40 @@ def test_calls_that_come_while_it_runs_are_the_next_batch() -> None:
     asyncio.run(run())
 
 
+def test_rows_that_come_one_after_the_other_go_together() -> None:
+    """A turn of the loop that reads a row takes time, in which the next one comes."""
+
+    async def run() -> None:
+        function, over = Function(), asyncio.Event()
+        begin = batcher(function, most=100).batcher.begin
+        again: list[int] = []
+
+        def ask() -> None:
+            began = time.perf_counter()
+            while time.perf_counter() - began < 0.0005:
+                continue
+            begin([[len(again)]], {}, "", lambda value, error: over.set())
+            again.append(1)
+            if len(again) < 5:
+                asyncio.get_running_loop().call_soon(ask)
+
+        def answered(value: Any, error: BaseException | None) -> None:
+            if value == [8]:
+                asyncio.get_running_loop().call_soon(ask)
+
+        for n in range(5):
+            begin([[n]], {}, "", answered)
+        await over.wait()
+        assert function.batches == [list(range(5)), list(range(5))]
+
+    asyncio.run(run())
+
+
 def test_a_full_batch_that_waits_is_begun_before_answers_are_written() -> None:
     async def run() -> None:
         order: list[str] = []
 
-        def compute(value: Any, done: Callable[..., None]) -> None:
+        def compute(value: Any, done: Callable[..., None], likely: float) -> None:
             order.append(f"computes {value}")
             asyncio.get_running_loop().call_soon(done, value, None)
 

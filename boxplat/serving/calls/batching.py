@@ -21,7 +21,8 @@ from boxplat.serving.calls.threads import contained, giving_way
 from boxplat.serving.calls.waitlist import Done, Waiting, Waitlist, give
 from boxplat.serving.log import annotation
 
-Compute = Callable[[Any, Done], object]
+# Of a batch, what is called with its outcome, and the seconds that it is likely to take (0: not known).
+Compute = Callable[[Any, Done, float], object]
 Answer = tuple[Waiting, Any, BaseException | None]
 # Of a batch's time: how long the next one waits for the clients of the last.
 _WINDOW = 0.1
@@ -32,7 +33,7 @@ class Batcher:
     """Batches for one API.
 
     Args:
-        compute: starts the user's function for one batch; what it is given is called with its value or its error.
+        compute: starts the user's function for one batch.
         method: BentoML's description of it (`batch_dim`, `max_batch_size`, `max_latency_ms`).
         waiting: rows that may wait.
         told: called with the number of calls in each batch.
@@ -66,7 +67,8 @@ class Batcher:
             asyncio.get_running_loop().call_soon(self._next, context=self._context.copy())
         return one
 
-    def _next(self) -> None:
+    def _next(self, alone: bool = True) -> None:
+        """Start with what waits; alone: there is nothing else to do meanwhile."""
         batch = self._waiting.take(self._most)
         if not batch:
             self._is_busy = False
@@ -75,7 +77,7 @@ class Batcher:
         for one in batch:
             one.batch = rows or 1
         self._told(len(batch))
-        self._start(Batch(rows, time.perf_counter(), [batch]))
+        self._start(Batch(rows, time.perf_counter(), [batch], self._waiting.pace.seconds if alone else 0.0))
 
     def _start(self, batch: Batch) -> None:
         """Compute the first of its parts, without those that nobody waits for any more."""
@@ -86,7 +88,7 @@ class Batcher:
         said = annotation.opened()
         try:
             value, indices = self._joined(batch.parts[0])
-            self._compute(value, partial(self._ended, batch, indices, said))
+            self._compute(value, partial(self._ended, batch, indices, said), batch.likely)
         except Exception as error:
             # Not at once: each call of a long line may end like this.
             asyncio.get_running_loop().call_soon(self._ended, batch, [], said, None, error)
@@ -119,7 +121,7 @@ class Batcher:
         """Give answers, and see to what is next: before them, where as much waits as can be computed at once."""
         if not batch.parts and self._waiting.rows >= self._most:
             self._took(batch)
-            self._next()
+            self._next(alone=False)
             with giving_way():
                 _give(answers)
             return
@@ -130,7 +132,7 @@ class Batcher:
         window = max(_WINDOW * self._took(batch), _LEAST_WINDOW_SECONDS)
         # So many rows were asked for at once; their clients may all ask again.
         expected = min(batch.rows + self._waiting.rows, self._most)
-        self._wait(expected, time.perf_counter() + min(window, _MOST_WINDOW_SECONDS))
+        self._wait(expected, time.perf_counter() + min(window, _MOST_WINDOW_SECONDS), 0)
 
     def _took(self, batch: Batch) -> float:
         """Seconds that a batch took."""
@@ -139,12 +141,14 @@ class Batcher:
             self._waiting.pace.took(seconds)
         return seconds
 
-    def _wait(self, expected: int, until: float) -> None:
-        if self._waiting.rows >= expected or time.perf_counter() >= until:
+    def _wait(self, expected: int, until: float, before: int) -> None:
+        rows = self._waiting.rows
+        # A turn that brought rows has taken its time to read them; meanwhile others may have come.
+        if rows >= expected or (rows <= before and time.perf_counter() >= until):
             self._next()
         else:
             # A loop's timers are coarser than this; its turns read what the sockets have.
-            asyncio.get_running_loop().call_soon(self._wait, expected, until)
+            asyncio.get_running_loop().call_soon(self._wait, expected, until, rows)
 
     def _joined(self, part: Sequence[Waiting]) -> tuple[Any, Sequence[int]]:
         from bentoml._internal.runner.container import AutoContainer
@@ -171,6 +175,7 @@ class Batch:
     rows: int
     began: float
     parts: list[list[Waiting]]
+    likely: float
     was_halved: bool = False
 
 

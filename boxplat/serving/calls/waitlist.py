@@ -134,7 +134,8 @@ class Waitlist:
         while self._lines:
             kind = self._oldest()
             clients = self._lines[kind]
-            taken = self._turns(clients, most, now)
+            alone = len(self._lines) == len(clients) == 1 and self.rows <= most
+            taken = self._all(clients, now) if alone else self._turns(clients, most, now)
             if not clients:
                 del self._lines[kind]
             if taken:
@@ -155,6 +156,21 @@ class Waitlist:
         if len(self._lines) == 1:
             return next(iter(self._lines))
         return min(self._lines, key=lambda kind: min(line[0].until for line in self._lines[kind].values()))
+
+    def _all(self, clients: dict[str, deque[Waiting]], now: float) -> list[Waiting]:
+        """As `_turns`, where one client waits, and all of it fits."""
+        (line,) = clients.values()
+        clients.clear()
+        self._rows_of.clear()
+        self.rows = 0
+        taken: list[Waiting] = []
+        for one in line:
+            one.leave = None
+            if one.until >= now and not one.gone:
+                taken.append(one)
+            elif not one.gone:
+                give(one, None, late())
+        return taken
 
     def _turns(self, clients: dict[str, deque[Waiting]], most: int, now: float) -> list[Waiting]:
         taken: list[Waiting] = []
