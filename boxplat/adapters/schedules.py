@@ -119,9 +119,18 @@ def _decorators(tree: ast.Module, found: list[ast.expr]) -> dict[str, dict[str, 
         if isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name) and own.get(call.value.id) == "":
             kind = call.attr
         if kind in _KINDS:
-            given = item.keywords if isinstance(item, ast.Call) else []
-            kinds.setdefault(kind, {word.arg or "**": _Inserted(constants).visit(word.value) for word in given})
+            kinds.setdefault(kind, _keywords(item, constants))
     return kinds
+
+
+def _keywords(item: ast.expr, constants: Mapping[str, ast.expr]) -> dict[str, ast.expr]:
+    if not isinstance(item, ast.Call):
+        return {}
+    # Metaflow knows neither; what stands there is nothing that can be read by name.
+    given = {word.arg or "**": word.value for word in item.keywords}
+    if item.args:
+        given["*"] = item.args[0]
+    return {name: _Inserted(constants).visit(value) for name, value in given.items()}
 
 
 class _Inserted(ast.NodeTransformer):
@@ -156,10 +165,14 @@ def _starts(found: Mapping[str, Mapping[str, ast.expr]], flow: flows.FlowFile) -
     elif "trigger_on_finish" in values:
         events, options = _ends(values["trigger_on_finish"]), values["trigger_on_finish"].get("options") or {}
     reset = options.get("reset_at") if isinstance(options, dict) else None
+    if reset and not isinstance(reset, dict):
+        raise _Wrong(f"reset_at is a mapping with cron and timezone, not {reset!r}")
     return Starts(times, events, _cron(reset.get("cron"), reset.get("timezone")) if reset else None)
 
 
 def _value(kind: str, name: str, node: ast.expr) -> Any:
+    if "*" in name:
+        raise _Wrong(f"@{kind} takes keywords only, written out: @{kind}(name=value)")
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError) as error:
@@ -190,7 +203,10 @@ def _cron(text: object, zone: object) -> Cron:
 def _several(words: Mapping[str, Any], one: str, many: str, kind: str) -> list[Any]:
     if words.get(one) and words.get(many):
         raise _Wrong(f"@{kind} takes {one} or {many}, not both")
-    found = [words[one]] if words.get(one) else list(words.get(many) or ())
+    several = words.get(many) or []
+    if not isinstance(several, list | tuple):
+        raise _Wrong(f"{many} of @{kind} is a list, not {several!r}")
+    found = [words[one]] if words.get(one) else list(several)
     if not found:
         raise _Wrong(f"@{kind} names no {one}")
     return found
@@ -216,18 +232,30 @@ def _event(item: object, flow: flows.FlowFile) -> Awaited:
     name = told.get("name") if isinstance(told, dict) else None
     if not isinstance(told, dict) or not isinstance(name, str) or not _EVENT.fullmatch(name):
         raise _Wrong(f"{item!r} is no event: a name of letters, digits, '_', '-' and '.', or a mapping with one")
-    pairs = told.get("parameters") or {}
-    if isinstance(pairs, list | tuple):
-        pairs = dict((pair, pair) if isinstance(pair, str) else tuple(pair) for pair in pairs)
+    pairs = _pairs(name, told.get("parameters") or {})
     known = {parameter.lower(): parameter for parameter in flow.parameters}
     parameters = {}
-    for parameter, key in pairs.items():
+    for parameter, key in pairs:
         if not isinstance(parameter, str) or not isinstance(key, str) or not _PAYLOAD_KEY.fullmatch(key):
             raise _Wrong(f"event {name!r} maps {parameter!r} to {key!r}, which is no key of a payload")
         if flow.complete and parameter.lower() not in known:
             raise _Wrong(f"event {name!r} is mapped to {parameter!r}, which is no parameter of {flow.name}")
         parameters[known.get(parameter.lower(), parameter)] = key
     return Awaited(name, parameters)
+
+
+def _pairs(event: str, parameters: object) -> list[tuple[Any, Any]]:
+    """Parameter and key, from a mapping or a list of names and pairs."""
+    if isinstance(parameters, dict):
+        return list(parameters.items())
+    pairs = [(item, item) if isinstance(item, str) else item for item in _listed(parameters)]
+    if not pairs or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        raise _Wrong(f"parameters of event {event!r} are a mapping, or a list of names and pairs, not {parameters!r}")
+    return [(parameter, key) for parameter, key in pairs]
+
+
+def _listed(value: object) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def _ends(words: Mapping[str, Any]) -> tuple[Awaited, ...]:

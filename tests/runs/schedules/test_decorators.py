@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from boxplat.adapters.schedules import Awaited, read, to_unix
 from boxplat.core.errors import BoxError, ExitCode
@@ -124,6 +126,11 @@ def test_constants_aliases_and_modules_are_followed(tmp_path: Path) -> None:
         ("@trigger(event=lambda context: 'a')", "computed"),
         ("@trigger(event={'name': 'a', 'parameters': {'year': 'y'}})", "'year', which is no parameter of SomeFlow"),
         ("@trigger(event={'name': 'a', 'parameters': {'day': 'the day'}})", "no key of a payload"),
+        ("@trigger(event={'name': 'a', 'parameters': [('day', 'd', 'e')]})", "a list of names and pairs"),
+        ("@trigger(events='abc')", "is a list"),
+        ("@trigger(event='a', options={'reset_at': '0 0 * * *'})", "reset_at is a mapping"),
+        ("@schedule('0 0 * * *')", "keywords only"),
+        ("@schedule(**{'cron': '0 0 * * *'})", "keywords only"),
         ("@trigger_on_finish(flow='a.b')", "is no flow"),
         ("@trigger_on_finish(flow='A')\n@trigger(event='a')", "one of them at a time"),
     ],
@@ -134,3 +141,40 @@ def test_what_cannot_be_honoured_is_an_error_with_four_parts(tmp_path: Path, wri
     error = caught.value
     assert words in error.why and "SomeFlow" in error.what and "box schedule list" in error.fix
     assert error.code == ExitCode.USAGE
+
+
+_LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 70)
+    | st.sampled_from(["", "a", "0 0 * * *", "name", "day", "UTC", "*/0"])
+)
+_VALUES = st.recursive(
+    _LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(
+            st.sampled_from(["name", "parameters", "reset_at", "cron", "timezone", "day"]), inner, max_size=3
+        )
+    ),
+    max_leaves=8,
+)
+_WORDS = {
+    "schedule": ("cron", "timezone", "hourly", "weekly"),
+    "trigger": ("event", "events", "options"),
+    "trigger_on_finish": ("flow", "flows", "options"),
+}
+
+
+@given(data=st.data(), kind=st.sampled_from(sorted(_WORDS)))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_there_is_read_or_refused_and_never_stops_the_others(
+    tmp_path: Path, data: st.DataObject, kind: str
+) -> None:
+    given_ = data.draw(st.dictionaries(st.sampled_from(_WORDS[kind]), _VALUES, max_size=3))
+    words = ", ".join(f"{name}={value!r}" for name, value in given_.items())
+    try:
+        read(_file(tmp_path, f"@{kind}({words})"))
+    except BoxError as error:
+        assert error.why and error.fix

@@ -406,3 +406,27 @@ def test_settings_for_flows_that_are_not_there(desk: Desk) -> None:
     errors = refused(desk.paths, config)
     assert [error.what.partition(" in ")[0] for error in errors] == ["schedules.NightFlo", "schedules.NightFlow.after"]
     assert "did you mean 'NightFlow'" in errors[0].what and all(error.fix and error.why for error in errors)
+
+
+def test_a_time_and_its_run_are_written_together_or_not_at_all(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor that dies between the two leaves neither, and the next one starts the flow once."""
+    from boxplat.runs.schedules import firing
+
+    desk.flow("AFlow", "@schedule(hourly=True)")
+    desk.flow("BFlow", "@trigger(event='x')")
+    desk.up()
+    publish(desk.state, desk.paths, "x", {}, "test")
+    desk.clock.now += HOUR
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(firing, "decide", dies)
+        patch.setattr(firing, "use", dies)
+        with pytest.raises(KeyboardInterrupt):
+            desk.tick()
+    assert not desk.runs() and not desk.told("run.queued")
+    desk.up()
+    desk.tick()
+    assert sorted(run.name for run in desk.runs()) == ["AFlow", "BFlow"]
