@@ -21,7 +21,6 @@ class Connection(HttpToolsProtocol):
 
     Attributes:
         received: bytes of the request that is on its way.
-        _is_taken: a request is being answered on the short way, in more than one turn of the loop.
         answered: moment of the loop's clock of the last answer on the short way; 0: there was none.
     """
 
@@ -30,8 +29,6 @@ class Connection(HttpToolsProtocol):
         self._patience: Patience = config.app.patience
         # What came while a request is answered on the short way, or the beginning of one.
         self._held = b""
-        self._is_taken = False
-        self._is_watched = False
         self._between_requests = True
         self._last = False
         self._in_head = False
@@ -42,6 +39,11 @@ class Connection(HttpToolsProtocol):
 
     def _takes(self, data: bytes) -> bool:
         """Whether the short way takes what arrived between two requests: to answer it, or to hold it."""
+        return False
+
+    @property
+    def _is_taken(self) -> bool:
+        """A request is being answered on the short way, in more than one turn of the loop."""
         return False
 
     def _part(self) -> None:
@@ -58,17 +60,18 @@ class Connection(HttpToolsProtocol):
         self._arriving(0)
 
     def data_received(self, data: bytes) -> None:
-        if self._held:
-            data, self._held = self._held + data, b""
+        held, self._held = self._held, b""
+        data = held + data if held else data
         if self._is_taken:
             self._held = data
             if len(data) > _MOST_HELD:
                 self.flow.pause_reading()
-            return
-        before = self.cycle
-        is_free = self._between_requests and (before is None or before.response_complete)
-        if not (is_free and not self.flow.write_paused and self._takes(data)):
+        elif not (self._is_free() and self._takes(data)):
             self._long_way(data)
+
+    def _is_free(self) -> bool:
+        before = self.cycle
+        return self._between_requests and (before is None or before.response_complete) and not self.flow.write_paused
 
     def _long_way(self, data: bytes) -> None:
         before = self._requests
@@ -216,13 +219,10 @@ class Connection(HttpToolsProtocol):
 
     def _arriving(self, received: int) -> None:
         waiting = self._patience.requests
-        self._is_watched = True
         if self not in waiting:
             self.received = 0
             waiting[self] = time.perf_counter(), 0
         self.received += received
 
     def _arrived(self) -> None:
-        if self._is_watched:
-            self._is_watched = False
-            self._patience.requests.pop(self, None)
+        self._patience.requests.pop(self, None)

@@ -26,15 +26,19 @@ class Shortcut(Connection):
         self._direct: Direct = config.app
         self._short: Short | None = None
 
+    @property
+    def _is_taken(self) -> bool:
+        return self._short is not None
+
     def connection_lost(self, exc: Exception | None) -> None:
-        short, self._short, self._is_taken = self._short, None, False
+        short, self._short = self._short, None
         if short is not None:
             short.lose()
         super().connection_lost(exc)
 
     def answer(self, body: bytes, kind: str, number: int) -> None:
         """Send the answer to the request on the short way, and go on with what came meanwhile."""
-        self._short, self._is_taken = None, False
+        self._short = None
         head, closes = self._direct.heads.of(self.server_state.default_headers, kind)
         if self._last and not closes:
             self.reply(Reply(200, body, kind), number)
@@ -43,7 +47,7 @@ class Shortcut(Connection):
 
     def reply(self, reply: Reply, number: int) -> None:
         """The same with any status and headers."""
-        self._short, self._is_taken = None, False
+        self._short = None
         headers = [*self.server_state.default_headers, *reply.headers()]
         if reply.named:
             headers += self._direct.named(number)
@@ -59,7 +63,7 @@ class Shortcut(Connection):
         if self.transport.is_closing():
             # What is lost with the connection ends there.
             return
-        self._short, self._is_taken = None, False
+        self._short = None
         scope: Any = {"type": "http", "http_version": "1.1", "method": "POST", "path": path, "headers": []}
         scope |= {"client": self.client, "server": self.server}
         self.cycle = RequestResponseCycle(
@@ -106,6 +110,5 @@ class Shortcut(Connection):
         if endpoint.for_head is not None:
             endpoint = endpoint.for_head(head)
         number, began = random.getrandbits(64), time.perf_counter()
-        self._is_taken = True
         self._short = short = Short(self, self._direct, endpoint, body, number, given, began)
         short.begin(head.client or (self.client[0] if self.client else ""))
