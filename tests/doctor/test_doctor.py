@@ -30,7 +30,9 @@ def test_a_correct_project_has_no_failed_project_or_storage_check(project: Paths
     found = {check.id: check for check in checks(project)}
     assert list(found) == [probe.id for probe in PROBES]
     assert [c for c in found.values() if c.group in ("project", "storage", "ports") and c.state == "fail"] == []
-    assert all(found[id_].state == "ok" for id_ in found if "PRJ" in id_)
+    states = {id_: check.state for id_, check in found.items() if "PRJ" in id_}
+    # Where nothing has run yet there is nothing to compare requests with.
+    assert states.pop("BOX-PRJ-05") == "skip" and set(states.values()) == {"ok"}
 
 
 def test_whoever_needs_mending_is_told_how(project: Paths) -> None:

@@ -17,7 +17,7 @@ from boxplat.core.config import load
 from boxplat.core.model import Service, State
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
-from boxplat.doctor import network, project, storage
+from boxplat.doctor import network, project, schedules, storage
 from boxplat.doctor.probe import Site
 from boxplat.supervisor.lock import Lock
 
@@ -302,3 +302,16 @@ def test_an_endpoint_whose_folder_is_missing(site: Build) -> None:
     found = project.bentos(site(config=load(here.project.config, {})))
     assert found.state == "fail"
     assert "bentos/risk" in found.detail
+
+
+def test_a_schedule_that_cannot_be_honoured(site: Build) -> None:
+    here = site()
+    assert schedules.starts(here).state == "ok"
+    flow = here.folder / "flows" / "train.py"
+    flow.write_text(
+        "from metaflow import FlowSpec, schedule, step\n@schedule(cron='0 9 * * 7')\nclass AFlow(FlowSpec):\n"
+        "    @step\n    def start(self): pass\n"
+    )
+    found = schedules.starts(here)
+    assert found.state == "fail" and "AFlow" in found.detail and "Sunday is 0" in found.detail
+    assert schedules.starts(replace(here, config=None)).state == "skip"
