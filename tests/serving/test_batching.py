@@ -117,7 +117,7 @@ def test_a_full_batch_that_waits_is_begun_before_answers_are_written() -> None:
     async def run() -> None:
         order: list[str] = []
 
-        def compute(value: Any, done: Callable[..., None], likely: float) -> None:
+        def compute(value: Any, done: Callable[..., None]) -> None:
             order.append(f"computes {value}")
             asyncio.get_running_loop().call_soon(done, value, None)
 

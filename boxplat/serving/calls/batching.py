@@ -21,8 +21,7 @@ from boxplat.serving.calls.threads import contained, giving_way
 from boxplat.serving.calls.waitlist import Done, Waiting, Waitlist, give
 from boxplat.serving.log import annotation
 
-# Of a batch, what is called with its outcome, and the seconds that it is likely to take (0: not known).
-Compute = Callable[[Any, Done, float], object]
+Compute = Callable[[Any, Done], object]
 Answer = tuple[Waiting, Any, BaseException | None]
 # Of a batch's time: how long the next one waits for the clients of the last.
 _WINDOW = 0.1
@@ -33,7 +32,7 @@ class Batcher:
     """Batches for one API.
 
     Args:
-        compute: starts the user's function for one batch.
+        compute: starts the user's function for one batch; what it is given is called with its value or its error.
         method: BentoML's description of it (`batch_dim`, `max_batch_size`, `max_latency_ms`).
         waiting: rows that may wait.
         told: called with the number of calls in each batch.
@@ -67,8 +66,7 @@ class Batcher:
             asyncio.get_running_loop().call_soon(self._next, context=self._context.copy())
         return one
 
-    def _next(self, alone: bool = True) -> None:
-        """Start with what waits; alone: there is nothing else to do meanwhile."""
+    def _next(self) -> None:
         batch = self._waiting.take(self._most)
         if not batch:
             self._is_busy = False
@@ -77,7 +75,7 @@ class Batcher:
         for one in batch:
             one.batch = rows or 1
         self._told(len(batch))
-        self._start(Batch(rows, time.perf_counter(), [batch], self._waiting.pace.seconds if alone else 0.0))
+        self._start(Batch(rows, time.perf_counter(), [batch]))
 
     def _start(self, batch: Batch) -> None:
         """Compute the first of its parts, without those that nobody waits for any more."""
@@ -88,7 +86,7 @@ class Batcher:
         said = annotation.opened()
         try:
             value, indices = self._joined(batch.parts[0])
-            self._compute(value, partial(self._ended, batch, indices, said), batch.likely)
+            self._compute(value, partial(self._ended, batch, indices, said))
         except Exception as error:
             # Not at once: each call of a long line may end like this.
             asyncio.get_running_loop().call_soon(self._ended, batch, [], said, None, error)
@@ -121,7 +119,7 @@ class Batcher:
         """Give answers, and see to what is next: before them, where as much waits as can be computed at once."""
         if not batch.parts and self._waiting.rows >= self._most:
             self._took(batch)
-            self._next(alone=False)
+            self._next()
             with giving_way():
                 _give(answers)
             return
@@ -175,7 +173,6 @@ class Batch:
     rows: int
     began: float
     parts: list[list[Waiting]]
-    likely: float
     was_halved: bool = False
 
 

@@ -72,7 +72,7 @@ def caller(factory: Any, method: Any, function: Any, threads: Threads, waiting: 
     return Threaded(function, threads, waiting, factory.timeout)
 
 
-def on_loop(function: Callable[..., Awaitable[Any]], value: Any, done: Done, likely: float = 0.0) -> object:
+def on_loop(function: Callable[..., Awaitable[Any]], value: Any, done: Done) -> object:
     """Start an asynchronous function."""
     return asyncio.get_running_loop().create_task(told(function(value), done))
 

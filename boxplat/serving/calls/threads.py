@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from queue import SimpleQueue
-from threading import Lock
 from typing import Any, NamedTuple
 
 from boxplat.serving.calls.waitlist import Done, Waiting, Waitlist, give
@@ -20,11 +19,6 @@ _TOGETHER_SECONDS = 0.001
 _MOST_TOGETHER = 16
 # How long a thread waits before it is given the interpreter; Python's 5 ms are as long as a batch takes.
 _TURN_SECONDS = 2e-5
-# The event loop waits for what takes no longer: to sleep and be woken takes as long.
-_QUICK_SECONDS = 0.0005
-_MOST_QUICK_SECONDS = 0.001
-
-Ended = list[tuple["Job", Any, BaseException | None]]
 
 
 class Job(NamedTuple):
@@ -42,38 +36,6 @@ class Job(NamedTuple):
             return self, None, raised
 
 
-class Meeting:
-    """Where the event loop waits a moment for a thread, to hear from it without being woken.
-
-    Args:
-        later: told what has ended where the loop has not waited so long.
-    """
-
-    def __init__(self, later: Callable[[Ended], object]) -> None:
-        self._later = later
-        self._over, self._turn = Lock(), Lock()
-        self._over.acquire()
-        self._ended: Ended | None = None
-        self._has_left = False
-
-    def tell(self, ended: Ended) -> None:
-        """In the thread: this has ended."""
-        with self._turn:
-            self._ended = ended
-        if self._has_left:
-            self._later(ended)
-        else:
-            self._over.release()
-
-    def wait(self, seconds: float) -> Ended | None:
-        """What has ended; None where it took longer."""
-        if self._over.acquire(timeout=seconds):
-            return self._ended
-        with self._turn:
-            self._has_left = self._ended is None
-        return None if self._has_left else self._ended
-
-
 class Threads:
     """A service's threads: AnyIO's, because functions may call `anyio.from_thread`, but taken once and kept.
 
@@ -83,7 +45,7 @@ class Threads:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._jobs: SimpleQueue[tuple[Sequence[Job], Callable[[Ended], object]] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Sequence[Job] | None] = SimpleQueue()
         self._running: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -91,24 +53,11 @@ class Threads:
         """Run functions in one thread, one after the other; each `done` is called on the event loop."""
         if self._loop is None:
             self._start()
-        self._jobs.put((jobs, self._tell))
+        self._jobs.put(jobs)
 
-    def start(self, function: Callable[..., Any], value: Any, done: Done, likely: float) -> None:
-        """Run a function with a value in this context.
-
-        Args:
-            likely: seconds that it takes; 0: not known. A quick one has ended when this returns, unless it takes
-                longer, as one does that needs the event loop.
-        """
-        job = Job(contextvars.copy_context(), partial(function, value), done)
-        if self._loop is None or not 0 < likely < _QUICK_SECONDS:
-            self.run([job])
-            return
-        meeting = Meeting(self._tell)
-        self._jobs.put(([job], meeting.tell))
-        if (ended := meeting.wait(_MOST_QUICK_SECONDS)) is not None:
-            # Not here: whoever starts a function does not expect its outcome yet.
-            self._loop.call_soon(_done, ended)
+    def start(self, function: Callable[..., Any], value: Any, done: Done) -> None:
+        """Run a function with a value in this context."""
+        self.run([Job(contextvars.copy_context(), partial(function, value), done)])
 
     async def call(self, function: Callable[[], Any]) -> Any:
         """Run a function and wait for what it gives."""
@@ -142,20 +91,19 @@ class Threads:
             raise
 
     def _work(self) -> None:
-        while (asked := self._jobs.get()) is not None:
-            jobs, tell = asked
+        while (jobs := self._jobs.get()) is not None:
             told = time.perf_counter()
-            ended: Ended = []
+            ended: list[tuple[Job, Any, BaseException | None]] = []
             for job in jobs:
                 ended.append(job.outcome())
                 if time.perf_counter() - told > _TOGETHER_SECONDS:
-                    tell(ended)
+                    self._tell(ended)
                     told, ended = time.perf_counter(), []
             if ended:
-                tell(ended)
-            del asked, jobs, job, ended, tell
+                self._tell(ended)
+            del jobs, job, ended
 
-    def _tell(self, ended: Ended) -> None:
+    def _tell(self, ended: list[tuple[Job, Any, BaseException | None]]) -> None:
         assert self._loop is not None
         # Where the loop is closed nobody waits.
         with contextlib.suppress(RuntimeError):
