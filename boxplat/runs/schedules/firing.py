@@ -52,10 +52,8 @@ class Firing:
         if newest is not None and newest > row.counted:
             if settings.missed == "all":
                 return self._all(row, found, settings, now)
-            if settings.missed == "last" or now - newest < LATE:
-                self._at(row, found, settings, newest, now)
-            else:
-                self._state.schedules.skip(row.flow, newest, now, "the box did not run then")
+            late = settings.missed == "skip" and now - newest >= LATE
+            self._at(row, settings, newest, now, "the box did not run then" if late else "")
         return cron.next(now)
 
     def _all(self, row: Watched, found: Found, settings: StartsConfig, now: float) -> float | None:
@@ -66,14 +64,15 @@ class Firing:
         if not settings.overlap and self._active(row):
             return now
         if dues:
-            self._at(row, found, settings, dues[0], now)
+            self._at(row, settings, dues[0], now)
         return cron.next(now) if len(dues) < 2 else now
 
-    def _at(self, row: Watched, found: Found, settings: StartsConfig, due: float, now: float) -> None:
+    def _at(self, row: Watched, settings: StartsConfig, due: float, now: float, why: str = "") -> None:
+        """Decide a time, unless it was decided before; with a reason it starts nothing."""
         if self._state.schedules.decided(row.flow, [due]):
             self._state.schedules.count(row.flow, due)
             return
-        why = self._obstacle(row, settings)
+        why = why or self._obstacle(row, settings)
         if why:
             self._state.schedules.skip(row.flow, due, now, why)
             return
@@ -175,6 +174,9 @@ class Firing:
             return  # another supervisor, or a newer event
         except BoxError as error:
             refused(f"{error.what}: {error.why}")
+        except OSError as error:
+            # A file of the flow's that cannot be read must not keep the other flows from starting.
+            refused(f"it cannot be read: {error}")
 
     def _settings(self, row: Watched) -> StartsConfig:
         return self._config.schedules.get(row.name, StartsConfig())

@@ -90,6 +90,21 @@ def test_a_clock_set_back_repeats_nothing_and_does_not_stop_the_times(desk: Desk
     assert len(desk.runs()) == 3
 
 
+@pytest.mark.parametrize("missed", ["last", "skip", "all"])
+def test_a_decided_time_that_comes_again_late_is_passed_over(desk: Desk, missed: str) -> None:
+    """Set back half an hour and an hour forward again: the full hour between was met before."""
+    desk.settings(AFlow=StartsConfig(missed=missed))
+    desk.flow("AFlow", "@schedule(hourly=True)")
+    desk.up()
+    desk.tick(HOUR)
+    desk.finish()
+    desk.tick(-30 * 60)
+    desk.tick(HOUR)
+    assert len(desk.runs()) == 1
+    desk.tick(HOUR / 2)
+    assert len(desk.runs()) == 2
+
+
 def test_no_overlap_unless_asked(desk: Desk) -> None:
     desk.settings(BFlow=StartsConfig(overlap=True))
     desk.flow("AFlow", "@schedule(hourly=True)")
@@ -430,3 +445,22 @@ def test_a_time_and_its_run_are_written_together_or_not_at_all(desk: Desk, monke
     desk.up()
     desk.tick()
     assert sorted(run.name for run in desk.runs()) == ["AFlow", "BFlow"]
+
+
+def test_a_flow_whose_files_cannot_be_read_stops_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from boxplat.runs.schedules import firing
+
+    real = firing.start
+
+    def start(state: StateStore, paths: Paths, config: Config, flow: str, *rest: object, **more: object) -> object:
+        if flow == "flows/aflow.py":
+            raise PermissionError(13, "Permission denied", flow)
+        return real(state, paths, config, flow, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(firing, "start", start)
+    desk.flow("AFlow", "@schedule(hourly=True)")
+    desk.flow("BFlow", "@schedule(hourly=True)")
+    desk.up()
+    desk.tick(HOUR)
+    assert [run.name for run in desk.runs()] == ["BFlow"]
+    assert "Permission denied" in str(desk.told("schedule.skipped")[0]["why"])
