@@ -28,7 +28,7 @@ class FeatureFlow(FlowSpec):
     )
     repo = Parameter("repo", help="Folder of the Feast definitions", default="feature_repo")
 
-    @resources(cpu=2, memory=4000)
+    @resources(cpu=2, memory=800)
     @retry(times=1)
     @step
     def start(self) -> None:
@@ -43,7 +43,7 @@ class FeatureFlow(FlowSpec):
         self.feature_seconds = read_manifest(feature_folder())["seconds"]
         self.next(self.publish)
 
-    @resources(cpu=1, memory=2000)
+    @resources(cpu=1, memory=1600)
     @retry(times=1)
     @step
     def publish(self) -> None:

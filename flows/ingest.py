@@ -16,7 +16,7 @@ from metaflow import FlowSpec, resources, retry, step
 class IngestFlow(FlowSpec):
     """From CSV files to checked Parquet."""
 
-    @resources(cpu=1, memory=2000)
+    @resources(cpu=1, memory=500)
     @retry(times=1)
     @step
     def start(self) -> None:

@@ -23,7 +23,7 @@ class ScoreFlow(FlowSpec):
 
     day = Parameter("day", help="Day of scheduled departure, UTC", default="2013-12-30")
 
-    @resources(cpu=1, memory=2000)
+    @resources(cpu=1, memory=800)
     @retry(times=1)
     @step
     def start(self) -> None:

@@ -52,7 +52,7 @@ class TrainFlow(FlowSpec):
         self.model_version = int(champion["version"]) if self.reused else 0
         self.next(self.fit)
 
-    @resources(cpu=2, memory=4000)
+    @resources(cpu=2, memory=1200)
     @retry(times=1)
     @step
     def fit(self) -> None:
@@ -83,7 +83,7 @@ class TrainFlow(FlowSpec):
             package.save_calibration(Path(folder), test, fitted.preparation.levels)
             self.package = package.to_bytes(Path(folder))
 
-    @resources(cpu=2, memory=4000)
+    @resources(cpu=2, memory=1200)
     @card(type="blank")
     @step
     def evaluate(self) -> None:
@@ -114,7 +114,7 @@ class TrainFlow(FlowSpec):
         self.gate_passed = all(gate.passed for gate in judged)
         current.card.extend(summary.card(self.report, self.gates, model, test, probabilities))
 
-    @resources(cpu=1, memory=1000)
+    @resources(cpu=1, memory=600)
     @retry(times=2)
     @step
     def register(self) -> None:
