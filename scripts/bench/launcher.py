@@ -26,6 +26,7 @@ from boxplat.adapters.flows import EXTENSION, environment
 from boxplat.core.config import Config
 from boxplat.core.environment import child_environment
 from boxplat.core.paths import Paths
+from boxplat.core.state import StateStore
 
 FLOWS = {
     "Linear": """
@@ -118,6 +119,8 @@ def compare(folder: Path, rounds: int) -> dict[tuple[str, str], list[Cost]]:
     paths = Paths(folder)
     paths.create()
     write_flows(folder)
+    # As a supervisor has it: the last one to close it would write SQLite's journal back, here after every task.
+    state = StateStore.open(paths)
     sides = environments(paths)
     costs: dict[tuple[str, str], list[Cost]] = {}
     for number in range(rounds + 1):
@@ -130,6 +133,7 @@ def compare(folder: Path, rounds: int) -> dict[tuple[str, str], list[Cost]]:
                 assert found == expected, f"{side} has other artifacts than stock"
                 if number:
                     costs.setdefault((side, case), []).append(cost)
+    state.database.close()
     return costs
 
 
