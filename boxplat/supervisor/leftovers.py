@@ -15,13 +15,17 @@ def sweep(paths: Paths, kept: set[int]) -> list[int]:
 
     Returns the pids that were ended.
     """
+    found = processes.marked(paths.state)
+    # Read after them: what a kept process starts meanwhile is not among them, and what it had started is below it here
+    # or has ended.
     tree = processes.children()
+    there = {pid for below in tree.values() for pid in below}
     spared = {pid for keep in kept for pid in processes.descendants(keep, tree)}
     above: int | None = os.getpid()
     while above:
         spared.add(above)
         above = processes.parent(above)
-    targets = [pid for pid in processes.marked(paths.state) if pid not in spared]
+    targets = [pid for pid in found if pid in there and pid not in spared]
     ticks = {pid: processes.start_ticks(pid) for pid in targets}
     processes.signal_all(targets, signal.SIGTERM)
     deadline = time.monotonic() + 5.0
