@@ -14,6 +14,7 @@ from boxplat.core.claims import Capacity, Claim, Holdings, Lease, Priority, Wait
 from boxplat.core.model import Run, RunState
 from boxplat.runs import requests
 from boxplat.runs.plan import Verdict, plan
+from boxplat.runs.words import never
 
 _DOWN = "the box is not running   (start it: box up --detach)"
 
@@ -95,19 +96,28 @@ def _beginning(active: Iterable[Run], holdings: Holdings, spawned: Collection[in
 
 
 def _planned(queued: Sequence[Run], beginning: Sequence[Run], holdings: Holdings) -> dict[int, Verdict]:
-    pending = [_pending(run) for run in (*beginning, *queued) if not run.held]
-    verdicts = plan(holdings.capacity, holdings.leases, [*holdings.waiting, *pending], time.time())
+    capacity = holdings.capacity
+    pending = [_pending(run, capacity) for run in (*beginning, *queued) if not run.held]
+    # What no longer fits at all need not wait: its first task is refused, and says why.
+    possible = [row for row in pending if not never(capacity, row.claim)]
+    verdicts = plan(capacity, holdings.leases, [*holdings.waiting, *possible], time.time())
     return {-verdict.waiting.id: verdict for verdict in verdicts if verdict.waiting.id < 0}
 
 
-def _pending(run: Run) -> Waiting:
-    return Waiting(-run.id, f"run/{run.id}", first_claim(run), run.created, 0, run.position)
+def _pending(run: Run, capacity: Capacity) -> Waiting:
+    """The claim of its first task, which that cuts to the machine as well."""
+    claim = requests.within(first_claim(run), _first(run).get("asked", {}), capacity)
+    return Waiting(-run.id, f"run/{run.id}", claim, run.created, 0, run.position)
 
 
 def first_claim(run: Run) -> Claim:
     """What the first step of a queued run will claim, as far as it was known when the run was queued."""
-    first: dict[str, Any] = run.options.get("first") or {}
+    first = _first(run)
     return requests.claim(first.get("asked", {}), first.get("learnt", {}), Priority(run.priority))
+
+
+def _first(run: Run) -> dict[str, Any]:
+    return run.options.get("first") or {}
 
 
 def line(active: Sequence[Run], holdings: Holdings, most: int, up: bool) -> Line:

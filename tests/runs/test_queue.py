@@ -55,6 +55,19 @@ def test_a_run_on_the_way_to_its_first_task_has_its_room_kept() -> None:
     assert goes([begun, queued(2, 6000)], lease(1, GB)) == [2]
 
 
+def test_what_was_learnt_or_assumed_beyond_the_machine_does_not_wait_for_ever() -> None:
+    learnt = queued(1, options={"first": {"asked": {}, "learnt": {"memory": 11 * GB}}})
+    assert goes([learnt]) == [1]
+    told = turns([learnt], Holdings(MACHINE, (lease(2, GB),), ()), 10)
+    assert "run/2/start/1 has" in told[0].why
+    half = Holdings(replace(MACHINE, cores=0.5), (), ())
+    assert turns([queued(1, options={})], half, 10)[0].go
+
+
+def test_a_run_that_no_longer_fits_the_machine_goes_to_be_refused() -> None:
+    assert goes([queued(1, 11_000), queued(2, 9_000)]) == [1, 2]
+
+
 def test_held_runs_start_never_and_block_nobody() -> None:
     told = turns([queued(1, held=True), queued(2)], Holdings(MACHINE, (), ()), 10)
     assert [turn.go for turn in told] == [False, True]
