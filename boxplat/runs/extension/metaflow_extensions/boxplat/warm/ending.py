@@ -1,4 +1,4 @@
-"""A task's end without what takes longest of an interpreter's end: undoing every module."""
+"""The end of a task or scheduler without what takes longest of an interpreter's end: undoing every module."""
 
 import atexit
 import dis
@@ -15,10 +15,10 @@ _HARMLESS = ("generator", "coroutine", "async_generator", "async_generator_asend
 
 
 class Ending:
-    """How this flow's tasks end; made once, in the server.
+    """How a flow's scheduler and its tasks end.
 
     Args:
-        frame: the frame that made the flow; whatever encloses it there is run at a task's end too.
+        frame: the frame that made the flow; whatever encloses it there is run at the end too.
     """
 
     def __init__(self, frame: FrameType | None) -> None:

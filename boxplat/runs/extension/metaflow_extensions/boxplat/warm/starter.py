@@ -37,7 +37,8 @@ def start(flow: type, frame: FrameType | None) -> Ending | None:
         frame: where the flow is made.
 
     Returns:
-        In the scheduler None; in each task, which comes out of this function too, how it is to end.
+        How this process is to end: the scheduler, or each task, which comes out of this function too. None in a
+        scheduler whose tasks start cold.
     """
     try:
         why = doubts.first_doubt() or module_code.doubt() or preparing.missing(flow)
@@ -53,24 +54,25 @@ def start(flow: type, frame: FrameType | None) -> Ending | None:
     scheduler, orders = socket.socketpair(type=socket.SOCK_SEQPACKET)
     tasks, card_orders = socket.socketpair(type=socket.SOCK_SEQPACKET)
     base = dict(os.environ)
+    ending = Ending(frame)
     pid = os.fork()
     if pid == 0:
         scheduler.close()
-        return _serve(flow, frame, orders, tasks, card_orders, base)
+        _serve(flow, orders, tasks, card_orders, base)
+        return ending
     for one in (orders, tasks, card_orders):
         one.close()
-    _use(flow, scheduler, pid, base)
-    return None
+    return ending if _use(flow, scheduler, pid, base) else None
 
 
-def _use(flow: type, control: socket.socket, server: int, base: dict[str, str]) -> None:
-    """Launch this scheduler's tasks by the server from now on."""
+def _use(flow: type, control: socket.socket, server: int, base: dict[str, str]) -> bool:
+    """Launch this scheduler's tasks by the server from now on, unless it turns out that it must not be."""
     why = doubts.native_threads()
     if why is not None:
         _tell(why)
         control.close()
         os.waitpid(server, 0)
-        return
+        return False
     control.send(_BEGIN)
     told: set[tuple[str, str]] = set()
 
@@ -83,6 +85,8 @@ def _use(flow: type, control: socket.socket, server: int, base: dict[str, str]) 
     client = Client(control, base, tell)
     importlib.import_module("metaflow.runtime").subprocess = _substitute(flow, client, TASKS)  # type: ignore[attr-defined]
     atexit.register(_leave, control, server, client)
+    gc.freeze()
+    return True
 
 
 def _leave(control: socket.socket, server: int, client: Client) -> None:
@@ -95,19 +99,13 @@ def _leave(control: socket.socket, server: int, client: Client) -> None:
 
 
 def _serve(
-    flow: type,
-    frame: FrameType | None,
-    orders: socket.socket,
-    tasks: socket.socket,
-    card_orders: socket.socket,
-    base: dict[str, str],
-) -> Ending:
+    flow: type, orders: socket.socket, tasks: socket.socket, card_orders: socket.socket, base: dict[str, str]
+) -> None:
     """Be the server; returns in every task that it forks."""
     if orders.recv(1) != _BEGIN:
         os._exit(0)
     try:
         _drop_streams()
-        ending = Ending(frame)
         preparing.load(flow)
         client = Client(tasks, base, lambda why, argv: _tell(why, step="card"))
         creator: Any = importlib.import_module("metaflow.plugins.cards.card_creator")
@@ -124,7 +122,6 @@ def _serve(
         write({"kind": "note", "at": time.time(), "text": f"the server of warm tasks: {traceback.format_exc()}"})
         os._exit(1)
     become(order, server, base)
-    return ending
 
 
 def _drop_streams() -> None:
