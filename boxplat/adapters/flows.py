@@ -47,7 +47,7 @@ def read(path: Path) -> FlowFile:
     """
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
-    except (SyntaxError, ValueError, OSError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OSError) as error:
         line = getattr(error, "lineno", None)
         raise _no_flow(path, f"{error}" if line is None else f"line {line}: {getattr(error, 'msg', error)}") from error
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}

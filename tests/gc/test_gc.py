@@ -15,6 +15,7 @@ from boxplat.core import flowlock
 from boxplat.core.errors import BoxError
 from boxplat.core.model import RunState
 from boxplat.core.sizes import on_disk
+from boxplat.core.state.disposal import Freed
 from boxplat.gc import Outcome, freeing
 from boxplat.runs.control import start
 from tests.gc.conftest import Loader
@@ -86,6 +87,15 @@ def test_without_limits_only_what_is_of_no_value_goes(filling: Filling) -> None:
     before = paths_of([filling.paths.metaflow, filling.paths.runs, filling.paths.mlflow / "artifacts"])
     assert gc(filling, keep=0).plan.chosen == ()
     assert paths_of([filling.paths.metaflow, filling.paths.runs, filling.paths.mlflow / "artifacts"]) >= before
+
+
+def test_what_is_given_up_while_its_resume_is_checked_is_not_resumed(filling: Filling) -> None:
+    origin = filling.run(90)
+    filling.state.disposal.mark([Freed(f"run/{origin.id}", "run", 1, 0.0, "gc")])
+    with pytest.raises(BoxError, match="cannot resume") as raised:
+        filling.state.runs.add("flows/makes.py", "MakesFlow", {}, {"resume": origin.id})
+    assert "freed" in raised.value.why
+    assert filling.state.runs.active() == []
 
 
 def test_an_origin_stays_as_long_as_one_that_was_resumed_from_it(filling: Filling) -> None:

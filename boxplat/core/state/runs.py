@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from boxplat.core.errors import not_found
+from boxplat.core.errors import BoxError, ExitCode, not_found
 from boxplat.core.model import Run, RunState, Task
 from boxplat.core.paths import Paths
 from boxplat.core.state.database import Database, Transaction
@@ -44,6 +44,9 @@ class Runs:
             options: what else the launcher needs (resume, max_workers, tags…).
             priority: interactive or batch; it is the last in the line of those.
             also: what is to be written in the same transaction, with the run's number; if it raises, nothing is queued.
+
+        Raises:
+            BoxError: it resumes a run that was freed (exit code 2).
         """
         # A state file that was started afresh must not hand out the number of a run whose folder is still there.
         used = max((int(folder.name) for folder in self._paths.runs.iterdir() if folder.name.isdecimal()), default=0)
@@ -59,6 +62,7 @@ class Runs:
             tx.event(f"run/{run_id}", "run.queued", told)
             if also is not None:
                 also(tx, run_id)
+            _must_be_there(tx, (options or {}).get("resume"))
         return self.get(run_id)
 
     def get(self, run_id: int) -> Run:
@@ -201,6 +205,15 @@ class Runs:
             position=row["position"],
             held=bool(row["held"]),
         )
+
+
+def _must_be_there(tx: Transaction, origin: int | None) -> None:
+    """Refuse to resume what `box gc` gave up since somebody looked."""
+    if origin is None or not tx.execute("select 1 from freed where subject = ?", (f"run/{origin}",)).fetchone():
+        return
+    raise BoxError(
+        f"cannot resume run {origin}", why="box gc has freed its artifacts", fix="box runs", code=ExitCode.USAGE
+    )
 
 
 def _task(row: sqlite3.Row) -> Task:

@@ -28,7 +28,10 @@ def refusals(starts: Mapping[str, tuple[str, Starts]]) -> dict[str, BoxError]:
         why = next(filter(None, (_unknown(event, names) for event in one.events)), "")
         if why:
             found[flow] = _error(f"{name} in {flow} waits for what never comes", why)
-    links = {name: {end for event in one.events if (end := ended(event))} for name, one in starts.values()}
+    links: dict[str, set[str]] = {}
+    for name, one in starts.values():
+        # Two files may hold flows of one name; the end of either is that of both.
+        links.setdefault(name, set()).update(end for event in one.events if (end := ended(event)))
     for flow, (name, _) in starts.items():
         circle = _circle(name, links)
         if circle and flow not in found:

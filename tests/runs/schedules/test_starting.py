@@ -329,6 +329,25 @@ def test_a_circle_in_the_files_is_refused_for_all_in_it(desk: Desk) -> None:
     assert "AFlow → BFlow → CFlow → AFlow" in str(rows["AFlow"].problem)
 
 
+def test_a_second_flow_of_the_same_name_hides_no_circle(desk: Desk) -> None:
+    desk.flow("AFlow", "@trigger_on_finish(flow='BFlow')")
+    desk.flow("BFlow", "@trigger_on_finish(flow='AFlow')")
+    flows = desk.paths.root / "flows"
+    (flows / "zz.py").write_text((flows / "aflow.py").read_text().replace("@trigger_on_finish(flow='BFlow')", ""))
+    desk.up()
+    rows = {row.flow: row for row in listed(desk.state, desk.paths, desk.config)}
+    assert rows["flows/aflow.py"].state == rows["flows/bflow.py"].state == "refused"
+
+
+def test_a_file_that_python_itself_gives_up_on_stops_no_other(desk: Desk) -> None:
+    desk.flow("AFlow", "@schedule(hourly=True)")
+    broken = desk.paths.root / "flows" / "deep.py"
+    broken.write_text("from metaflow import FlowSpec, schedule\nX = " + " + ".join(["1"] * 20_000) + "\n")
+    desk.up()
+    desk.tick(3600)
+    assert [run.name for run in desk.runs()] == ["AFlow"]
+
+
 def test_a_circle_by_events_that_flows_publish_is_seen_when_it_closes(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
