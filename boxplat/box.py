@@ -371,9 +371,26 @@ class Box(Housekeeping):
 
     # -- watch ---------------------------------------------------------------------------------------------------
 
-    def events(self, after: int = 0, subject: str | None = None, limit: int = 200) -> list[Event]:
-        """The audit log after an event's id, oldest first."""
-        return self.state.events.all(after, subject, limit)
+    def events(
+        self,
+        after: int = 0,
+        subject: str | None = None,
+        limit: int = 200,
+        before: int | None = None,
+        kind: str | None = None,
+        match: str = "",
+    ) -> list[Event]:
+        """The newest `limit` events of the audit log between two ids, oldest first.
+
+        Args:
+            kind: `run.failed`, or `run` for every kind that begins with `run.`.
+            match: a regular expression over kind, subject and data; `!` in front turns it round.
+        """
+        return self.state.events.all(after, subject, limit, before, kind, match)
+
+    def event_since(self, moment: float) -> int:
+        """The id of the first event at or after a moment (seconds since the epoch)."""
+        return self.state.events.since(moment)
 
     def publish(self, name: str, payload: Mapping[str, Any] | None = None) -> list[str]:
         """Publish an event for the flows with `@trigger(event=name)`; returns the names of those that wait for it."""

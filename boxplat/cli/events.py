@@ -16,16 +16,29 @@ from boxplat.core.errors import BoxError, ExitCode, nearest
 @click.group(cls=Commands, invoke_without_command=True)
 @click.option("--follow", "-f", is_flag=True, help="Go on as events come (JSON lines with --json).")
 @click.option("--after", default=0, help="Only events with a higher number.")
+@click.option("--before", type=int, help="Only events with a lower number.")
 @click.option("--subject", help="Only of this service, endpoint or run (run/7).")
+@click.option("--kind", help="Only of this kind (run.failed), or of all that begin so (run).")
+@click.option("--match", default="", help="Only those that this regular expression is in (! in front: is not in).")
 @click.option("--limit", default=50, show_default=True)
 @json_option
 @click.pass_context
-def events(context: click.Context, follow: bool, after: int, subject: str | None, limit: int, as_json: bool) -> None:
+def events(
+    context: click.Context,
+    follow: bool,
+    after: int,
+    before: int | None,
+    subject: str | None,
+    kind: str | None,
+    match: str,
+    limit: int,
+    as_json: bool,
+) -> None:
     """The audit log; or publish an event."""
     if context.invoked_subcommand is not None:
         return
     box = the_box()
-    rows = box.events(after, subject, limit)
+    rows = box.events(after, subject, limit, before, kind, match)
     if not follow:
         click.echo(render.as_json(events=rows) if as_json else render.events(rows))
         return
@@ -34,7 +47,7 @@ def events(context: click.Context, follow: bool, after: int, subject: str | None
             click.echo(render.as_line(row) if as_json else render.event_line(row))
             after = row.id
         time.sleep(0.3)
-        rows = box.events(after, subject, 1000)
+        rows = box.events(after, subject, 1000, None, kind, match)
 
 
 @events.command()
