@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -70,6 +71,16 @@ def share(part: float, whole: float) -> float:
 def number(value: float | None, unit: str) -> str:
     """A whole number with its unit: `412 W`."""
     return NONE if value is None else f"{value:.0f} {unit}"
+
+
+def figure(value: float | None) -> str:
+    """A measured number in at most 9 characters: `0.7731`, `1,234`, `1.2e-05`."""
+    if value is None:
+        return NONE
+    if not math.isfinite(value):
+        return str(value)
+    whole = value == round(value) or abs(value) >= 1e4
+    return f"{value:,.0f}" if whole and abs(value) < 1e7 else f"{value:.4g}"
 
 
 def pairs(values: Mapping[str, object]) -> str:

@@ -73,6 +73,8 @@ def meter(fraction: float, width: int, tone: str) -> tuple[Cell, Cell]:
     return Cell("━" * full, tone), Cell("─" * (width - full), "muted")
 
 
+# By how many of a braille letter's eight dots there are.
+_DOTS = " ..::oo##"
 _ASCII = str.maketrans(
     {
         **dict(zip("●◐◌○▲◑✗✓■·…—→←↑↓▼█░▊▎▌▐▍", "*~.o!~x+#-.-><^vv#.|||||", strict=True)),
@@ -95,6 +97,8 @@ def to_ascii(text: str) -> str:
 
 
 def _plain(char: str) -> str:
+    if "\u2800" <= char <= "\u28ff":
+        return _DOTS[bin(ord(char) - 0x2800).count("1")]
     letter = unicodedata.normalize("NFKD", char)[:1]
     return letter if letter.isascii() and cell_len(char) == 1 else "?" * cell_len(char)
 
