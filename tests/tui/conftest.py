@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,7 +20,10 @@ from tests.tui.demo import NOW, busy, tasks_of
 
 
 class FakeBox:
-    """Gives out `shown`; `error` is raised instead, and `gate` holds every reading up while it is cleared."""
+    """Gives out `shown`; `error` is raised instead, and `gate` holds every reading up while it is cleared.
+
+    `printed` is what `box WORDS --json` prints, by its words without `--json`.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -29,6 +33,7 @@ class FakeBox:
         self.gate.set()
         self.readings = 0
         self.log = root / "some.log"
+        self.printed: dict[tuple[str, ...], dict[str, object]] = {}
 
     def snapshot(self) -> Snapshot:
         self.readings += 1
@@ -54,9 +59,16 @@ class Recorder(BoxApp):
         super().__init__(box, clock=lambda: NOW + self.later, **options)
         self.asked: list[str] = []
         self.copied: list[str] = []
+        self.read: list[str] = []
 
     def _start(self, command: Command) -> None:
         self.asked.append(command.text)
+
+    async def output(self, command: Command) -> tuple[int, bytes, bytes]:
+        self.read.append(command.text)
+        assert isinstance(self.box, FakeBox)
+        found = self.box.printed.get(command.words[:-1], {})
+        return int(str(found.get("code", 0))), json.dumps({"schema_version": 1, **found}).encode(), b""
 
     def copy_to_clipboard(self, text: str) -> None:
         self.copied.append(text)

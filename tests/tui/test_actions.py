@@ -33,7 +33,7 @@ ASKED = (
     ("j x", []),
     ("k r enter", ["box run flows/train.py --param epochs=12 --param seeds=3"]),
     ("enter x y escape", ["box cancel 14"]),
-    ("3 d", ["box deploy delay"]),
+    ("6 d", ["box deploy delay"]),
     ("U y", ["box undeploy delay"]),
     ("p ctrl+s", ["box predict delay '{}'"]),
 )
@@ -95,7 +95,7 @@ async def test_a_prediction_starts_from_the_projects_example_and_is_remembered(b
     (box.root / ".box" / "data").mkdir(parents=True)
     (box.root / ".box" / "data" / "example_request.json").write_text("{}")
     async with showing(app := Recorder(box)) as pilot:
-        await pilot.press("3", "p")
+        await pilot.press("6", "p")
         await until(pilot, lambda: "$ box predict delay @.box/data/example_request.json" in text_of(app))
         app.screen.query_one(TextArea).text = "{"
         await until(pilot, lambda: "not JSON yet" in text_of(app))
@@ -110,7 +110,7 @@ async def test_a_prediction_starts_from_the_projects_example_and_is_remembered(b
 
 async def test_readonly_has_no_way_to_change_anything(box: FakeBox) -> None:
     async with showing(app := Recorder(box, readonly=True), (80, 24)) as pilot:
-        for key in ("u", "D", "R", "r", "2", "x", "r", "3", "d", "U", "p", "enter"):
+        for key in ("u", "D", "R", "r", "2", "x", "r", "6", "d", "U", "p", "enter"):
             await pilot.press(key)
             assert not isinstance(app.screen, ConfirmScreen | FlowScreen)
         assert app.asked == [] and "Deploy" not in text_of(app)
@@ -132,7 +132,7 @@ async def test_the_palette_finds_a_verb_by_spelling_or_meaning(box: FakeBox, ope
 
 async def test_ids_and_commands_are_copied(box: FakeBox) -> None:
     async with showing(app := Recorder(box)) as pilot:
-        await pilot.press("2", "j", "c", "C", "3", "c")
+        await pilot.press("2", "j", "c", "C", "6", "c")
         assert app.copied == ["13", "box run flows/score.py --param month=12", "http://127.0.0.1:3000"]
 
 

@@ -27,9 +27,9 @@ def table(app: BoxApp, name: str) -> LiveTable:
 SEEN = {
     "1": ["box logs 13", "GPU 0 H200", "tracking", "● running", "delay #7 90 %", "TrainFlow", "run.started"],
     "2": ["14", "TrainFlow", "◐ running", "ScoreFlow", "✗ failed", "31s", "15m ago", "■ cancelled"],
-    "3": ["delay", "#7 90 %", "delay v3", "http://127.0.0.1:3000", "● live", "○ retired", "delay_v1"],
-    "4": ["NVIDIA H200", "8.3 of 139 GiB", "run 14 TrainFlow", "foreign", "of 700 W", "61 °C"],
-    "5": ["service.exited", "features.materialized", "run/13", "exit_code=1"],
+    "6": ["delay", "#7 90 %", "delay v3", "http://127.0.0.1:3000", "● live", "○ retired", "delay_v1"],
+    "3": ["NVIDIA H200", "8.3 of 139 GiB", "run 14 TrainFlow", "foreign", "of 700 W", "61 °C"],
+    "8": ["service.exited", "features.materialized", "run/13", "exit_code=1"],
 }
 
 
@@ -50,9 +50,9 @@ async def test_an_empty_box_says_what_to_type(box: FakeBox) -> None:
     told = {
         "1": "box run flows/ingest.py --wait",
         "2": "box run flows/ingest.py --wait",
-        "3": "box deploy NAME",
-        "4": "no NVIDIA GPU here",
-        "5": "Nothing has happened yet",
+        "6": "box deploy NAME",
+        "3": "no NVIDIA GPU here",
+        "8": "Nothing has happened yet",
     }
     async with showing(app := Recorder(box), (80, 24)) as pilot:
         for key, words in told.items():
@@ -198,7 +198,7 @@ async def test_many_rows_are_cut_and_can_be_filtered(box: FakeBox) -> None:
 
 async def test_an_event_leads_to_what_it_is_about(box: FakeBox) -> None:
     async with showing(app := Recorder(box)) as pilot:
-        await pilot.press("5", "j", "enter")
+        await pilot.press("8", "j", "enter")
         assert isinstance(app.screen, RunScreen) and app.screen.trail == "run 14"
         await pilot.press("escape", "j", "j", "enter")
         assert app.current_mode == "endpoints"
@@ -206,7 +206,7 @@ async def test_an_event_leads_to_what_it_is_about(box: FakeBox) -> None:
 
 async def test_a_process_on_a_device_leads_to_its_owner(box: FakeBox) -> None:
     async with showing(app := Recorder(box)) as pilot:
-        await pilot.press("4", "enter")
+        await pilot.press("3", "enter")
         assert isinstance(app.screen, RunScreen) and app.screen.trail == "run 14"
         await pilot.press("escape", "G", "enter")
         assert app.front is app.screen and app.screen.trail == ""
@@ -220,7 +220,7 @@ async def test_a_service_leads_to_its_log(box: FakeBox) -> None:
 
 async def test_releases_follow_the_endpoint_under_the_cursor(box: FakeBox) -> None:
     async with showing(app := Recorder(box)) as pilot:
-        await pilot.press("3")
+        await pilot.press("6")
         await pilot.pause()
         assert [row[0] for row in table(app, "releases").texts] == ["#7", "#6", "#5"]
         await pilot.press("j")
@@ -229,7 +229,7 @@ async def test_releases_follow_the_endpoint_under_the_cursor(box: FakeBox) -> No
 
 async def test_following_events_stays_on_the_newest(box: FakeBox) -> None:
     async with showing(app := Recorder(box)) as pilot:
-        await pilot.press("5", "G", "f")
+        await pilot.press("8", "G", "f")
         events = table(app, "events")
         assert events.selected == "14"
         newest = replace(box.shown.events[-1], id=15)
@@ -285,7 +285,7 @@ async def test_help_lists_the_keys_of_the_screen_in_front(box: FakeBox) -> None:
         await pilot.pause()
         text = text_of(app)
         assert "x  Cancel" in text and "/  Filter" in text and "Sort by the next column" in text
-        await pilot.press("escape", "4", "question_mark")
+        await pilot.press("escape", "3", "question_mark")
         await pilot.pause()
         assert "x  Cancel" not in text_of(app)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sys
@@ -18,24 +19,31 @@ from textual.screen import Screen
 
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Run, Snapshot
-from boxplat_tui import commands, flows
+from boxplat_tui import commands, flows, process
 from boxplat_tui.commands import Command
 from boxplat_tui.glyphs import AsciiFilter
 from boxplat_tui.jobs import Job
 from boxplat_tui.palette import BoxCommands
+from boxplat_tui.reading import Reading
 from boxplat_tui.screens.base import BoxScreen
 from boxplat_tui.screens.dialogs import ConfirmScreen, FlowScreen, HelpScreen, JobScreen, PredictScreen
 from boxplat_tui.screens.endpoints import EndpointsScreen
 from boxplat_tui.screens.events import EventsScreen, LogScreen
-from boxplat_tui.screens.gpu import GpuScreen
+from boxplat_tui.screens.features import FeaturesScreen
+from boxplat_tui.screens.lineage import LineageScreen
+from boxplat_tui.screens.models import ModelsScreen
 from boxplat_tui.screens.overview import OverviewScreen
+from boxplat_tui.screens.queue import QueueScreen
 from boxplat_tui.screens.runs import RunScreen, RunsScreen
 from boxplat_tui.snapshot import STALE_SECONDS, Box, GpuHistory, Poller, SnapshotFailed, SnapshotTaken
 from boxplat_tui.theme import DARK, LIGHT, tones
 
+MOST_READINGS = 64
+LARGEST_OUTPUT = 16 * 2**20
+
 
 class BoxApp(App[str]):
-    """Five screens on one box.
+    """Eight screens on one box.
 
     Args:
         box: what to read; never called on the event loop.
@@ -52,8 +60,11 @@ class BoxApp(App[str]):
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "overview": OverviewScreen,
         "runs": RunsScreen,
+        "queue": QueueScreen,
+        "features": FeaturesScreen,
+        "models": ModelsScreen,
         "endpoints": EndpointsScreen,
-        "gpu": GpuScreen,
+        "lineage": LineageScreen,
         "events": EventsScreen,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -88,6 +99,8 @@ class BoxApp(App[str]):
         self._started = clock()
         self._ascii = AsciiFilter(enabled=ascii)
         self._typed: dict[str, str] = {}
+        self._readings: dict[tuple[str, ...], Reading] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), self._ascii] if self._ascii.enabled else super().get_line_filters()
@@ -114,9 +127,14 @@ class BoxApp(App[str]):
         return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, BoxScreen)), None)
 
     @property
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock()
+
+    @property
     def age(self) -> float:
         """Seconds since the box was read, or since the start where it never was."""
-        return self._clock() - (self.latest.at if self.latest else self._started)
+        return self.now - (self.latest.at if self.latest else self._started)
 
     @property
     def stale(self) -> bool:
@@ -125,6 +143,8 @@ class BoxApp(App[str]):
     def on_snapshot_taken(self, message: SnapshotTaken) -> None:
         self.latest, self.failure = message.snapshot, None
         self.history.add(message.snapshot)
+        for reading in self._readings.values():
+            reading.hear(message.snapshot)
         if self.front:
             self.front.take()
 
@@ -152,6 +172,39 @@ class BoxApp(App[str]):
             return []
         return [service.name for service in self.latest.services] + [str(run.id) for run in self.latest.runs[:20]]
 
+    # What is too heavy to read here.
+
+    def reading(self, *words: str, every: float = 15.0, kinds: Sequence[str] = ()) -> Reading:
+        """What `box WORDS --json` prints; the same object for the same words, with whatever is known by now."""
+        found = self._readings.pop(words, None) or Reading(words, every, kinds)
+        self._readings[words] = found
+        while len(self._readings) > MOST_READINGS:
+            del self._readings[next(iter(self._readings))]
+        return found
+
+    def keep_fresh(self, reading: Reading) -> None:
+        """Read again where it is due, off the event loop and after whatever is being read already."""
+        if reading.due(time.monotonic()):
+            reading.running = True
+            self.run_worker(self._read(reading), group="readings")
+
+    async def _read(self, reading: Reading) -> None:
+        async with self._one_at_a_time:
+            await reading.read(self.output, self._clock)
+        if self.front:
+            self.front.take()
+
+    async def output(self, command: Command) -> tuple[int, bytes, bytes]:
+        """Exit status, standard output and standard error of a command that only looks."""
+        return await process.output(command.argv(str(self.box.root)), str(self.box.root), LARGEST_OUTPUT)
+
+    def refresh_now(self, readings: Iterable[Reading]) -> None:
+        """Read the box and `readings` again, whatever their age."""
+        for reading in readings:
+            reading.old()
+            self.keep_fresh(reading)
+        self.poller.wake()
+
     # Going about.
 
     def action_go(self, mode: str) -> None:
@@ -163,12 +216,20 @@ class BoxApp(App[str]):
         while len(self.screen_stack) > 1:
             self.pop_screen()
 
+    def reveal(self, mode: str, key: str) -> None:
+        """Go to a screen and put its cursor on what `key` names, as soon as that is there."""
+        self.action_go(mode)
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        if self.front:
+            self.front.want(key)
+
     def visit(self, subject: str) -> None:
         """Go to a run, an endpoint, or the log of a service."""
         if subject.isdecimal() and self.find_run(int(subject)):
             self.push_screen(RunScreen(int(subject)))
         elif self.latest and any(endpoint.name == subject for endpoint in self.latest.endpoints):
-            self.action_go("endpoints")
+            self.reveal("endpoints", subject)
         else:
             self.open_log(subject)
 
@@ -185,7 +246,7 @@ class BoxApp(App[str]):
             return
         keys = {self.get_key_display(found): found.description for found in reversed(self.front.keys())}
         everywhere = [
-            ("1 to 5", "Screens"),
+            ("1 to 8", "Screens"),
             ("tab", "Next table"),
             ("/", "Filter"),
             (": ^p", "Commands"),
@@ -205,6 +266,14 @@ class BoxApp(App[str]):
         """Put a text on the terminal's clipboard, and say so."""
         self.copy_to_clipboard(text)
         self.notify(text, title="Copied", markup=False, timeout=3)
+
+    def open_address(self, address: str) -> None:
+        """Show a web address in a browser where there is a display, else put it on the clipboard."""
+        if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+            self.open_url(address)
+        else:
+            # A browser of the terminal would draw over the dashboard.
+            self.copy(address)
 
     # Doing.
 
@@ -232,6 +301,8 @@ class BoxApp(App[str]):
         job.start()
 
     def _ended(self, job: Job, screen: JobScreen) -> None:
+        for reading in self._readings.values():
+            reading.old()
         self.poller.wake()
         if self.screen is screen:
             if not job.succeeded or job.command.keep:

@@ -36,7 +36,7 @@ def _views(app: BoxApp) -> Iterator[Entry]:
         (commands.status(), "overview", "show the overview"),
         (commands.runs(), "runs", "show the runs"),
         (commands.endpoints(), "endpoints", "show the endpoints"),
-        (commands.gpu(), "gpu", "show the devices"),
+        (commands.gpu(), "queue", "show the devices and what waits for them"),
         (commands.events(), "events", "show the audit log"),
     ):
         yield Entry(command.text, says, lambda mode=mode: app.action_go(mode))  # type: ignore[misc]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Callable, Sequence
 
@@ -77,3 +78,35 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+async def output(argv: Sequence[str], folder: str, largest: int) -> tuple[int, bytes, bytes]:
+    """Run `argv` in `folder` at low priority and return its status, standard output and standard error.
+
+    Raises:
+        OSError: it could not be started, or printed more than `largest` bytes.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    process = await asyncio.create_subprocess_exec(
+        *("nice", *argv) if shutil.which("nice") else argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=folder,
+        start_new_session=True,
+        env={**environment, "NO_COLOR": "1"},
+    )
+    try:
+        printed, told = await asyncio.gather(_all(process.stdout, largest), _all(process.stderr, largest))
+        return await process.wait(), printed, told
+    finally:
+        await _end(process)
+
+
+async def _all(stream: asyncio.StreamReader | None, largest: int) -> bytes:
+    found = bytearray()
+    while stream is not None and (data := await stream.read(65536)):
+        found += data
+        if len(found) > largest:
+            raise OSError(f"it printed more than {largest // 2**20} MiB")
+    return bytes(found)

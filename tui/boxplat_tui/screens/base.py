@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
@@ -17,6 +17,7 @@ from boxplat_tui.commands import Command
 from boxplat_tui.format import span
 from boxplat_tui.glyphs import Cell
 from boxplat_tui.lines import clean
+from boxplat_tui.reading import Reading
 from boxplat_tui.widgets.bars import FilterBar, Line, TitleBar, assemble
 from boxplat_tui.widgets.logpane import LogPane, LogView
 from boxplat_tui.widgets.table import Listing, LiveTable
@@ -24,21 +25,28 @@ from boxplat_tui.widgets.table import Listing, LiveTable
 if TYPE_CHECKING:
     from boxplat_tui.app import BoxApp
 
-CHANGING = frozenset({"run", "up", "down", "restart", "deploy", "undeploy", "cancel", "predict"})
+COMMON_CHANGES = frozenset({"run", "up", "down", "restart", "deploy", "undeploy", "cancel", "predict"})
 
 
 class BoxScreen(Screen[None]):
-    """A full screen. Subclasses yield their `body`, `show` a snapshot, and say what `c` and `C` copy."""
+    """A full screen. Subclasses yield their `body`, `show` a snapshot, and say what `c` and `C` copy.
+
+    `CHANGES` names the screen's own actions that change something: a read-only dashboard leaves them out.
+    """
 
     MODE: ClassVar[str] = "overview"
     HELP: ClassVar[str] = ""
+    CHANGES: ClassVar[frozenset[str]] = frozenset()
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", show=False, key_display="esc"),
         Binding("c", "copy_id", "Copy the id", show=False),
         Binding("C", "copy_command", "Copy the command", show=False),
+        Binding("o", "open_url", "Open the URL", show=False),
+        Binding("ctrl+r", "refresh", "Read again now", show=False, key_display="^r"),
     ]
 
     _composed = False
+    _wanted = ""
 
     @property
     def box_app(self) -> BoxApp:
@@ -65,9 +73,31 @@ class BoxScreen(Screen[None]):
     def read(self) -> None:
         """What else to read for this screen. Runs in the reading thread: it may post messages and touch no widget."""
 
+    def readings(self) -> Sequence[Reading]:
+        """What to keep fresh while this screen is in front: `[self.box_app.reading("features", "freshness")]`."""
+        return ()
+
     def subject(self) -> tuple[str, Command] | None:
         """The id under the cursor and the command that shows the same in a shell."""
         return None
+
+    def url(self) -> str | None:
+        """The address of what is under the cursor, for `o`."""
+        return None
+
+    def reveal(self, key: str) -> bool:
+        """Put the cursor on what `key` names; False while it is not there yet."""
+        for table in self.query(LiveTable):
+            if table.has(key):
+                table.select(key)
+                table.focus()
+                return True
+        return False
+
+    def want(self, key: str) -> None:
+        """Reveal `key` as soon as it is there."""
+        self._wanted = key
+        self.take()
 
     def compose(self) -> ComposeResult:
         yield TitleBar(self.MODE)
@@ -102,14 +132,24 @@ class BoxScreen(Screen[None]):
         snapshot = self.box_app.latest
         if snapshot is not None and self._drawable:
             with self.app.batch_update():
-                self.query_one(TitleBar).show(snapshot, self.tones, self.trail)
+                self.query_one(TitleBar).show(snapshot, self.tones, self.trail, self._said())
                 self.show(snapshot)
+            if self._wanted and self.reveal(self._wanted):
+                self._wanted = ""
         self.tick()
+
+    def _said(self) -> str:
+        """How old the oldest reading of this screen is."""
+        now = self.box_app.now
+        oldest = min(self.readings(), key=lambda reading: reading.at or 0.0, default=None)
+        return oldest.said(now) if oldest else ""
 
     def tick(self) -> None:
         """Say whether what is shown is old."""
         if not self._drawable:
             return
+        for reading in self.readings():
+            self.box_app.keep_fresh(reading)
         banner = self.query_one("#banner", Line)
         lines = list(self._warning())
         banner.display = bool(lines)
@@ -127,9 +167,18 @@ class BoxScreen(Screen[None]):
             yield Cell("  fix  box doctor", "accent")
         elif self.box_app.stale:
             yield Cell(f"▲ no answer from the box{shown or f' for {span(age)}'}", "warn")
+        for reading in self.readings():
+            if reading.error:
+                yield from self._unread(reading, reading.error)
+
+    def _unread(self, reading: Reading, error: BoxError) -> Iterator[Cell]:
+        shown = f"; what you see is {span(self.box_app.now - reading.at)} old" if reading.at else ""
+        yield Cell(f"▲ {clean(error.what)}{shown}", "warn")
+        yield Cell(f"  why  {clean(error.why)}", "")
+        yield Cell(f"  fix  {clean(error.fix)}{f'   log  {clean(error.log)}' if error.log else ''}", "accent")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return not (self.box_app.readonly and action in CHANGING)
+        return not (self.box_app.readonly and (action in COMMON_CHANGES or action in self.CHANGES))
 
     def open_filter(self) -> None:
         """Let a filter be typed."""
@@ -175,6 +224,13 @@ class BoxScreen(Screen[None]):
         inside = [type(widget).BINDINGS for widget in (*self.query(LiveTable)[:1], *self.query(LogView)[:1])]
         found = [item for bindings in (*own, *inside) for item in bindings if isinstance(item, Binding)]
         return [item for item in found if self.check_action(item.action, ())]
+
+    def action_refresh(self) -> None:
+        self.box_app.refresh_now(self.readings())
+
+    def action_open_url(self) -> None:
+        if address := self.url():
+            self.box_app.open_address(address)
 
     def action_copy_id(self) -> None:
         if found := self.subject():

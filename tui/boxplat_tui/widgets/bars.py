@@ -6,6 +6,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.events import Resize
 from textual.widgets import Input, Static
 
 from boxplat.core.model import Snapshot, State
@@ -15,10 +16,15 @@ from boxplat_tui.lines import clean
 SCREENS = (
     ("overview", "Overview"),
     ("runs", "Runs"),
+    ("queue", "Queue"),
+    ("features", "Features"),
+    ("models", "Models"),
     ("endpoints", "Endpoints"),
-    ("gpu", "GPU"),
+    ("lineage", "Lineage"),
     ("events", "Events"),
 )
+ROOMY = 7 + sum(len(label) + 4 for _, label in SCREENS)
+SNUG = 7 + sum(len(label) + 2 for _, label in SCREENS)
 
 
 class Line(Static):
@@ -78,19 +84,26 @@ class TitleBar(Vertical):
         with Horizontal(id="brand"):
             yield Line("project")
             yield Line("health")
-        yield Static(self._tabs(), id="tabs")
+        yield Static(self._tabs(78), id="tabs")
 
-    def _tabs(self) -> Content:
-        parts = []
+    def on_resize(self, event: Resize) -> None:
+        self.query_one("#tabs", Static).update(self._tabs(event.size.width - 2))
+
+    def _tabs(self, width: int) -> Content:
+        """The screens in `width` cells: with air where there is room, else only their digits."""
+        gap, parts = " " if width >= ROOMY else "", []
         for digit, (mode, label) in enumerate(SCREENS, 1):
-            style = "reverse bold" if mode == self._mode else "dim"
-            parts.append(Content.from_markup(f"[@click=app.go('{mode}')][{style}] {digit} {label} [/][/]"))
+            here = mode == self._mode
+            style = "reverse bold" if here else "dim"
+            text = f"{gap}{digit} {label}{gap}" if here or width >= SNUG else f" {digit} "
+            parts.append(Content.from_markup(f"[@click=app.go('{mode}')][{style}]{text}[/][/]"))
         return Content(" ").join(parts)
 
-    def show(self, snapshot: Snapshot, tones: dict[str, str], trail: str) -> None:
-        """Follow the snapshot; `trail` names what this screen is about."""
+    def show(self, snapshot: Snapshot, tones: dict[str, str], trail: str, said: str = "") -> None:
+        """Follow the snapshot; `trail` names what this screen is about, `said` how old it is."""
         about = [Cell("boxplat", "strong"), Cell("  "), Cell(snapshot.project, "accent")]
         about += [Cell("  ·  ", "muted"), Cell(trail, "strong")] if trail else []
+        about += [Cell("  ·  ", "muted"), Cell(said, "muted")] if said else []
         self.query_one("#project", Line).say(assemble(tones, *about))
         cells = health(snapshot) if snapshot.supervisor else [Cell("○ not running", "warn")]
         spaced = [part for cell in cells for part in (cell, "  ")][:-1]

@@ -115,6 +115,10 @@ class LiveTable(DataTable[Text]):
         self._drawn = {}
         self._draw()
 
+    def has(self, key: str) -> bool:
+        """Whether a row is drawn."""
+        return key in self._drawn
+
     def select(self, key: str) -> None:
         """Put the cursor on a row, if it is drawn."""
         if key in self._drawn:

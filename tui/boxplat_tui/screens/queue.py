@@ -19,10 +19,10 @@ from boxplat_tui.widgets.gpus import block
 from boxplat_tui.widgets.table import Listing
 
 
-class GpuScreen(BoxScreen):
+class QueueScreen(BoxScreen):
     """Each device with its recent history, and the processes on it."""
 
-    MODE = "gpu"
+    MODE = "queue"
     HELP = "Utilisation and memory of each device while this dashboard has been open, and who holds the memory."
 
     def body(self) -> ComposeResult:
