@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from boxplat.box import Box
     from boxplat.core.errors import BoxError
-    from boxplat.core.model import AccessKey, Endpoint, ModelVersion, Run, Schedule
+    from boxplat.core.model import AccessKey, Endpoint, ModelVersion, Run, Schedule, ServiceStatus
+    from boxplat.core.registry import Registered
     from boxplat.core.sweeps import Sweep as SweepRow
     from boxplat.core.sweeps import Trial
     from boxplat.features.audit import Choice, Report
+    from boxplat.features.distribution import ViewShown
     from boxplat.features.offline.compact import Merged
     from boxplat.features.skew import Report as Skew
     from boxplat.releases.calibration import Calibration, Wanted
     from boxplat.releases.keys import NewKey
+    from boxplat.releases.live import Live, Meter
     from boxplat.releases.outcomes import verb
     from boxplat.releases.outcomes.store import Added
     from boxplat.releases.promotion import Promotion, Step
+    from boxplat.releases.standing import Standings
+    from boxplat.releases.traffic import Return
     from boxplat.releases.why import History
     from boxplat.runs.queue import Line
+    from boxplat.runs.shares import Occupancy
 
 Told = Callable[[str], None]
 
@@ -97,6 +104,12 @@ class Features:
 
         return get(self._box.paths, self._box.settings, service, keys)
 
+    def show(self, view: str, features: Sequence[str] = (), sample: int = 100_000) -> ViewShown:
+        """A view's features (none: all) and the distribution of each in `sample` rows of the source."""
+        from boxplat.features.distribution import show
+
+        return show(self._box.paths, self._box.settings, view, features, sample)
+
     def freshness(self, now: str | None = None) -> list[dict[str, Any]]:
         """Per view the newest event, its age and whether that is above the life time (`now`: ISO time)."""
         from boxplat.features.freshness import freshness
@@ -122,6 +135,12 @@ class Features:
         from boxplat.features.offline.compact import compact
 
         return compact(self._box.state, self._box.paths, self._box.settings, view, order, self._box.by, told)
+
+    def list(self) -> dict[str, Any]:
+        """Every view with what is declared and how fresh it is (`views`), and what was last done (`last`, `skew`)."""
+        from boxplat.features.listing import listing
+
+        return listing(self._box.state, self._box.paths, self._box.settings)
 
 
 class Keys:
@@ -167,9 +186,26 @@ class Queue:
         """Let a held run go on; False if it is not held."""
         return self._box.state.queue.hold(run, False, self._box.by)
 
-    def move(self, run: int, before: int | None = None, last: bool = False) -> None:
-        """Give a run another place among those of its priority: before another, the last, else the first."""
-        self._box.state.queue.move(run, before, last, self._box.by)
+    def machine(self, services: Iterable[ServiceStatus] | None = None, fresh: float = 0.5) -> Occupancy:
+        """The same line, and who has what of the cores, the memory and each device.
+
+        Args:
+            services: of this box with the memory of each, where they are known already.
+            fresh: seconds of age that a measurement may have; an older one is taken again and written down.
+        """
+        from boxplat.runs.control import queue
+        from boxplat.runs.shares import Occupancy, shares
+
+        line = queue(self._box.state, self._box.paths, self._box.settings, fresh)
+        return Occupancy(line, shares(line, self._box.status().services if services is None else services))
+
+    def move(self, run: int, before: int | None = None, last: bool = False, step: int = 0) -> None:
+        """Give a run another place among those of its priority: before another, the last, else the first.
+
+        Args:
+            step: -1 or 1: past the nearest queued run before it, or behind it.
+        """
+        self._box.state.queue.move(run, before, last, self._box.by, step)
 
     def cancel(self, run: int) -> Run:
         """Ask for the end of a run."""
@@ -253,6 +289,16 @@ class Models:
     def __init__(self, box: Box) -> None:
         self._box = box
 
+    @cached_property
+    def _standings(self) -> Standings:
+        from boxplat.releases.standing import Standings
+
+        return Standings(self._box.state, self._box.paths, self._box.settings)
+
+    def status(self) -> tuple[Registered, ...]:
+        """Every registered model: metrics, gates, aliases, back ends, and where each version serves. Asks no server."""
+        return self._standings.read()
+
     def show(self, name: str) -> list[ModelVersion]:
         """The versions of one registered model."""
         from boxplat.releases.models import versions
@@ -312,6 +358,29 @@ class Endpoints:
         from boxplat.releases.why import of_endpoint
 
         return of_endpoint(self._box.state, self._box.paths, self._box.settings, name)
+
+    def live(self) -> tuple[Live, ...]:
+        """What each release has done since the first reading of this box object, or in the last 30 s.
+
+        Call it again and again, about once a second; the first time only shows what is under way.
+        """
+        return self._meter.read()
+
+    def before(self, name: str, number: int | None = None) -> Return:
+        """What `box rollback NAME [NUMBER]` would return to; nothing is changed.
+
+        Raises:
+            BoxError: as a rollback that finds nothing to return to (exit code 9), or no such release (9, 2).
+        """
+        from boxplat.releases.traffic import returns_to
+
+        return returns_to(self._box.state, self._box.settings, name, number)
+
+    @cached_property
+    def _meter(self) -> Meter:
+        from boxplat.releases.live import Meter
+
+        return Meter(self._box.paths)
 
 
 class Export:

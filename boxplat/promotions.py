@@ -1,7 +1,10 @@
-"""A promotion as text."""
+"""Promotions, and what came of them, as text."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from boxplat.core.registry import Judged, Registered, Serving, Standing
 from boxplat.releases.promotion import Promotion
 from boxplat.render import table
 
@@ -46,3 +49,37 @@ def _unmoved(found: Promotion) -> str:
         return "nothing was judged, and nothing was changed (dry run)"
     verdict = "the gates refuse it, it would be forced" if found.forced else "the gates let it through"
     return f"{verdict}; nothing was changed (dry run)"
+
+
+def status(found: Iterable[Registered]) -> str:
+    """Every version in a line: its metric, aliases, gates, back end, and where it serves."""
+    lines = [_standing(model, one) for model in found for one in model.versions]
+    return table(("MODEL", "VERSION", "ALIASES", "METRIC", "GATES", "BACK END", "SERVES", "RUN"), lines)
+
+
+def _standing(model: Registered, one: Standing) -> tuple[object, ...]:
+    value = one.version.metrics.get(model.metric)
+    return (
+        model.name,
+        one.version.version,
+        " ".join(one.version.aliases),
+        None if value is None else f"{model.metric} {value:.4g}",
+        gates(one.judged),
+        one.backend,
+        ", ".join(serves(place) for place in one.serving),
+        one.run,
+    )
+
+
+def gates(judged: Judged | None) -> str:
+    """`11 passed`, `7 of 11 refused (forced)`; empty where nothing was ever judged."""
+    if judged is None:
+        return ""
+    refused = len(judged.of("refused"))
+    words = f"{refused} of {len(judged.gates)} refused" if refused else f"{len(judged.of('passed'))} passed"
+    return (words if judged.gates else "not judged") + " (forced)" * judged.forced
+
+
+def serves(place: Serving) -> str:
+    """`delay@2 90 %`, `delay@3 shadow`."""
+    return f"{place.endpoint}@{place.release} {'shadow' if place.shadow else f'{place.weight} %'}"

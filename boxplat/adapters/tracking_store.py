@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import sqlite3
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from boxplat.core.environment import QUIET
-from boxplat.core.errors import BoxError
+from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.model import ModelVersion
 
 _SCHEME = "mlflow-artifacts:/"
 _LOGGED = "models:/"
@@ -99,6 +101,72 @@ def read(mlflow: Path) -> Tracked:
         if run.parent:
             children[run.parent] = (*children.get(run.parent, ()), run.id)
     return Tracked(tuple(runs), tuple(models), tuple(versions), children)
+
+
+def stamp(mlflow: Path) -> tuple[int, ...]:
+    """Something that is another whenever the store was written to; empty where it was never used."""
+    found = []
+    for name in ("mlflow.db", "mlflow.db-wal"):
+        with contextlib.suppress(OSError):
+            status = (mlflow / name).stat()
+            found += [status.st_mtime_ns, status.st_size]
+    return tuple(found)
+
+
+def registered(mlflow: Path) -> list[ModelVersion]:
+    """Every version of every registered model with its tags, aliases, and the last metrics of the run that made it.
+
+    Args:
+        mlflow: its folder, `.box/mlflow`. No server need run.
+
+    Raises:
+        BoxError: the database cannot be read (exit code 4).
+    """
+    database = mlflow / "mlflow.db"
+    if not database.exists():
+        return []
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=2)) as db:
+            db.row_factory = sqlite3.Row
+            db.execute("begin")
+            if not db.execute("select 1 from sqlite_master where name = 'model_versions'").fetchone():
+                return []
+            return _registered(db)
+    except sqlite3.Error as error:
+        raise BoxError(
+            "the registered models cannot be read",
+            why=f"{database}: {error}",
+            fix="box doctor   (box logs tracking says what the server found)",
+            code=ExitCode.PRECONDITION,
+        ) from error
+
+
+def _registered(db: sqlite3.Connection) -> list[ModelVersion]:
+    aliases: dict[tuple[str, int], list[str]] = {}
+    for name, version, alias in db.execute("select name, version, alias from registered_model_aliases order by alias"):
+        aliases.setdefault((name, int(version)), []).append(alias)
+    tags: dict[tuple[str, int], dict[str, str]] = {}
+    for name, version, key, value in db.execute("select name, version, key, value from model_version_tags"):
+        tags.setdefault((name, version), {})[key] = value or ""
+    metrics: dict[str, dict[str, float]] = {}
+    made = (
+        "select run_uuid, key, value, is_nan from latest_metrics where run_uuid in (select run_id from model_versions)"
+    )
+    for run, key, value, unknown in db.execute(f"{made} order by key"):
+        metrics.setdefault(run, {})[key] = math.nan if unknown else float(value)
+    there = db.execute("select * from model_versions where current_stage is not ?", (_DELETED,)).fetchall()
+    return [
+        ModelVersion(
+            name=row["name"],
+            version=int(row["version"]),
+            aliases=tuple(aliases.get((row["name"], int(row["version"])), ())),
+            source_run_id=row["run_id"] or None,
+            created=(row["creation_time"] or 0) / 1000,
+            tags=tags.get((row["name"], row["version"]), {}),
+            metrics=metrics.get(row["run_id"], {}),
+        )
+        for row in there
+    ]
 
 
 def _run(row: sqlite3.Row, mlflow: Path, parents: dict[str, str]) -> TrackedRun:

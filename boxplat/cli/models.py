@@ -1,4 +1,4 @@
-"""models list, show, calibrate, promote, rollback."""
+"""models list, status, show, history, calibrate, promote, rollback."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import click
 from boxplat import render
 from boxplat.cli.base import Commands, json_option, next_step, progress, say, the_box
 
+_NOTHING = "no model is registered yet: box run flows/train.py --wait"
+
 
 @click.group(cls=Commands)
 def models() -> None:
-    """Registered models: list, show, calibrate, promote, rollback."""
+    """Registered models: list, status, show, calibrate, promote, rollback."""
 
 
 @models.command("list")
@@ -21,8 +23,20 @@ def models() -> None:
 def list_(as_json: bool) -> None:
     """Every version of every registered model."""
     rows = the_box().models.list()
-    nothing = "no model is registered yet: box run flows/train.py --wait"
-    click.echo(render.as_json(models=rows) if as_json else render.models(rows) if rows else nothing)
+    click.echo(render.as_json(models=rows) if as_json else render.models(rows) if rows else _NOTHING)
+
+
+@models.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Each version's metric, gates, aliases and back end, and where it serves. Asks no server."""
+    from boxplat import promotions
+
+    found = the_box().models.status()
+    if as_json:
+        click.echo(render.as_json(models=found))
+    else:
+        click.echo(promotions.status(found) if found else _NOTHING)
 
 
 @models.command()

@@ -144,6 +144,12 @@ class Record:
             rows = [row for row in db.execute(sql, values).fetchall() if row["number"] not in without]
         return [_entry(number, text, digest) for number, text, digest in rows]
 
+    def last(self) -> int:
+        """The number of the last entry; 0 before the first."""
+        with self._database.read() as db:
+            row = db.execute("select max(number) as number from record").fetchone()
+            return int(row["number"] or 0)
+
     def verify(self) -> Verdict:
         """Check every entry, the order, the end, and the locks of the table."""
         content = witness.read(witness.place(self._database.path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -98,6 +98,16 @@ class Runs:
         with self._database.read() as db:
             row = db.execute("select * from run where tracking_run_id = ?", (tracking_run_id,)).fetchone()
             return self._run(row) if row else None
+
+    def numbers(self, tracking_run_ids: Collection[str | None]) -> dict[str, int]:
+        """The runs that have these tracking runs, by them."""
+        wanted = json.dumps([one for one in tracking_run_ids if one])
+        with self._database.read() as db:
+            rows = db.execute(
+                "select tracking_run_id, id from run where tracking_run_id in (select value from json_each(?))",
+                (wanted,),
+            )
+            return {row["tracking_run_id"]: row["id"] for row in rows.fetchall()}
 
     def done_before(self, fingerprint: str) -> Run | None:
         """The newest run that succeeded with this fingerprint of code and parameters."""
