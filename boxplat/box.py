@@ -11,20 +11,11 @@ from typing import TYPE_CHECKING, Any
 from boxplat.core.config import Config, load
 from boxplat.core.environment import user
 from boxplat.core.errors import BoxError
-from boxplat.core.model import (
-    Check,
-    Event,
-    Gpu,
-    Release,
-    Run,
-    ServiceStatus,
-    Snapshot,
-    Supervisor,
-    Task,
-)
+from boxplat.core.model import Check, Event, Gpu, Release, Run, ServiceStatus, Snapshot, Supervisor, Task
 from boxplat.core.paths import Paths, find_root
 from boxplat.core.sweeps import Sweep as SweepRow
 from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Queue, Schedules, Sweep, Told, silent
+from boxplat.history import History
 from boxplat.housekeeping import Housekeeping
 
 if TYPE_CHECKING:
@@ -58,6 +49,7 @@ class Box(Housekeeping):
         self.schedule = Schedules(self)
         self.queue = Queue(self)
         self.sweep = Sweep(self)
+        self.history = History(self)
         self.endpoints = Endpoints(self)
         self.outcomes = Outcomes(self)
         self.export = Export(self)

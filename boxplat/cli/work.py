@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from boxplat import profiled, render, storage
+from boxplat import looks, profiled, render, storage
+from boxplat.box import Box
 from boxplat.cli import complete
 from boxplat.cli.base import json_option, next_step, say, the_box
 from boxplat.cli.sweeps import begin, sweep_options
@@ -107,47 +108,58 @@ def must_have_succeeded(done: Run) -> None:
 
 
 @click.command()
-@click.argument("words", nargs=-1, metavar="[show] [NUMBER]", shell_complete=complete.runs)
+@click.argument("words", nargs=-1, metavar="[show|metrics|compare] [NUMBER...]", shell_complete=complete.runs)
 @click.option("--limit", default=20, show_default=True)
 @json_option
 def runs(words: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """The newest runs, or one with its tasks and what they used."""
-    number = _shown(words)
+    """The newest runs; one with its tasks and what they used; its metrics; or several beside each other."""
+    verb, numbers = _asked(words)
     box = the_box()
-    if number is None:
+    if verb == "show":
+        _show(box, numbers[0], as_json)
+    elif verb == "metrics":
+        series = box.history.metrics(numbers[0])
+        click.echo(render.as_json(metrics=series) if as_json else looks.metrics(series, numbers[0]))
+    elif verb == "compare":
+        found = box.history.compare(numbers)
+        click.echo(render.as_json(compared=found) if as_json else looks.side_by_side(found))
+    else:
         rows = box.runs(limit)
         nothing = "nothing has run yet: box run flows/ingest.py --wait"
         click.echo(render.as_json(runs=rows) if as_json else render.runs(rows) if rows else nothing)
-        return
-    one, tasks, used = box.state.runs.get(number), box.tasks(number), box.usage(number)
-    data, gone = box.state.datasets.of_run(number), box.state.disposal.freed(f"run/{number}")
+
+
+def _show(box: Box, number: int, as_json: bool) -> None:
+    found, used = box.history.show(number), box.usage(number)
+    gone = box.state.disposal.freed(f"run/{number}")
     if as_json:
-        freed = gone.marked if gone else None
-        parts = {"run": one, "tasks": tasks, "data": data, "freed": freed, "usage": used}
+        parts = {"run": found.run, "tasks": found.tasks, "data": found.data, "freed": found.freed, "usage": used}
         click.echo(render.as_json(**parts, currency=box.settings.rates.currency))
         return
-    click.echo(render.run(one, tasks))
+    click.echo(render.run(found.run, found.tasks))
     if gone:
         click.echo(f"\nits artifacts, log and tracking run were freed {render.ago(gone.marked)} (box gc, {gone.by})")
-    if data:
-        click.echo(f"\n{storage.datasets(data)}")
+    if found.data:
+        click.echo(f"\n{storage.datasets(found.data)}")
     if used:
         click.echo(f"\n{profiled.use(used, box.settings.rates.currency)}")
 
 
-def _shown(words: tuple[str, ...]) -> int | None:
-    """The run that is to be shown; None where it is all of them."""
-    rest = words[1:] if words[:1] == ("show",) else words
+def _asked(words: tuple[str, ...]) -> tuple[str, list[int]]:
+    """What is to be shown of which runs; without a word that says what, one run is shown and several are compared."""
     if not words:
-        return None
-    if len(rest) != 1 or not rest[0].isdecimal():
+        return "", []
+    said = words[0] if words[0] in ("show", "metrics", "compare") else ""
+    rest = words[1:] if said else words
+    verb = said or ("show" if len(rest) == 1 else "compare")
+    if any(not word.isdecimal() for word in rest) or (verb != "compare" and len(rest) != 1):
         raise BoxError(
             f"{' '.join(words)!r} is no run",
             why="a run is shown by its number",
             fix="box runs   (then: box runs show NUMBER)",
             code=ExitCode.USAGE,
         )
-    return int(rest[0])
+    return verb, [int(word) for word in rest]
 
 
 @click.command()

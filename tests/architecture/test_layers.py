@@ -43,8 +43,9 @@ FLOORS = (
     ("boxplat.features", "boxplat.serving", "boxplat.declarations"),
     ("boxplat.supervisor", "boxplat.runs", "boxplat.releases", "boxplat.export", "boxplat.doctor"),
     ("boxplat.gc", "boxplat.lifecycle", "boxplat.logbook", "boxplat.snapshot", "boxplat.template"),
-    ("boxplat.box", "boxplat.groups", "boxplat.housekeeping"),
+    ("boxplat.box", "boxplat.groups", "boxplat.history", "boxplat.housekeeping"),
     (
+        "boxplat.looks",
         "boxplat.render",
         "boxplat.storage",
         "boxplat.trees",
