@@ -9,6 +9,7 @@ from boxplat.render import ago, duration, size, table
 if TYPE_CHECKING:
     from boxplat.core.claims import Capacity, Claim
     from boxplat.runs.queue import Line, Place
+    from boxplat.runs.shares import Occupancy
 
 _COLUMNS = ("OWNER", "STATE", "PRIORITY", "CORES", "MEMORY", "GPU", "SINCE", "ESTIMATE", "WHY")
 
@@ -19,6 +20,27 @@ def text(line: Line) -> str:
     if not line.places:
         return f"{head}\nnothing runs and nothing waits"
     return f"{head}\n\n{table(_COLUMNS, [_row(place, line.at) for place in line.places])}"
+
+
+def machine(found: Occupancy) -> str:
+    """A row for each owner's part of the cores, the memory and each device, and for what is free."""
+    rows: list[tuple[object, ...]] = []
+    for share in found.shares:
+        amount = _cores if share.kind == "cores" else _bytes
+        rows += [
+            (share.name, part.owner, amount(part.used), amount(part.promised) if part.promised else None)
+            for part in share.parts
+        ]
+        rows.append((share.name, "free", amount(share.free), None))
+    return table(("WHAT", "OWNER", "HAS", "PROMISED TOO"), rows)
+
+
+def _cores(count: float) -> str | None:
+    return f"{count:g}"
+
+
+def _bytes(count: float) -> str | None:
+    return size(round(count))
 
 
 def _machine(capacity: Capacity) -> str:

@@ -17,6 +17,7 @@ from boxplat.supervisor.lock import holder
 def take(paths: Paths, config: Config, state: StateStore, runs: int = 50, events: int = 50) -> Snapshot:
     """The newest `runs` runs and `events` events, every service and endpoint, and the devices."""
     from boxplat.adapters import gpu
+    from boxplat.runs import host
 
     there = holder(paths)
     with state.database.read():
@@ -37,6 +38,7 @@ def take(paths: Paths, config: Config, state: StateStore, runs: int = 50, events
         gpus=gpus,
         gpu_note=note,
         events=tuple(log),
+        host=host.read(),
     )
 
 

@@ -29,6 +29,14 @@ def list_(as_json: bool) -> None:
 
 
 @queue.command()
+@json_option
+def machine(as_json: bool) -> None:
+    """Who has what of the cores, the memory and each device."""
+    found = the_box().queue.machine()
+    click.echo(render.as_json(machine=found) if as_json else queue_table.machine(found))
+
+
+@queue.command()
 @click.argument("number", type=int, shell_complete=complete.runs)
 def hold(number: int) -> None:
     """Let a run start no further step until it is released."""
@@ -47,17 +55,20 @@ def release(number: int) -> None:
 @click.option("--first", is_flag=True, help="Before all others of its priority.")
 @click.option("--last", is_flag=True, help="After all others of its priority.")
 @click.option("--before", type=int, metavar="RUN", help="Before this one.")
-def move(number: int, first: bool, last: bool, before: int | None) -> None:
+@click.option("--up", "step", flag_value=-1, type=int, default=0, help="Before the next queued run ahead.")
+@click.option("--down", "step", flag_value=1, type=int, help="After the next queued run behind.")
+def move(number: int, first: bool, last: bool, before: int | None, step: int) -> None:
     """Give a run another place in line."""
-    if first + last + (before is not None) != 1:
+    if first + last + (before is not None) + bool(step) != 1:
         raise BoxError(
-            "one of --first, --last and --before is needed",
+            "one of --first, --last, --before, --up and --down is needed",
             why="they say where in line the run goes",
             fix=f"box queue move {number} --first",
             code=ExitCode.USAGE,
         )
-    the_box().queue.move(number, before, last)
-    say(f"run {number} is " + (f"before run {before}" if before is not None else "last" if last else "first"))
+    the_box().queue.move(number, before, last, step)
+    where = {-1: "one place further up", 1: "one place further down"}.get(step, "last" if last else "first")
+    say(f"run {number} is " + (where if before is None else f"before run {before}"))
 
 
 @queue.command()

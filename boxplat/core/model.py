@@ -312,6 +312,20 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """The cores and the memory that the box may use: of the machine, or of the control group that allows less.
+
+    `busy` is how many cores were in use since the last reading in the same process (None: it was the first); sizes are
+    bytes.
+    """
+
+    cores: float
+    busy: float | None
+    memory_total: int
+    memory_used: int
+
+
+@dataclass(frozen=True, slots=True)
 class Supervisor:
     """Who holds the box: the process that starts and stops all others."""
 
@@ -335,6 +349,7 @@ class Snapshot:
     gpus: tuple[Gpu, ...]
     gpu_note: str
     events: tuple[Event, ...]
+    host: Host | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from boxplat.runs import requests
 from boxplat.runs.capacity import Machine
 from boxplat.runs.code import own_files
 from boxplat.runs.fingerprint import fingerprint
-from boxplat.runs.ledger import Ledger
+from boxplat.runs.ledger import FRESH, Ledger
 from boxplat.runs.profiles import learnt
 from boxplat.runs.queue import Line, line
 from boxplat.supervisor.lock import holder
@@ -95,10 +95,14 @@ def check(
     return path, stored, declared
 
 
-def queue(state: StateStore, paths: Paths, config: Config) -> Line:
-    """What has a lease, and what waits for one: services, tasks, and the queued runs in line."""
+def queue(state: StateStore, paths: Paths, config: Config, fresh: float = FRESH) -> Line:
+    """What has a lease, and what waits for one: services, tasks, and the queued runs in line.
+
+    Args:
+        fresh: seconds of age that a measurement may have.
+    """
     most = config.run.max_runs or len(os.sched_getaffinity(0))
-    return line(state.runs.active(), _ledger(state, config).holdings(), most, holder(paths) is not None)
+    return line(state.runs.active(), _ledger(state, config).holdings(fresh), most, holder(paths) is not None)
 
 
 def wait(state: StateStore, paths: Paths, run_id: int, timeout: float | None = None) -> Run:

@@ -28,7 +28,7 @@ _POLL = 0.03
 _LOOK_AGAIN = 1.0
 _CHECK_HOLDERS = 0.25
 # A measurement of this age is as good as a new one.
-_FRESH = 0.5
+FRESH = 0.5
 _NEW = 2**62
 
 
@@ -72,7 +72,7 @@ class Ledger:
             lease = self._quickly(row, ticks, sample)
             if lease is not None:
                 return lease
-        reading = self._reading(sample, claim.gpus > 0, _FRESH, row if started else None)
+        reading = self._reading(sample, claim.gpus > 0, FRESH, row if started else None)
         refuse(owner, claim, reading.capacity)
         with self._leases.write() as books:
             verdict = _verdict(books, row, reading)
@@ -163,7 +163,7 @@ class Ledger:
         with self._leases.write() as books:
             return books.lost
 
-    def holdings(self, fresh: float = _FRESH) -> Holdings:
+    def holdings(self, fresh: float = FRESH) -> Holdings:
         """Capacity, leases and the waiting, who is served first before; measured at most `fresh` seconds ago."""
         reading = self._reading(self._sample(), True, fresh, None)
         leases, waiting = self._leases.living()
@@ -175,7 +175,7 @@ class Ledger:
 
     def _quickly(self, row: Waiting, ticks: float, sample: Sample) -> Lease | None:
         """A lease for one that is first in line, where there is room even if nothing of what is used is ours."""
-        if row.claim.gpus and not sample.fresh(_FRESH, True):
+        if row.claim.gpus and not sample.fresh(FRESH, True):
             return None
         capacity = self._gauge.quick(sample.capacity.devices)
         if never(capacity, row.claim):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,18 @@ class Limits:
             cores = min(cores, _cores(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")))
         return max(1.0, round(cores, 3))
 
+    def cpu_seconds(self) -> float:
+        """CPU time that was used so far of these cores, by whomever; of the control group, where a quota holds it."""
+        for folder in self._unified:
+            told = dict(line.split() for line in _read(folder / "cpu.stat").splitlines())
+            if _read(folder / "cpu.max").partition(" ")[0].isdigit() and "usage_usec" in told:
+                return int(told["usage_usec"]) / 1e6
+        for folder in self._cpu:
+            used = _read(folder / "cpuacct.usage")
+            if used.isdigit() and _read(folder / "cpu.cfs_quota_us").isdigit():
+                return int(used) / 1e9
+        return _worked(_read(self._proc / "stat"), os.sched_getaffinity(0))
+
     def memory(self) -> Memory:
         """Of the machine, or of the group that allows less."""
         known = dict(line.split(":", 1) for line in _read(self._proc / "meminfo").splitlines() if ":" in line)
@@ -92,6 +104,17 @@ def _cores(quota: str, period: str) -> float:
     if not quota.isdigit() or not period.strip().isdigit() or not int(period):
         return float("inf")
     return int(quota) / int(period)
+
+
+def _worked(stat: str, cores: Set[int]) -> float:
+    """Seconds in which one of these cores did something for somebody here."""
+    ticks = 0
+    for line in stat.splitlines():
+        name, *fields = line.split()
+        if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in cores and len(fields) >= 7:
+            user, nice, system, _, _, hard, soft = map(int, fields[:7])
+            ticks += user + nice + system + hard + soft
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _kib(text: str) -> int:

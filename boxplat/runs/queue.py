@@ -34,7 +34,8 @@ class Place:
     """One row of `box queue`: what has a lease, or waits for one.
 
     `state` is running, waiting (a task at the gate), starting, between (two steps), queued or held. `since` and
-    `estimate` are seconds since the epoch; `run` is None for a service.
+    `estimate` are seconds since the epoch; `run` is None for a service. `used` and `vram_used` are what a lease has of
+    memory and on its devices now (bytes).
     """
 
     owner: str
@@ -47,6 +48,7 @@ class Place:
     estimate: float | None = None
     devices: tuple[str, ...] = ()
     used: int = 0
+    vram_used: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ def _running(lease: Lease, runs: dict[int, Run]) -> Place:
         estimate=None if lease.claim.expected_seconds is None else lease.since + lease.claim.expected_seconds,
         devices=lease.devices,
         used=lease.used,
+        vram_used=lease.vram_used,
     )
 
 

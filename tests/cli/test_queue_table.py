@@ -5,6 +5,7 @@ from __future__ import annotations
 from boxplat import queue_table
 from boxplat.core.claims import Capacity, Claim, Device, Priority
 from boxplat.runs.queue import Line, Place
+from boxplat.runs.shares import Occupancy, Part, Share
 
 GIB = 2**30
 
@@ -35,3 +36,17 @@ def test_each_row_says_what_is_claimed_and_for_how_long() -> None:
 
 def test_an_idle_machine() -> None:
     assert "nothing runs and nothing waits" in queue_table.text(Line(0.0, Capacity(2, GIB), ()))
+
+
+def test_the_machine_is_divided_among_its_owners() -> None:
+    parts = (Part("run/1", 6 * GIB, GIB), Part("others", GIB / 2))
+    found = (Share("cores", "cores", 8, 6.5, (Part("run/1", 1.5),)), Share("gpu", "RTX", 8 * GIB, GIB / 2, parts))
+    head, *rows = queue_table.machine(Occupancy(Line(0.0, Capacity(8, GIB), ()), found)).splitlines()
+    assert head.split() == ["WHAT", "OWNER", "HAS", "PROMISED", "TOO"]
+    assert [row.split() for row in rows] == [
+        ["cores", "run/1", "1.5", "-"],
+        ["cores", "free", "6.5", "-"],
+        ["RTX", "run/1", "6.0", "GiB", "1.0", "GiB"],
+        ["RTX", "others", "512", "MiB", "-"],
+        ["RTX", "free", "512", "MiB", "-"],
+    ]

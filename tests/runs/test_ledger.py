@@ -273,7 +273,7 @@ def test_a_driver_that_stops_answering_gives_nothing_away(ledger: Ledger, fake: 
 
 
 def test_many_that_wait_measure_once(ledger: Ledger, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boxplat.runs.ledger._FRESH", 60.0)
+    monkeypatch.setattr("boxplat.runs.ledger.FRESH", 60.0)
     leased(ledger.ask("run/0/a/1", Claim(2.0)))
     for number in range(1, 9):
         waits(ledger.ask(f"run/{number}/a/1", Claim(2.0)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,8 +51,11 @@ class Queue:
             tx.event(f"run/{run_id}", "run.held" if held else "run.released", {"by": by})
         return True
 
-    def move(self, run_id: int, before: int | None, last: bool, by: str) -> None:
+    def move(self, run_id: int, before: int | None, last: bool, by: str, step: int = 0) -> None:
         """Give a run another place among those of its priority: before `before`, the last, else the first.
+
+        Args:
+            step: -1 or 1: past the nearest queued run before it, or behind it; the first or the last without one.
 
         Raises:
             BoxError: no such run (exit code 9), one is over, or the two are of different priorities (1).
@@ -62,11 +65,13 @@ class Queue:
             if before is not None:
                 _same_class(row, _active(tx, before))
             line = tx.execute(
-                f"select id, position from run where {_WAITING} and priority = ? order by position, id",
+                f"select id, state, position from run where {_WAITING} and priority = ? order by position, id",
                 (row["priority"],),
             ).fetchall()
             order = [one["id"] for one in line if one["id"] != run_id]
             place = order.index(before) if before in order else len(order) if last else 0
+            if step:
+                place = _beside(line, run_id, step)
             order.insert(place, run_id)
             # The same places, dealt out anew.
             for number, one in zip(order, line, strict=True):
@@ -100,6 +105,15 @@ def _active(tx: Transaction, run_id: int) -> sqlite3.Row:
             fix="box queue",
         )
     return row
+
+
+def _beside(line: Sequence[sqlite3.Row], run_id: int, step: int) -> int:
+    """The place, among the others, past the nearest queued run in one direction; the end of the line without one."""
+    here = next(place for place, one in enumerate(line) if one["id"] == run_id)
+    queued = [place for place, one in enumerate(line) if one["state"] == "queued"]
+    if step < 0:
+        return max((place for place in queued if place < here), default=0)
+    return min((place for place in queued if place > here), default=len(line) - 1)
 
 
 def _same_class(row: sqlite3.Row, other: sqlite3.Row) -> None:
