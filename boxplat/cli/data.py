@@ -1,4 +1,4 @@
-"""features apply, materialize, get, freshness, audit, skew, compact."""
+"""features apply, materialize, get, list, show, freshness, audit, skew, compact."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from boxplat import render
+from boxplat import feature_table, render
 from boxplat.cli import complete
 from boxplat.cli.base import Commands, json_option, next_step, progress, say, the_box
 from boxplat.core.errors import BoxError, ExitCode, not_found
@@ -17,7 +17,7 @@ from boxplat.core.errors import BoxError, ExitCode, not_found
 
 @click.group(cls=Commands)
 def features() -> None:
-    """Feast features: apply, materialize, get; freshness, audit, skew, compact."""
+    """Feast features: apply, materialize, get; list, show, freshness, audit, skew, compact."""
 
 
 @features.command("apply")
@@ -47,6 +47,25 @@ def get(service: str, keys: str, as_json: bool) -> None:
     wanted = read_json(keys)
     rows = the_box().features.get(service, wanted if isinstance(wanted, list) else [wanted])
     click.echo(render.as_json(rows=rows) if as_json else "\n".join(json.dumps(row, default=str) for row in rows))
+
+
+@features.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """The feature views: what is declared, and how fresh it is."""
+    found = the_box().features.list()
+    click.echo(render.as_json(**found) if as_json else feature_table.views(found["views"]))
+
+
+@features.command()
+@click.argument("view")
+@click.argument("feature", nargs=-1)
+@click.option("--sample", metavar="ROWS", type=click.IntRange(1), default=100_000, show_default=True)
+@json_option
+def show(view: str, feature: tuple[str, ...], sample: int, as_json: bool) -> None:
+    """How the values of a VIEW's features are distributed in its source."""
+    found = the_box().features.show(view, feature, sample)
+    click.echo(render.as_json(**render.plain(found)) if as_json else feature_table.distributions(found))
 
 
 @features.command()

@@ -126,13 +126,18 @@ def _service(text: Mapping[str, Any]) -> Service:
 
 @dataclass(frozen=True)
 class Settings:
-    """The lines of `feature_store.yaml` that say where things are."""
+    """The lines of `feature_store.yaml` that say where things are.
+
+    Args:
+        offline: all lines under `offline_store`.
+    """
 
     project: str
     store: str
     online: Path
     clock: str
     registry: Path | None
+    offline: Mapping[str, Any] = field(default_factory=dict)
 
 
 def settings(repo: Path) -> Settings | None:
@@ -156,6 +161,7 @@ def settings(repo: Path) -> Settings | None:
             online=repo / online.get("path", "data/online") / text["project"],
             clock=online.get("clock", "wall"),
             registry=repo / registry if local else None,
+            offline=text.get("offline_store") or {},
         )
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         return None

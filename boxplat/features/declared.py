@@ -19,9 +19,13 @@ _SERVED = ("STATE_UNSPECIFIED", "MATERIALIZING", "AVAILABLE_ONLINE")
 
 
 def catalog_of(config: RepoConfig, registry: BaseRegistry) -> Catalog:
-    """The catalog of a registry as it is in the cache or, where that is old, in its store."""
+    """The catalog of a registry as it is in the cache or, where that is old, in its store.
+
+    With another online store than boxplat's it has no folder of rows.
+    """
     from boxplat.features.online.plugin import folder, versioned
 
+    ours = config.online_store is not None and catalog.is_ours(config.online_store.type)
     file = getattr(registry, "_file_path", None)
     # Before anything is read: a change in between makes this catalog old, not wrong.
     stamp = catalog.stamp(Path(file)) if file is not None and Path(file).exists() else {}
@@ -32,8 +36,8 @@ def catalog_of(config: RepoConfig, registry: BaseRegistry) -> Catalog:
     kept = {source.name: source for source in every if source.name not in on_demand}
     return Catalog(
         project=config.project,
-        online=folder(config).resolve(),
-        clock=config.online_store.clock,
+        online=folder(config).resolve() if ours else Path(),
+        clock=config.online_store.clock if ours else "wall",
         views={name: view(source, versioned=versioned(config)) for name, source in kept.items()},
         versions={source.name: getattr(source, "current_version_number", None) or 0 for source in every},
         sources=_sources(kept.values()),

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from boxplat.core.config import Config
-from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
-from boxplat.features.repository import SETTINGS, environment, explained, folder, opened
+from boxplat.features import known
+from boxplat.features.catalog import is_ours
+from boxplat.features.repository import SETTINGS, folder
 
 if TYPE_CHECKING:
     from boxplat.features.catalog import Catalog
@@ -41,8 +42,9 @@ def freshness(paths: Paths, config: Config, now: str | None = None) -> list[dict
     from boxplat.features.rows import Store
 
     now_us = _microseconds(now) if now is not None else None
-    catalog = _catalog(paths, config)
-    return [_shown(view) for view in of_catalog(catalog, Store(catalog.online), now_us)]
+    _refuse_foreign(paths, config)
+    catalog = known.catalog(paths, config)
+    return [shown(view) for view in of_catalog(catalog, Store(catalog.online), now_us)]
 
 
 def of_catalog(catalog: Catalog, store: Store, now_us: int | None = None) -> list[dict[str, Any]]:
@@ -82,7 +84,8 @@ def _clock(clock: str, watermark_us: int | None) -> int:
     return time.time_ns() // 1000
 
 
-def _shown(view: dict[str, Any]) -> dict[str, Any]:
+def shown(view: dict[str, Any]) -> dict[str, Any]:
+    """One of `of_catalog` as `freshness` gives it."""
     return {
         "view": view["view"],
         "newest_event": _iso(view["newest_event_seconds"]),
@@ -113,30 +116,12 @@ def _microseconds(text: str) -> int:
     return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * _SECOND)
 
 
-def _catalog(paths: Paths, config: Config) -> Catalog:
-    """The newest catalog; made by Feast where the one that is there is old."""
-    from boxplat.features import catalog as catalogs
-
-    repo = folder(paths, config)
-    with environment(child_environment(paths, config)):
-        found, settings = catalogs.load(repo), catalogs.settings(repo)
-    if found is not None:
-        return found
-    if settings is not None and not catalogs.is_ours(settings.store):
+def _refuse_foreign(paths: Paths, config: Config) -> None:
+    settings = known.settings(paths, config)
+    if settings is not None and not is_ours(settings.store):
         raise BoxError(
             f"the freshness of {settings.store} is not known",
             why="it does not keep the time of its newest row",
-            fix=f"in {repo / SETTINGS}: online_store: {{type: boxplat.features.BoxOnlineStore}}",
+            fix=f"in {folder(paths, config) / SETTINGS}: online_store: {{type: boxplat.features.BoxOnlineStore}}",
             code=ExitCode.USAGE,
         )
-    if settings is None or settings.registry is None or settings.registry.exists():
-        with opened(paths, config, lambda _: None) as store, explained(f"cannot read the registry of {repo}", repo):
-            made = catalogs.write(store)
-        if made is not None:
-            return made
-    raise BoxError(
-        f"nothing of {repo} has been applied",
-        why="there is no registry",
-        fix="box features apply && box features materialize",
-        code=ExitCode.NOT_FOUND,
-    )

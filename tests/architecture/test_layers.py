@@ -42,8 +42,8 @@ FLOORS = (
     ("boxplat.adapters",),
     ("boxplat.features", "boxplat.serving", "boxplat.declarations"),
     ("boxplat.supervisor", "boxplat.runs", "boxplat.releases", "boxplat.export", "boxplat.doctor"),
-    ("boxplat.gc", "boxplat.lifecycle", "boxplat.logbook", "boxplat.snapshot", "boxplat.template"),
-    ("boxplat.box", "boxplat.groups", "boxplat.history", "boxplat.housekeeping"),
+    ("boxplat.beginning", "boxplat.gc", "boxplat.lifecycle", "boxplat.logbook", "boxplat.snapshot", "boxplat.template"),
+    ("boxplat.box", "boxplat.groups", "boxplat.groups_models", "boxplat.history", "boxplat.housekeeping"),
     (
         "boxplat.looks",
         "boxplat.render",
@@ -53,6 +53,7 @@ FLOORS = (
         "boxplat.trials",
         "boxplat.profiled",
         "boxplat.schedule_table",
+        "boxplat.feature_table",
     ),
     ("boxplat_tui",),
     ("boxplat.cli", "boxplat.__main__"),
@@ -138,7 +139,8 @@ def test_every_verb_is_a_method_of_the_box() -> None:
 
     from boxplat.box import Box
     from boxplat.cli import box
-    from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Queue, Schedules, Sweep
+    from boxplat.groups import Endpoints, Export, Features, Keys, Outcomes, Queue, Schedules, Sweep
+    from boxplat.groups_models import Models
 
     groups = {
         "features": Features, "models": Models, "export": Export, "endpoints": Endpoints, "keys": Keys,

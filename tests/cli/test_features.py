@@ -75,6 +75,29 @@ def test_a_stale_view_is_exit_code_7(root: Path) -> None:
     assert "stale: reports" in stale.stderr
 
 
+def test_the_list_says_what_is_declared_and_how_it_stands(root: Path) -> None:
+    found = json.loads(run_box(root, "features", "list", "--json").stdout)
+    (view,) = found["views"]
+    assert view["features"] == [{"name": "wind", "type": "DOUBLE"}, {"name": "seen", "type": "INT64"}]
+    assert view["keys"] == [{"name": "airport", "type": "INT64"}] and view["services"] == ["weather_v1"]
+    assert (view["source"], view["rows"], view["stale"]) == (".box/data/reports.parquet", 10, False)
+    assert found["last"]["materialized"]["rows"] == {"reports": 10} and found["last"]["applied"]["views"] == ["reports"]
+    assert found["last"]["compacted"] is None and found["skew"] == {}
+    assert "fresh" in run_box(root, "features", "list").stdout
+
+
+def test_a_view_shows_how_its_values_are_distributed(root: Path) -> None:
+    found = json.loads(run_box(root, "features", "show", "reports", "--json").stdout)
+    assert (found["rows"], found["sampled"], found["keys"]) == (100, 100, ["airport"])
+    wind, seen = (feature["distribution"] for feature in found["features"])
+    assert (wind["minimum"], wind["maximum"], wind["nulls"], wind["distinct"]) == (0.0, 909.0, 0, 100)
+    assert sum(seen["histogram"]["counts"]) == 100 and seen["quantiles"]["0.5"] == 454.5
+    part = json.loads(run_box(root, "features", "show", "reports", "wind", "--sample", "50", "--json").stdout)
+    assert 0 < part["sampled"] < 100 and [feature["name"] for feature in part["features"]] == ["wind"]
+    unknown = run_box(root, "features", "show", "reports", "winds")
+    assert unknown.returncode == ExitCode.NOT_FOUND and "did you mean 'wind'" in unknown.stderr
+
+
 def test_a_leak_is_exit_code_5_and_one_object(root: Path) -> None:
     import duckdb
 

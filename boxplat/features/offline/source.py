@@ -83,10 +83,15 @@ def path_of(source: DataSource, repo: Path | str | None) -> str:
             fix="give the view a FileSource (batch_source=FileSource(path=…)), then: box features apply",
             code=ExitCode.USAGE,
         )
-    if is_remote(found.path):
-        return str(found.path)
-    path = Path(str(found.path).removeprefix("file://"))
-    return str(path if path.is_absolute() or repo is None else Path(repo).absolute() / path)
+    return absolute(str(found.path), repo)
+
+
+def absolute(path: str, repo: Path | str | None) -> str:
+    """The path (or URL) that a source names; a relative one is relative to the repository."""
+    if is_remote(path):
+        return path
+    place = Path(path.removeprefix("file://"))
+    return str(place if place.is_absolute() or repo is None else Path(repo).absolute() / place)
 
 
 def describe(source: DataSource, repo: Path | str | None, limits: Limits) -> Source:
@@ -101,14 +106,18 @@ def look_up(source: DataSource, repo: Path | str | None, con: DuckDBPyConnection
     Raises:
         BoxError: nothing there (exit code 9), a kind that cannot be read (2), or unreadable files (1).
     """
+    return look_at(source.name, path_of(source, repo), con, delta=is_delta(source))
+
+
+def look_at(name: str, path: str, con: DuckDBPyConnection, delta: bool) -> Source:
+    """`look_up` by an absolute path or URL; `delta`: it is a Delta table."""
     import duckdb
 
-    path, name = path_of(source, repo), source.name
     if is_remote(path):
         load_remote(con)
     if path.endswith(_TEXT):
         return _text(name, path, con)
-    if is_delta(source):
+    if delta:
         return of_files(name, path, delta_files(path, name), con)
     for _ in range(_TRIES):
         found = listing(path)
