@@ -14,7 +14,8 @@ from boxplat.core.errors import BoxError
 from boxplat.core.model import Check, Event, Gpu, Release, Run, ServiceStatus, Snapshot, Supervisor, Task
 from boxplat.core.paths import Paths, find_root
 from boxplat.core.sweeps import Sweep as SweepRow
-from boxplat.groups import Endpoints, Export, Features, Keys, Models, Outcomes, Queue, Schedules, Sweep, Told, silent
+from boxplat.groups import Endpoints, Export, Features, Keys, Outcomes, Queue, Schedules, Sweep, Told, silent
+from boxplat.groups_models import Models
 from boxplat.history import History
 from boxplat.housekeeping import Housekeeping
 

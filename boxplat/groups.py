@@ -1,4 +1,4 @@
-"""The verbs of `Box` that come in groups: `box features …`, `box models …`."""
+"""The verbs of `Box` that come in groups: `box features …`, `box queue …`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from boxplat.box import Box
     from boxplat.core.errors import BoxError
-    from boxplat.core.model import AccessKey, Endpoint, ModelVersion, Run, Schedule, ServiceStatus
-    from boxplat.core.registry import Registered
+    from boxplat.core.model import AccessKey, Endpoint, Run, Schedule, ServiceStatus
     from boxplat.core.sweeps import Sweep as SweepRow
     from boxplat.core.sweeps import Trial
     from boxplat.features.audit import Choice, Report
     from boxplat.features.distribution import ViewShown
     from boxplat.features.offline.compact import Merged
     from boxplat.features.skew import Report as Skew
-    from boxplat.releases.calibration import Calibration, Wanted
     from boxplat.releases.keys import NewKey
     from boxplat.releases.live import Live, Meter
     from boxplat.releases.outcomes import verb
     from boxplat.releases.outcomes.store import Added
-    from boxplat.releases.promotion import Promotion, Step
-    from boxplat.releases.standing import Standings
     from boxplat.releases.traffic import Return
     from boxplat.releases.why import History
     from boxplat.runs.queue import Line
@@ -281,67 +277,6 @@ class Sweep:
         from boxplat.runs.sweeps import control
 
         return control.wait(self._box.state, self._box.paths, number, timeout, told)
-
-
-class Models:
-    """`box models …`"""
-
-    def __init__(self, box: Box) -> None:
-        self._box = box
-
-    @cached_property
-    def _standings(self) -> Standings:
-        from boxplat.releases.standing import Standings
-
-        return Standings(self._box.state, self._box.paths, self._box.settings)
-
-    def status(self) -> tuple[Registered, ...]:
-        """Every registered model: metrics, gates, aliases, back ends, and where each version serves. Asks no server."""
-        return self._standings.read()
-
-    def show(self, name: str) -> list[ModelVersion]:
-        """The versions of one registered model."""
-        from boxplat.releases.models import versions
-
-        return versions(self._box.state, name)
-
-    def list(self) -> list[ModelVersion]:
-        """Every version of every registered model, newest first."""
-        from boxplat.releases.models import versions
-
-        return versions(self._box.state)
-
-    def calibrate(self, wanted: Wanted, told: Told = silent) -> Calibration:
-        """Measure the back ends of a model version and record the fastest that answers the same on it."""
-        from boxplat.releases.calibration import calibrate
-
-        box = self._box
-        return calibrate(box.state, box.paths, box.settings, wanted, box.by, told)
-
-    def promote(self, wanted: Step, told: Told = silent) -> Promotion:
-        """Judge a version by its gates; move the alias and deploy the endpoints that follow it if they let it through.
-
-        A refused version is no error here: `refused` of what is returned says so, and `judgement` why.
-        """
-        from boxplat.releases.promotion import promote
-
-        box = self._box
-        return promote(box.state, box.paths, box.settings, wanted, box.by, told)
-
-    def rollback(
-        self, name: str, alias: str = "champion", reason: str = "", timeout: float = 180.0, told: Told = silent
-    ) -> Promotion:
-        """Move an alias back to the version that had it before, and deploy the endpoints that follow it."""
-        from boxplat.releases.promotion import rollback
-
-        box = self._box
-        return rollback(box.state, box.paths, box.settings, name, box.by, told, alias, reason, timeout)
-
-    def history(self, name: str) -> History:
-        """What was decided on a model, why, by whom, and which endpoints served which version when."""
-        from boxplat.releases.why import of_model
-
-        return of_model(self._box.state, self._box.paths, self._box.settings, name)
 
 
 class Endpoints:
