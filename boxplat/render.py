@@ -31,6 +31,7 @@ from boxplat.core.model import (
 
 if TYPE_CHECKING:
     from boxplat.releases.calibration import Calibration
+    from boxplat.releases.live import Live
 
 SCHEMA_VERSION = 1
 _OPEN = "open: everybody on this machine may ask; with keys (box keys make NAME) nobody without one"
@@ -246,6 +247,23 @@ def endpoints(rows: Sequence[Endpoint]) -> str:
     # Said once, where somebody could think that it is otherwise.
     anybody = any(row.access == "open" and row.url for row in rows)
     return f"{shown}\n{_OPEN}" if anybody else shown
+
+
+def live(rows: Iterable[Live]) -> str:
+    return table(
+        ("RELEASE", "REQUESTS", "PER SECOND", "FAILED", "P50 MS", "P95 MS", "P99 MS", "BATCH", "QUEUE"),
+        [
+            (
+                f"{row.endpoint}@{row.release}",
+                row.requests,
+                _number(row.per_second),
+                None if row.failed_share is None else f"{row.failed_share:.2%}",
+                *map(_number, (row.p50_ms, row.p95_ms, row.p99_ms, row.batch)),
+                row.queue,
+            )
+            for row in rows
+        ],
+    )
 
 
 def access_keys(rows: Iterable[AccessKey]) -> str:

@@ -1,6 +1,8 @@
-"""endpoints, endpoints history, why."""
+"""endpoints, endpoints history, endpoints live, why."""
 
 from __future__ import annotations
+
+import time
 
 import click
 
@@ -30,6 +32,25 @@ def history(name: str, as_json: bool) -> None:
 
     found = the_box().endpoints.history(name)
     click.echo(render.as_json(history=found) if as_json else trees.history(found))
+
+
+@endpoints.command()
+@click.argument("name", required=False, shell_complete=complete.endpoints)
+@click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(0.1, 30), help="How long it looks.")
+@json_option
+def live(name: str | None, seconds: float, as_json: bool) -> None:
+    """What each release does now: requests, their times, errors, batches, queue."""
+    from boxplat.core.errors import not_found
+
+    box = the_box()
+    known = [row.name for row in box.endpoints()]
+    if name is not None and name not in known:
+        raise not_found("endpoint", name, known, "box endpoints")
+    box.endpoints.live()
+    time.sleep(seconds)
+    rows = [row for row in box.endpoints.live() if name in (None, row.endpoint)]
+    nothing = "no release gets requests now: box endpoints"
+    click.echo(render.as_json(live=rows) if as_json else render.live(rows) if rows else nothing)
 
 
 @click.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from boxplat import render
 from boxplat.cli import complete
 from boxplat.cli.base import json_option, next_step, progress, say, the_box
 from boxplat.cli.data import read_json
+
+if TYPE_CHECKING:
+    from boxplat.releases.traffic import Return
 
 
 @click.command()
@@ -69,11 +72,23 @@ def split(name: str, parts: dict[int, int], shadow: int | None, reason: str, tim
 @click.argument("release", type=int, required=False)
 @click.option("--reason", default="", help="Why, for the record.")
 @click.option("--timeout", default=180.0, show_default=True, help="Seconds until a release must be ready.")
+@click.option("--dry-run", is_flag=True, help="Say what it would return to, and change nothing.")
 @json_option
-def rollback(name: str, release: int | None, reason: str, timeout: float, as_json: bool) -> None:
+def rollback(name: str, release: int | None, reason: str, timeout: float, dry_run: bool, as_json: bool) -> None:
     """Return to what was live before, or to RELEASE: traffic and alias in one step."""
+    if dry_run:
+        found = the_box().endpoints.before(name, release)
+        click.echo(render.as_json(rollback=found) if as_json else _would(name, found))
+        return
     change = the_box().rollback(name, release, timeout, progress, reason)
     _moved(change, as_json)
+
+
+def _would(name: str, found: Return) -> str:
+    parts = ", ".join(f"release {number}: {percent} %" for number, percent in found.weights.items())
+    alias = found.alias
+    goes = f"; the alias {alias['alias']} of {alias['model']} goes to version {alias['version']}" if alias else ""
+    return f"{name} would return to {parts}{goes}"
 
 
 def _moved(change: Any, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from boxplat.core.config import Config
@@ -16,6 +17,14 @@ from boxplat.releases.deployment import serving
 from boxplat.releases.lineage import live_before, was_live
 from boxplat.releases.owed import deliver
 from boxplat.releases.rollout import Rollout, StepError, Told, not_done
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """What a rollback returns to: percents by release, and the alias (model, alias, version) that goes along."""
+
+    weights: Mapping[int, int]
+    alias: Mapping[str, Any] | None = None
 
 
 def split(
@@ -83,12 +92,17 @@ def rollback(
     with alone(paths, name):
         rollout = Rollout(state, paths, config, name, by, timeout, told)
         rollout.alone()
-        weights = _target(state, name, number)
-        state.releases.check(name, weights, None)
-        rollout.room_for(weights)
-        change = state.changes.open(name, "rollback", weights, by, reason=reason)
-        owed = _alias(state, config, name, weights)
-        return _carried_out(rollout, change, evidence or {}, f"the rollback to {_percents(weights)}", owed)
+        found = returns_to(state, config, name, number)
+        state.releases.check(name, found.weights, None)
+        rollout.room_for(found.weights)
+        change = state.changes.open(name, "rollback", found.weights, by, reason=reason)
+        return _carried_out(rollout, change, evidence or {}, f"the rollback to {_percents(found.weights)}", found.alias)
+
+
+def returns_to(state: StateStore, config: Config, name: str, number: int | None = None) -> Return:
+    """What `rollback` would return to; changes nothing and raises what it would for want of a target."""
+    weights = _target(state, name, number)
+    return Return(weights, _alias(state, config, name, weights))
 
 
 def _carried_out(

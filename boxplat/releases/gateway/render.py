@@ -79,6 +79,8 @@ def _resources(kind: str, found: list[Json]) -> str:
 def _bootstrap(settings: Settings) -> Json:
     return {
         "node": {"id": "boxplat", "cluster": "boxplat"},
+        # Times of answers are as old as this where they are read.
+        "stats_flush_interval": "1s",
         "admin": {"address": {"pipe": {"path": ADMIN, "mode": 0o600}}},
         "dynamic_resources": {
             "cds_config": {"path_config_source": {"path": f"./{CLUSTERS}"}, "resource_api_version": "V3"},
