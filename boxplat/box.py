@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from boxplat.releases.why import Answer
     from boxplat.runs.profiles.report import Bill, StepUse
 
+    from boxplat.snapshot import Snapshots
 
 class Box(Housekeeping):
     """A project folder and everything that runs for it.
@@ -68,6 +69,12 @@ class Box(Housekeeping):
         return StateStore.open(self.paths)
 
     @property
+    @cached_property
+    def _snapshots(self) -> Snapshots:
+        from boxplat.snapshot import Snapshots
+
+        return Snapshots(self.paths, self.settings, self.state)
+
     def by(self) -> str:
         return self._by
 
@@ -130,9 +137,7 @@ class Box(Housekeeping):
 
     def status(self) -> Snapshot:
         """Everything as it is now, read in one transaction."""
-        from boxplat.snapshot import take
-
-        return take(self.paths, self.settings, self.state)
+        return self._snapshots.take()
 
     snapshot = status
 

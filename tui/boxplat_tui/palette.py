@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from boxplat_tui import commands
 from boxplat_tui.commands import Command
+from boxplat_tui.lines import clean
 
 if TYPE_CHECKING:
     from boxplat_tui.app import BoxApp
@@ -25,10 +27,23 @@ class Entry:
 
 
 def entries(app: BoxApp) -> Iterator[Entry]:
-    """Every verb that applies now; the ones that change nothing first."""
+    """Every verb that applies now: the keys of the screen in front, what changes nothing, what changes something."""
+    yield from _here(app)
     yield from _views(app)
     if not app.readonly:
         yield from _changes(app)
+
+
+def _here(app: BoxApp) -> Iterator[Entry]:
+    """What the screen in front offers, on what is under its cursor."""
+    screen = app.front
+    if screen is None:
+        return
+    found = screen.subject()
+    for binding in screen.offers():
+        key = app.get_key_display(binding)
+        says = f"key {key}, here on {clean(found[0], 40)}" if found else f"key {key}, on this screen"
+        yield Entry(binding.description, says, partial(screen.run_action, binding.action))
 
 
 def _views(app: BoxApp) -> Iterator[Entry]:
@@ -38,6 +53,9 @@ def _views(app: BoxApp) -> Iterator[Entry]:
         (commands.endpoints(), "endpoints", "show the endpoints"),
         (commands.gpu(), "queue", "show the devices and what waits for them"),
         (commands.events(), "events", "show the audit log"),
+        (Command(("features", "list")), "features", "show the feature views"),
+        (Command(("models", "status")), "models", "show the models"),
+        (Command(("why",)), "lineage", "show what came from what"),
     ):
         yield Entry(command.text, says, lambda mode=mode: app.action_go(mode))  # type: ignore[misc]
     for subject in app.log_subjects():

@@ -226,6 +226,14 @@ class BoxScreen(Screen[None]):
         return [item for item in found if self.check_action(item.action, ())]
 
     def action_refresh(self) -> None:
+    def offers(self) -> list[Binding]:
+        """The screen's own keys, for the command palette; the keys of its tables move a cursor and no more."""
+        own = [item for cls in type(self).__mro__ if issubclass(cls, BoxScreen) for item in cls.BINDINGS]
+        found = {item.action: item for item in reversed(own) if isinstance(item, Binding)}
+        return [
+            item for item in reversed(found.values()) if item.action != "back" and self.check_action(item.action, ())
+        ]
+
         self.box_app.refresh_now(self.readings())
 
     def action_open_url(self) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -13,8 +11,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.events import Resize
+from textual.message import Message
 from textual.widgets import DataTable, Static
 
+from boxplat.core.patterns import matcher
 from boxplat_tui.format import plural
 from boxplat_tui.glyphs import Cell
 from boxplat_tui.lines import clean
@@ -42,18 +42,6 @@ class Row:
     order: tuple[Any, ...]
 
 
-@lru_cache(64)
-def matcher(pattern: str) -> Callable[[str], bool]:
-    """Whether a text passes a filter: a regular expression without regard to case; `!` in front turns it round."""
-    wanted = not pattern.startswith("!")
-    body = pattern if wanted else pattern[1:]
-    try:
-        search = re.compile(body, re.IGNORECASE).search
-    except re.error:
-        search = re.compile(re.escape(body), re.IGNORECASE).search
-    return lambda text: not body or bool(search(text)) is wanted
-
-
 class LiveTable(DataTable[Text]):
     """Rows by key, one of them under the cursor. At most 500 rows are drawn; a filter reaches the rest."""
 
@@ -65,10 +53,16 @@ class LiveTable(DataTable[Text]):
         Binding("G", "scroll_bottom", "Last row", show=False),
         Binding("s", "sort", "Sort by the next column", show=False),
         Binding("S", "reverse", "Reverse the order", show=False),
+        Binding("space", "mark", "Mark", show=False),
     ]
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    class Marked(Message):
+        """The marks of a table changed."""
+
+    def __init__(self, columns: Sequence[Column], marks: bool = False) -> None:
         super().__init__(cursor_type="row", cell_padding=1, cursor_foreground_priority="renderable")
+        self._markable = marks
+        self._marks: set[str] = set()
         self.tones: dict[str, str] = {}
         self._specs = tuple(columns)
         self._visible: tuple[int, ...] = ()
@@ -123,6 +117,31 @@ class LiveTable(DataTable[Text]):
         """Put the cursor on a row, if it is drawn."""
         if key in self._drawn:
             self.move_cursor(row=list(self._drawn).index(key), animate=False)
+
+    @property
+    def marked(self) -> list[str]:
+        """The keys of the rows that a person marked and that are still there, in the order of the rows."""
+        return [row.key for row in self._rows if row.key in self._marks]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self._markable if action == "mark" else super().check_action(action, parameters)
+
+    def action_mark(self) -> None:
+        """Mark the row under the cursor, or take its mark away, and go to the next one."""
+        if key := self.selected:
+            self._marks ^= {key}
+            self._draw()
+            self.action_cursor_down()
+            self.post_message(self.Marked())
+
+    def unmark(self) -> bool:
+        """Take all marks away. False: there were none."""
+        there = bool(self._marks)
+        self._marks.clear()
+        if there:
+            self._draw()
+            self.post_message(self.Marked())
+        return there
 
     def action_sort(self) -> None:
         visible = list(self._visible)
@@ -179,13 +198,19 @@ class LiveTable(DataTable[Text]):
     def _draw(self, key: str | None = None) -> None:
         if not self._visible:
             return
-        rows = {row.key: row for row in self._wanted()}
+        rows = {row.key: self._with_mark(row) for row in self._wanted()}
         with self.app.batch_update():
             if list(rows) == list(self._drawn):
                 self._update(rows)
             else:
                 self._rebuild(rows, key or self.selected)
         self._drawn = rows
+
+    def _with_mark(self, row: Row) -> Row:
+        if row.key not in self._marks:
+            return row
+        first, *others = row.cells
+        return replace(row, cells=(Cell(f"◆{first.text}", "accent"), *others))
 
     def _update(self, rows: dict[str, Row]) -> None:
         for key, row in rows.items():
@@ -217,11 +242,11 @@ class LiveTable(DataTable[Text]):
 
 
 class Listing(Vertical):
-    """A table, or where it is empty a text that says what to do about it."""
+    """A table, or where it is empty a text that says what to do about it; with `marks` its rows can be marked."""
 
-    def __init__(self, columns: Sequence[Column], empty: str, name: str) -> None:
+    def __init__(self, columns: Sequence[Column], empty: str, name: str, marks: bool = False) -> None:
         super().__init__(id=name, classes="listing")
-        self.table = LiveTable(columns)
+        self.table = LiveTable(columns, marks)
         self._empty = empty
         self._note = Static("", classes="note", markup=False)
         self._said = ""
