@@ -46,7 +46,7 @@ def _shown(found: Comparison, as_json: bool, follow: bool) -> str:
     from boxplat.releases.comparison import telling
 
     if as_json:
-        return render.as_line(found) if follow else render.as_json(comparison=found)
+        return render.as_line(found) if follow else render.as_json(comparison=found, said=telling.words(found))
     return f"{telling.words(found)}\n\n{render.table(telling.HEADERS, telling.rows(found))}"
 
 

@@ -33,6 +33,7 @@ Which = tuple[str, int]
 class Live:
     """One release in the last `seconds`, which are at most 30; None stands for what cannot be known.
 
+    `latest` is how many requests a second were answered since the reading before, which is what a graph wants.
     `requests` were answered, copies that a shadow got among them; `failed` with a status of 500 or above, by the
     release or by the gateway in its place, `refused` with 400 to 499. `retries` are further attempts. `p50_ms`,
     `p95_ms` and `p99_ms` are nearest-rank percentiles of the time from the gateway to the whole answer, in whole
@@ -46,6 +47,7 @@ class Live:
     seconds: float
     requests: int
     per_second: float | None
+    latest: float | None
     failed: int
     refused: int
     retries: int
@@ -108,13 +110,18 @@ class Meter:
         self._readings.append(now)
         while now.at - self._readings[0].at > WINDOW_SECONDS:
             self._readings.popleft()
-        return between(self._readings[0], now)
+        last = self._readings[-2] if len(self._readings) > 1 else now
+        return between(self._readings[0], last, now)
 
 
-def between(before: Reading, now: Reading) -> tuple[Live, ...]:
-    """What happened from one reading to another; a release that has come since had counted nothing before."""
-    seconds = now.at - before.at
-    return tuple(_live(which, before.counts.get(which), now.counts[which], seconds) for which in sorted(now.counts))
+def between(first: Reading, last: Reading, now: Reading) -> tuple[Live, ...]:
+    """What happened since the first reading; `last` is the one before. A release that has come since began with 0."""
+    found = []
+    for which in sorted(now.counts):
+        before, then = first.counts.get(which), last.counts.get(which)
+        latest = _rate(_since(then, now.counts[which]), now.at - last.at)
+        found.append(_live(which, _since(before, now.counts[which]), now.counts[which], now.at - first.at, latest))
+    return tuple(found)
 
 
 def percentile(times: Mapping[float, int], share: float) -> float | None:
@@ -127,29 +134,40 @@ def percentile(times: Mapping[float, int], share: float) -> float | None:
     return None
 
 
-def _live(which: Which, before: Counts | None, now: Counts, seconds: float) -> Live:
+def _since(before: Counts | None, now: Counts) -> Counts:
+    """What was counted since; all of it where the cluster or a process began anew."""
     if before is None or before.numbers["completed"] > now.numbers["completed"]:
         before = Counts()
-    grown = now.numbers - before.numbers
-    times = now.times - before.times
-    # Fewer than before: a process began anew and counts from nothing.
-    since = before if now.batches >= before.batches else Counts()
-    batches, calls = now.batches - since.batches, now.calls - since.calls
+    server = before if now.batches >= before.batches else Counts()
+    return Counts(
+        now.numbers - before.numbers,
+        now.times - before.times,
+        now.batches - server.batches,
+        now.calls - server.calls,
+    )
+
+
+def _rate(grown: Counts, seconds: float) -> float | None:
+    return grown.numbers["completed"] / seconds if seconds > 0 else None
+
+
+def _live(which: Which, grown: Counts, now: Counts, seconds: float, latest: float | None) -> Live:
     return Live(
         endpoint=which[0],
         release=which[1],
         seconds=seconds,
-        requests=grown["completed"],
-        per_second=grown["completed"] / seconds if seconds > 0 else None,
-        failed=grown["5xx"],
-        refused=grown["4xx"],
-        retries=grown["retry"],
-        p50_ms=percentile(times, 0.50),
-        p95_ms=percentile(times, 0.95),
-        p99_ms=percentile(times, 0.99),
+        requests=grown.numbers["completed"],
+        per_second=_rate(grown, seconds),
+        latest=latest,
+        failed=grown.numbers["5xx"],
+        refused=grown.numbers["4xx"],
+        retries=grown.numbers["retry"],
+        p50_ms=percentile(grown.times, 0.50),
+        p95_ms=percentile(grown.times, 0.95),
+        p99_ms=percentile(grown.times, 0.99),
         queue=now.numbers["active"] + now.numbers["pending_active"],
         waiting=now.numbers["pending_active"],
-        batch=calls / batches if batches > 0 else None,
+        batch=grown.calls / grown.batches if grown.batches > 0 else None,
     )
 
 

@@ -91,7 +91,8 @@ def reading(at: float, answered: int, batches: float = 0, calls: float = 0) -> R
     ],
 )
 def test_what_begins_anew_counts_from_nothing(before: Reading, now: Reading, requests: int, batch: float) -> None:
-    (found,) = between(before, now)
+    (found,) = between(before, reading(9, now.counts["delay", 7].numbers["completed"] - 3), now)
+    assert found.latest == 3
     assert (found.requests, found.batch, found.per_second) == (requests, batch, requests / 10)
     assert found.p50_ms == 1.0 and found.failed_share == 0
 
