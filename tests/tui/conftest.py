@@ -13,7 +13,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from boxplat.core.errors import not_found
-from boxplat.core.model import Snapshot, Task
+from boxplat.core.model import Event, Snapshot, Task
+from boxplat.core.patterns import matcher
 from boxplat_tui.app import BoxApp
 from boxplat_tui.commands import Command
 from tests.tui.demo import NOW, busy, tasks_of
@@ -44,6 +45,23 @@ class FakeBox:
 
     def tasks(self, run_id: int) -> tuple[Task, ...]:
         return next((tasks_of(run) for run in self.shown.runs if run.id == run_id), ())
+
+    def events(
+        self,
+        after: int = 0,
+        subject: str | None = None,
+        limit: int = 200,
+        before: int | None = None,
+        kind: str | None = None,
+        match: str = "",
+    ) -> list[Event]:
+        found = [one for one in self.shown.events if one.id > after and (before is None or one.id < before)]
+        found = [one for one in found if subject in (None, one.subject) and f"{one.kind}.".startswith(f"{kind or ''}")]
+        passes = matcher(match)
+        return [one for one in found if passes(f"{one.kind} {one.subject} {one.data}")][-limit:]
+
+    def event_since(self, moment: float) -> int:
+        return next((one.id for one in self.shown.events if one.at >= moment), 0)
 
     def log_path(self, subject: str) -> Path:
         if subject == "nobody":

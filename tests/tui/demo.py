@@ -215,6 +215,12 @@ class DemoBox:
     def tasks(self, run_id: int) -> tuple[Task, ...]:
         return next(tasks_of(run) for run in runs(self._began) if run.id == run_id)
 
+    def events(self, after: int = 0, *_: object, **__: object) -> list[Event]:
+        return [one for one in events(self._began) if one.id > after]
+
+    def event_since(self, moment: float) -> int:
+        return next((one.id for one in events(self._began) if one.at >= moment), 0)
+
     def log_path(self, subject: str) -> Path | None:
         return self._log
 

@@ -9,7 +9,7 @@ import pytest
 from boxplat.core.model import RunState, State
 from boxplat_tui.app import BoxApp
 from boxplat_tui.frame import text_of
-from boxplat_tui.screens.events import LogScreen
+from boxplat_tui.screens.logs import LogScreen
 from boxplat_tui.screens.runs import RunScreen
 from boxplat_tui.widgets.logpane import LogPane
 from boxplat_tui.widgets.table import MOST_ROWS, LiveTable

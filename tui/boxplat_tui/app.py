@@ -28,9 +28,10 @@ from boxplat_tui.reading import Reading
 from boxplat_tui.screens.base import BoxScreen
 from boxplat_tui.screens.dialogs import ConfirmScreen, FlowScreen, HelpScreen, JobScreen, PredictScreen
 from boxplat_tui.screens.endpoints import EndpointsScreen
-from boxplat_tui.screens.events import EventsScreen, LogScreen
+from boxplat_tui.screens.events import EventsScreen
 from boxplat_tui.screens.features import FeaturesScreen
 from boxplat_tui.screens.lineage import LineageScreen
+from boxplat_tui.screens.logs import LogScreen
 from boxplat_tui.screens.models import ModelsScreen
 from boxplat_tui.screens.overview import OverviewScreen
 from boxplat_tui.screens.queue import QueueScreen

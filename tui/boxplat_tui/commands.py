@@ -109,8 +109,13 @@ def runs() -> Command:
     return Command(("runs",))
 
 
-def events() -> Command:
-    return Command(("events",))
+def events(subject: str = "", kind: str = "", match: str = "") -> Command:
+    asked = (("--subject", subject), ("--kind", kind), ("--match", match))
+    return Command(("events", *(word for option, value in asked if value for word in (option, value))))
+
+
+def why(subject: str) -> Command:
+    return Command(("why", subject), keep=True)
 
 
 def endpoints() -> Command:

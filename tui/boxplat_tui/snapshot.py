@@ -14,7 +14,7 @@ from typing import Protocol
 
 from textual.message import Message
 
-from boxplat.core.model import Snapshot, Task
+from boxplat.core.model import Event, Snapshot, Task
 
 SECONDS = 1.0
 STALE_SECONDS = 3.0
@@ -32,6 +32,20 @@ class Box(Protocol):
 
     def tasks(self, run_id: int) -> tuple[Task, ...]:
         """The tasks of a run in the order in which they started."""
+
+    def events(
+        self,
+        after: int = 0,
+        subject: str | None = None,
+        limit: int = 200,
+        before: int | None = None,
+        kind: str | None = None,
+        match: str = "",
+    ) -> list[Event]:
+        """The newest `limit` events between two ids that pass, oldest first."""
+
+    def event_since(self, moment: float) -> int:
+        """The id of the first event at or after a moment (seconds since the epoch)."""
 
     def log_path(self, subject: str) -> Path | None:
         """The log of a service, or of a run by its number: what `box logs SUBJECT` reads. None: none yet.

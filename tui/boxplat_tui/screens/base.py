@@ -19,7 +19,8 @@ from boxplat_tui.glyphs import Cell
 from boxplat_tui.lines import clean
 from boxplat_tui.reading import Reading
 from boxplat_tui.widgets.bars import FilterBar, Line, TitleBar, assemble
-from boxplat_tui.widgets.logpane import LogPane, LogView
+from boxplat_tui.widgets.logpane import LogPane
+from boxplat_tui.widgets.logview import LogView
 from boxplat_tui.widgets.table import Listing, LiveTable
 
 if TYPE_CHECKING:
@@ -225,7 +226,6 @@ class BoxScreen(Screen[None]):
         found = [item for bindings in (*own, *inside) for item in bindings if isinstance(item, Binding)]
         return [item for item in found if self.check_action(item.action, ())]
 
-    def action_refresh(self) -> None:
     def offers(self) -> list[Binding]:
         """The screen's own keys, for the command palette; the keys of its tables move a cursor and no more."""
         own = [item for cls in type(self).__mro__ if issubclass(cls, BoxScreen) for item in cls.BINDINGS]
@@ -234,6 +234,7 @@ class BoxScreen(Screen[None]):
             item for item in reversed(found.values()) if item.action != "back" and self.check_action(item.action, ())
         ]
 
+    def action_refresh(self) -> None:
         self.box_app.refresh_now(self.readings())
 
     def action_open_url(self) -> None:

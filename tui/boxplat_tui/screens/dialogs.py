@@ -17,7 +17,7 @@ from boxplat.core.model import Run
 from boxplat_tui import commands, flows
 from boxplat_tui.commands import Command
 from boxplat_tui.jobs import Job
-from boxplat_tui.widgets.logpane import LogView
+from boxplat_tui.widgets.logview import LogView
 
 
 def _plain(text: str, name: str | None = None, classes: str | None = None) -> Static:

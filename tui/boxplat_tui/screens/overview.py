@@ -53,7 +53,7 @@ class OverviewScreen(SubjectScreen):
         self.query_one("#gpus", Line).say(self._gpus(snapshot))
         self.query_one("#services", Listing).show(rows.services(snapshot))
         self.query_one("#runs", Listing).show(rows.runs(snapshot)[:RECENT])
-        self.query_one("#events", Listing).show(rows.events(snapshot)[:RECENT])
+        self.query_one("#events", Listing).show(rows.events(snapshot.events)[:RECENT])
 
     def _attention(self, snapshot: Snapshot) -> Text:
         found = attention(snapshot, self.box_app.first_flow)

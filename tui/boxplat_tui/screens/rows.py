@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from boxplat.core.model import Endpoint, Event, GpuProcess, Release, Run, ServiceStatus, Snapshot, State, Task
 from boxplat_tui.format import NONE, age, clock, duration, pairs, size, span
 from boxplat_tui.glyphs import Cell, run_state, service_state
@@ -219,10 +221,9 @@ _BAD = ("failed", "exited", "killed", "refused")
 _GOOD = ("succeeded", "healthy", "live", "materialized")
 
 
-def events(snapshot: Snapshot) -> list[Row]:
+def events(told: Sequence[Event]) -> list[Row]:
     """A row an event, the newest first."""
-    newest = sorted(snapshot.events, key=lambda event: -event.id)
-    return [_event(event) for event in newest]
+    return [_event(event) for event in sorted(told, key=lambda event: -event.id)]
 
 
 def _event(event: Event) -> Row:
