@@ -21,7 +21,7 @@ from boxplat.releases.models import tracking_url
 _EVIDENCE, _BACKEND = "boxplat.backend.evidence", "boxplat.backend"
 _ASKED = (aliases.PROMOTED, aliases.REFUSED)
 # What the recorder logs of every run says nothing of a model.
-_OF_RUNS = ("step.", "duration_seconds", "usage.", "system/")
+_OF_RUNS = ("boxplat.", "step.", "duration_seconds", "system/")
 
 
 class Standings:

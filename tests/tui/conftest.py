@@ -18,6 +18,7 @@ from boxplat.core.patterns import matcher
 from boxplat_tui.app import BoxApp
 from boxplat_tui.commands import Command
 from tests.tui.demo import NOW, busy, tasks_of
+from tests.tui.demo_models import FakeModels
 
 
 class FakeBox:
@@ -33,6 +34,7 @@ class FakeBox:
         self.gate = threading.Event()
         self.gate.set()
         self.readings = 0
+        self.models = FakeModels()
         self.log = root / "some.log"
         self.printed: dict[tuple[str, ...], dict[str, object]] = {}
 

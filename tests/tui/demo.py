@@ -1,6 +1,6 @@
 """A box full of made-up work: for the tests, for looking at the dashboard, and for pictures of it.
 
-`python tests/tui/demo.py` runs the dashboard on it; `--svg OUT --screen runs --size 140x40` takes a picture.
+`python -m tests.tui.demo` runs the dashboard on it; `--svg OUT --screen runs --size 140x40` takes a picture.
 """
 
 from __future__ import annotations
@@ -194,7 +194,10 @@ class DemoBox:
 
     def __init__(self, root: Path, moving: bool = True) -> None:
         self.root = root
+        from tests.tui.demo_models import FakeModels
+
         self._moving = moving
+        self.models = FakeModels()
         self._began = time.time()
         (root / "flows").mkdir(exist_ok=True)
         for name, parameters in (("ingest", ()), ("train", ("epochs", "seeds"))):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+_CHAMPION = "champion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,9 @@ def cancel(run_id: int, name: str) -> Command:
     return Command(("cancel", str(run_id)), effect=effect)
 
 
-def deploy(endpoint: str) -> Command:
-    return Command(("deploy", endpoint))
+def deploy(endpoint: str, version: str = "", percent: int = 100) -> Command:
+    chosen = ("--version", version) if version else ()
+    return Command(("deploy", endpoint, *chosen, *(("--percent", str(percent)) if percent != 100 else ())))
 
 
 def undeploy(endpoint: str) -> Command:
@@ -95,6 +98,52 @@ def features_apply() -> Command:
 
 def features_materialize() -> Command:
     return Command(("features", "materialize"), keep=True)
+
+
+def models_show(model: str) -> Command:
+    return Command(("models", "show", model), keep=True)
+
+
+def judge(model: str, version: int, alias: str) -> Command:
+    return Command(("models", "promote", model, str(version), *_to(alias), "--dry-run"), keep=True)
+
+
+def promote(model: str, version: int, alias: str, now: int | None, endpoints: Sequence[str]) -> Command:
+    effect = (
+        f"This judges version {version} of {model} on held-out rows, which may take minutes. If every gate lets it "
+        f"through, {_moves(alias, now, version, endpoints)}. If one refuses it, only the record is written."
+    )
+    return Command(("models", "promote", model, str(version), *_to(alias)), effect, keep=True)
+
+
+def force(model: str, version: int, alias: str, now: int | None, endpoints: Sequence[str], reason: str) -> Command:
+    effect = (
+        f"Whatever the gates of {model} say, {_moves(alias, now, version, endpoints)}. "
+        "The record keeps who did it, the reason, and each gate that refused."
+    )
+    words = ("models", "promote", model, str(version), *_to(alias), "--force", "--reason", reason)
+    return Command(words, effect, keep=True)
+
+
+def models_rollback(model: str, alias: str, now: int | None, before: int | None, endpoints: Sequence[str]) -> Command:
+    effect = f"In model {model}, {_moves(alias, now, before, endpoints)}. Nothing is judged again."
+    chosen = () if alias == _CHAMPION else ("--alias", alias)
+    return Command(("models", "rollback", model, *chosen), effect, keep=True)
+
+
+def calibrate(model: str, version: int) -> Command:
+    return Command(("models", "calibrate", model, "--version", str(version)), keep=True)
+
+
+def _to(alias: str) -> tuple[str, ...]:
+    return () if alias == _CHAMPION else ("--to", alias)
+
+
+def _moves(alias: str, now: int | None, then: int | None, endpoints: Sequence[str]) -> str:
+    """`champion goes from version 2 to version 3, and endpoint delay is deployed with it`."""
+    start = f" from version {now}" if now is not None else ""
+    follow = f", and endpoint {' and '.join(endpoints)} is deployed with it" if endpoints else ""
+    return f"{alias} goes{start} to version {then}{follow}"
 
 
 def doctor() -> Command:

@@ -15,10 +15,22 @@ from typing import Protocol
 from textual.message import Message
 
 from boxplat.core.model import Event, Snapshot, Task
+from boxplat.core.registry import Registered
 
 SECONDS = 1.0
 STALE_SECONDS = 3.0
 HISTORY = 120
+
+
+class Models(Protocol):
+    """The registered models."""
+
+    def status(self) -> tuple[Registered, ...]:
+        """What is known of each version; the same object as before where nothing changed.
+
+        Raises:
+            BoxError: they cannot be read.
+        """
 
 
 class Box(Protocol):
@@ -26,6 +38,9 @@ class Box(Protocol):
 
     @property
     def root(self) -> Path: ...
+
+    @property
+    def models(self) -> Models: ...
 
     def snapshot(self) -> Snapshot:
         """Everything that the screens show; the newest runs and events only."""
