@@ -19,6 +19,7 @@ from boxplat_tui.app import BoxApp
 from boxplat_tui.commands import Command
 from tests.tui.demo import NOW, busy, tasks_of
 from tests.tui.demo_models import FakeModels
+from tests.tui.demo_queue import FakeQueue
 
 
 class FakeBox:
@@ -35,6 +36,7 @@ class FakeBox:
         self.gate.set()
         self.readings = 0
         self.models = FakeModels()
+        self.queue = FakeQueue(NOW)
         self.log = root / "some.log"
         self.printed: dict[tuple[str, ...], dict[str, object]] = {}
 

@@ -195,9 +195,11 @@ class DemoBox:
     def __init__(self, root: Path, moving: bool = True) -> None:
         self.root = root
         from tests.tui.demo_models import FakeModels
+        from tests.tui.demo_queue import FakeQueue
 
         self._moving = moving
         self.models = FakeModels()
+        self.queue = FakeQueue(time.time())
         self._began = time.time()
         (root / "flows").mkdir(exist_ok=True)
         for name, parameters in (("ingest", ()), ("train", ("epochs", "seeds"))):

@@ -61,6 +61,35 @@ def cancel(run_id: int, name: str) -> Command:
     return Command(("cancel", str(run_id)), effect=effect)
 
 
+def queue() -> Command:
+    return Command(("queue",))
+
+
+def hold(run_id: int) -> Command:
+    return Command(("queue", "hold", str(run_id)))
+
+
+def release(run_id: int) -> Command:
+    return Command(("queue", "release", str(run_id)))
+
+
+def move(run_id: int, where: str) -> Command:
+    """Another place in line: `where` is first, last, up or down."""
+    return Command(("queue", "move", str(run_id), f"--{where}"))
+
+
+def pause(flow: str) -> Command:
+    return Command(("schedule", "pause", flow))
+
+
+def resume(flow: str) -> Command:
+    return Command(("schedule", "resume", flow))
+
+
+def run_now(flow: str) -> Command:
+    return Command(("schedule", "run-now", flow))
+
+
 def deploy(endpoint: str, version: str = "", percent: int = 100) -> Command:
     chosen = ("--version", version) if version else ()
     return Command(("deploy", endpoint, *chosen, *(("--percent", str(percent)) if percent != 100 else ())))

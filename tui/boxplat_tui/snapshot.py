@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
-from boxplat.core.model import Event, Snapshot, Task
+from boxplat.core.model import Event, ServiceStatus, Snapshot, Task
 from boxplat.core.registry import Registered
+
+if TYPE_CHECKING:
+    from boxplat.runs.shares import Occupancy
 
 SECONDS = 1.0
 STALE_SECONDS = 3.0
 HISTORY = 120
+HOST = "host"
 
 
 class Models(Protocol):
@@ -33,6 +37,13 @@ class Models(Protocol):
         """
 
 
+class Queue(Protocol):
+    """The line of runs."""
+
+    def machine(self, services: Iterable[ServiceStatus], fresh: float) -> Occupancy:
+        """What has a lease, what waits, and who has what of the machine, measured at most `fresh` seconds ago."""
+
+
 class Box(Protocol):
     """What the dashboard needs of a box. All of it is called in the reading thread only, except `root`."""
 
@@ -41,6 +52,9 @@ class Box(Protocol):
 
     @property
     def models(self) -> Models: ...
+
+    @property
+    def queue(self) -> Queue: ...
 
     def snapshot(self) -> Snapshot:
         """Everything that the screens show; the newest runs and events only."""
@@ -133,13 +147,20 @@ class Poller(threading.Thread):
 
 
 class GpuHistory:
-    """The last two minutes of each device: utilisation and memory, in percent, by the device's uuid."""
+    """The last two minutes of each device: utilisation and memory, in percent, by the device's uuid; of the machine
+    itself under `HOST`.
+    """
 
     def __init__(self) -> None:
         self.utilisation: dict[str, deque[float | None]] = {}
         self.memory: dict[str, deque[float | None]] = {}
 
     def add(self, snapshot: Snapshot) -> None:
+        if host := snapshot.host:
+            busy = None if host.busy is None else 100 * host.busy / host.cores
+            held = 100 * host.memory_used / host.memory_total if host.memory_total else None
+            self.utilisation.setdefault(HOST, deque(maxlen=HISTORY)).append(busy)
+            self.memory.setdefault(HOST, deque(maxlen=HISTORY)).append(held)
         for gpu in snapshot.gpus:
             used = 100 * gpu.memory_used / gpu.memory_total if gpu.memory_total else None
             self.utilisation.setdefault(gpu.uuid, deque(maxlen=HISTORY)).append(gpu.utilisation)

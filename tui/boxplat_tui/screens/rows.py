@@ -242,9 +242,9 @@ def _event(event: Event) -> Row:
 GPU_PROCESSES = (
     Column("GPU", 3, right=True),
     Column("PID", 8, right=True),
-    Column("OWNER", 24),
+    Column("OWNER"),
     Column("MEMORY", 9, right=True),
-    Column("PROCESS"),
+    Column("PROCESS", from_width=64),
 )
 
 
@@ -273,7 +273,9 @@ def _process(index: int, process: GpuProcess, owner: str) -> Row:
         (
             Cell(str(index), "muted"),
             Cell(str(process.pid), "muted"),
-            Cell(owner, "muted" if owner == "foreign" else "strong"),
+            Cell(
+                f"foreign {process.name}" if owner == "foreign" else owner, "muted" if owner == "foreign" else "strong"
+            ),
             Cell(size(process.memory_bytes)),
             Cell(process.name, "muted"),
         ),
