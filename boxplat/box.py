@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from boxplat.releases.comparison.compare import Comparison
     from boxplat.releases.why import Answer
     from boxplat.runs.profiles.report import Bill, StepUse
-
     from boxplat.snapshot import Snapshots
+
 
 class Box(Housekeeping):
     """A project folder and everything that runs for it.
@@ -68,13 +68,13 @@ class Box(Housekeeping):
 
         return StateStore.open(self.paths)
 
-    @property
     @cached_property
     def _snapshots(self) -> Snapshots:
         from boxplat.snapshot import Snapshots
 
         return Snapshots(self.paths, self.settings, self.state)
 
+    @property
     def by(self) -> str:
         return self._by
 

@@ -1,4 +1,4 @@
-"""The verbs of a box that free its disk."""
+"""How a box begins, and the verbs that free its disk."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from boxplat.core.paths import Paths
 from boxplat.groups import Told, silent
 
 if TYPE_CHECKING:
+    from boxplat.beginning import Step
     from boxplat.core.state import StateStore
     from boxplat.core.state.disposal import Pin
     from boxplat.gc import Outcome
@@ -31,6 +32,12 @@ class Housekeeping(ABC):
     @property
     @abstractmethod
     def by(self) -> str: ...
+
+    def beginning(self) -> tuple[Step, ...]:
+        """The first steps in a new box and how far this one has come; nothing once a prediction was made."""
+        from boxplat.beginning import steps
+
+        return steps(self.paths, self.settings, self.state)
 
     def gc(
         self,

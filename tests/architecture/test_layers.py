@@ -33,6 +33,7 @@ HOMES = {
     "kubernetes": ("boxplat/export/",),
     "sqlite3": ("boxplat/core/state/", "boxplat/adapters/tracking", "boxplat/doctor/"),
     "textual": ("tui/boxplat_tui/",),
+    "textual_serve": ("tui/boxplat_tui/web",),
     "rich": ("tui/boxplat_tui/",),
     "click": ("boxplat/cli/",),
 }

@@ -12,6 +12,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from boxplat.beginning import Step
 from boxplat.core.errors import not_found
 from boxplat.core.model import Event, Snapshot, Task
 from boxplat.core.patterns import matcher
@@ -35,6 +36,7 @@ class FakeBox:
         self.gate = threading.Event()
         self.gate.set()
         self.readings = 0
+        self.steps: tuple[Step, ...] = ()
         self.models = FakeModels()
         self.queue = FakeQueue(NOW)
         self.log = root / "some.log"
@@ -46,6 +48,9 @@ class FakeBox:
         if self.error is not None:
             raise self.error
         return self.shown
+
+    def beginning(self) -> tuple[Step, ...]:
+        return self.steps
 
     def tasks(self, run_id: int) -> tuple[Task, ...]:
         return next((tasks_of(run) for run in self.shown.runs if run.id == run_id), ())

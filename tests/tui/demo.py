@@ -217,6 +217,9 @@ class DemoBox:
         shown = busy(self._began, str(self.root))
         return replace(shown, at=now, gpus=gpus(now)) if self._moving else shown
 
+    def beginning(self) -> tuple[()]:
+        return ()
+
     def tasks(self, run_id: int) -> tuple[Task, ...]:
         return next(tasks_of(run) for run in runs(self._began) if run.id == run_id)
 

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.anyio
 
 
 ASKED = (
-    ("u", ["box up tracking"]),
+    ("u", ["box up --detach"]),
+    ("tab u", ["box up tracking"]),
     ("R", ["box restart tracking"]),
     ("D y", ["box down tracking"]),
     ("D n", []),
@@ -33,7 +34,7 @@ ASKED = (
     ("j x", []),
     ("k r enter", ["box run flows/train.py --param epochs=12 --param seeds=3"]),
     ("enter x y escape", ["box cancel 14"]),
-    ("6 d", ["box deploy delay"]),
+    ("6 d enter", ["box deploy delay"]),
     ("U y", ["box undeploy delay"]),
     ("p ctrl+s", ["box predict delay '{}'"]),
 )

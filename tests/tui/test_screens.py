@@ -48,7 +48,7 @@ async def test_each_screen_shows_its_data(box: FakeBox, size: tuple[int, int]) -
 async def test_an_empty_box_says_what_to_type(box: FakeBox) -> None:
     box.shown = empty()
     told = {
-        "1": "box run flows/ingest.py --wait",
+        "1": "Nothing has run yet",
         "2": "box run flows/ingest.py --wait",
         "6": "box deploy NAME",
         "3": "no NVIDIA GPU here",
@@ -99,7 +99,7 @@ async def test_enter_on_a_task_keeps_only_its_step_in_the_log(box: FakeBox) -> N
 async def test_a_log_is_filtered_paused_and_cut(box: FakeBox) -> None:
     box.log.write_text("".join(f"line {number}\n" for number in range(20_000)))
     async with showing(app := Recorder(box), (80, 24)) as pilot:
-        await pilot.press("l")
+        await pilot.press("tab", "l")
         assert isinstance(app.screen, LogScreen)
         pane = app.screen.query_one(LogPane)
         await until(pilot, lambda: "line 19999" in text_of(app))
@@ -214,7 +214,7 @@ async def test_a_process_on_a_device_leads_to_its_owner(box: FakeBox) -> None:
 
 async def test_a_service_leads_to_its_log(box: FakeBox) -> None:
     async with showing(app := Recorder(box)) as pilot:
-        await pilot.press("enter")
+        await pilot.press("tab", "enter")
         assert isinstance(app.screen, LogScreen) and app.screen.trail == "log of tracking"
 
 
@@ -257,7 +257,7 @@ async def test_a_digit_leaves_what_was_opened(box: FakeBox) -> None:
 
 async def test_resizing_lays_the_columns_out_again(box: FakeBox) -> None:
     async with showing(app := Recorder(box), (80, 24)) as pilot:
-        await pilot.press("j")
+        await pilot.press("tab", "j")
         services = table(app, "services")
         narrow = len(services.texts[0])
         for size in ((200, 60), (50, 12), (20, 5), (80, 24)):

@@ -1,9 +1,8 @@
-"""The pure parts: numbers, lines, commands, advice."""
+"""The pure parts: numbers, lines, commands."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from rich.cells import cell_len
 
 from boxplat.core.model import RunState, State
 from boxplat_tui import commands
-from boxplat_tui.attention import attention
 from boxplat_tui.flows import first_flow, flow_files, parameter_names
 from boxplat_tui.format import NONE, age, duration, size, span
 from boxplat_tui.glyphs import graph, meter, run_state, service_state, to_ascii
@@ -22,7 +20,6 @@ from boxplat_tui.logfile import CHUNK, LogFile
 from boxplat_tui.widgets.logpane import shorten
 from boxplat_tui.widgets.table import matcher
 from tests.tui.conftest import FakeBox
-from tests.tui.demo import busy, empty
 
 
 @pytest.mark.parametrize(
@@ -227,19 +224,3 @@ def test_flows_and_their_parameters_are_found_without_running_them(box: FakeBox)
     assert first_flow(box.root) == "flows/train.py" and first_flow(box.root / "no") == "flows/ingest.py"
     (box.root / "flows" / "broken.py").write_text("class F(FlowSpec:")
     assert parameter_names(box.root / "flows" / "broken.py") == []
-
-
-def test_the_latest_failure_of_a_flow_needs_attention_and_an_earlier_one_does_not() -> None:
-    assert [advice.command for advice in attention(busy())] == ["box logs 13"]
-    shown = busy()
-    mended = replace(shown.runs[1], id=15, state=RunState.SUCCEEDED)
-    (advice,) = attention(replace(shown, runs=(mended, *shown.runs)))
-    assert advice.command == "box deploy cancelled"
-
-
-def test_advice_leads_from_nothing_to_a_running_box() -> None:
-    assert [advice.command for advice in attention(replace(empty(), supervisor=None))] == ["box up --detach"]
-    assert [advice.command for advice in attention(empty())] == ["box run flows/ingest.py --wait"]
-    failed = tuple(replace(service, state=State.FAILED, reason="exit status 1") for service in busy().services[:1])
-    first = attention(replace(busy(), services=failed))[0]
-    assert first.headline.text == "✗ tracking failed: exit status 1" and first.command == "box logs tracking"

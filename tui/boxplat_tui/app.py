@@ -19,7 +19,7 @@ from textual.screen import Screen
 
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Run, Snapshot
-from boxplat_tui import commands, flows, process
+from boxplat_tui import commands, flows, process, terminal
 from boxplat_tui.commands import Command
 from boxplat_tui.glyphs import AsciiFilter
 from boxplat_tui.jobs import Job
@@ -353,16 +353,14 @@ def run(box: Box, *, ascii: bool = False, readonly: bool = False, once: bool = F
     Raises:
         BoxError: there is no terminal (exit code 2), or `once` could not read the box.
     """
-    plain = ascii or "utf" not in (sys.stdout.encoding or "").lower()
-    # Textual draws on standard error, so that all three have to be the terminal.
-    terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    plain = ascii or terminal.ascii_only()
     app = BoxApp(box, ascii=plain, readonly=readonly)
     if once:
         from boxplat_tui.frame import frame
 
         size = shutil.get_terminal_size((100, 30))
         print(frame(app, (size.columns, size.lines)))
-    elif not terminal or os.environ.get("TERM") == "dumb":
+    elif not terminal.usable():
         raise BoxError(
             "the dashboard needs a terminal",
             why="standard input, output or error is not one",
@@ -370,4 +368,5 @@ def run(box: Box, *, ascii: bool = False, readonly: bool = False, once: bool = F
             code=ExitCode.USAGE,
         )
     else:
+        terminal.end_with_server()
         app.run()

@@ -200,6 +200,14 @@ def endpoints() -> Command:
     return Command(("endpoints",))
 
 
+def endpoint_history(endpoint: str) -> Command:
+    return Command(("endpoints", "history", endpoint), keep=True)
+
+
+def schedules() -> Command:
+    return Command(("schedule", "list"), keep=True)
+
+
 def gpu() -> Command:
     return Command(("gpu",))
 

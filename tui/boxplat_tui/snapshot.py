@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
+from boxplat.beginning import Step
 from boxplat.core.model import Event, ServiceStatus, Snapshot, Task
 from boxplat.core.registry import Registered
 
@@ -58,6 +59,9 @@ class Box(Protocol):
 
     def snapshot(self) -> Snapshot:
         """Everything that the screens show; the newest runs and events only."""
+
+    def beginning(self) -> tuple[Step, ...]:
+        """The first steps in a new box; nothing once a prediction was made."""
 
     def tasks(self, run_id: int) -> tuple[Task, ...]:
         """The tasks of a run in the order in which they started."""
