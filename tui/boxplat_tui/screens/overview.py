@@ -21,8 +21,9 @@ from boxplat_tui.glyphs import Cell
 from boxplat_tui.reading import Reading
 from boxplat_tui.screens import rows
 from boxplat_tui.screens.base import SubjectScreen
+from boxplat_tui.snapshot import HOST
 from boxplat_tui.widgets.bars import Line, assemble
-from boxplat_tui.widgets.gpus import strip
+from boxplat_tui.widgets.gpus import host_strip, strip
 from boxplat_tui.widgets.table import Column, Listing, LiveTable, Row
 
 RECENT = 40
@@ -140,6 +141,8 @@ class OverviewScreen(SubjectScreen):
     def _gpus(self, snapshot: Snapshot) -> Text:
         history, width = self.box_app.history.utilisation, self.size.width - 2
         lines = [strip(gpu, history.get(gpu.uuid, ()), self.tones, width) for gpu in snapshot.gpus]
+        if not lines and snapshot.host:
+            lines = [host_strip(snapshot.host, history.get(HOST, ()), self.tones, width)]
         return Text("\n").join(lines or [assemble(self.tones, Cell(snapshot.gpu_note, "muted"))])
 
     def _tell_schedules(self, schedules: Sequence[Mapping[str, Any]], now: float) -> None:
