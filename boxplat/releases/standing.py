@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from boxplat.adapters import tracking_store
@@ -63,9 +64,7 @@ class Standings:
         versions: dict[str, list[ModelVersion]] = {}
         for one in tracking_store.registered(self._paths.mlflow):
             versions.setdefault(one.name, []).append(one)
-        releases: dict[tuple[str | None, int | None], list[Release]] = {}
-        for release in self._state.releases.all():
-            releases.setdefault((release.model, release.model_version), []).append(release)
+        releases = _Releases(self._state)
         runs = self._state.runs.numbers([one.source_run_id for own in versions.values() for one in own])
         return tuple(self._model(name, versions[name], releases, runs, url) for name in sorted(versions))
 
@@ -73,7 +72,7 @@ class Standings:
         self,
         name: str,
         versions: Sequence[ModelVersion],
-        releases: Mapping[tuple[str | None, int | None], Sequence[Release]],
+        releases: _Releases,
         runs: Mapping[str, int],
         url: str,
     ) -> Registered:
@@ -85,8 +84,8 @@ class Standings:
                 runs.get(one.source_run_id or ""),
                 judged.get(one.version),
                 _backends(one.tags.get(_EVIDENCE)),
-                tuple(self._serving(releases.get((name, one.version), ()))),
-                tuple(f"{release.endpoint}@{release.number}" for release in releases.get((name, one.version), ())),
+                tuple(releases.serving(name, one.version)),
+                tuple(f"{release.endpoint}@{release.number}" for release in releases.of(name, one.version)),
             )
             for one in sorted(versions, key=lambda one: -one.version)
         ]
@@ -110,12 +109,28 @@ class Standings:
         follow = [one for one, said in self._config.endpoints.items() if (said.model, said.alias) == followed]
         return Alias(alias, now, before if before in there and before != now else None, tuple(follow))
 
-    def _serving(self, releases: Iterable[Release]) -> Iterable[Serving]:
-        for release in releases:
-            weight = self._state.releases.traffic(release.endpoint).get(release.number, 0)
-            shadow = self._state.releases.shadow(release.endpoint) == release.number
-            if weight or shadow:
-                yield Serving(release.endpoint, release.number, weight, shadow)
+
+class _Releases:
+    """All releases by model version, and who of them answers now."""
+
+    def __init__(self, state: StateStore) -> None:
+        self._by_version: dict[tuple[str | None, int | None], list[Release]] = {}
+        for release in state.releases.all():
+            self._by_version.setdefault((release.model, release.model_version), []).append(release)
+        names = {release.endpoint for own in self._by_version.values() for release in own}
+        self._traffic = {name: (state.releases.traffic(name), state.releases.shadow(name)) for name in names}
+
+    def of(self, model: str, version: int) -> Sequence[Release]:
+        """Those that a version went into, the newest first."""
+        return self._by_version.get((model, version), ())
+
+    def serving(self, model: str, version: int) -> Iterable[Serving]:
+        """Where it answers now."""
+        for release in self.of(model, version):
+            weights, shadow = self._traffic[release.endpoint]
+            weight = weights.get(release.number, 0)
+            if weight or shadow == release.number:
+                yield Serving(release.endpoint, release.number, weight, shadow == release.number)
 
 
 def _server(state: StateStore) -> str:
@@ -167,6 +182,7 @@ def _gate(said: Mapping[str, Any]) -> Gate:
 _GATE = {"name": "gate", "rule": "rule", "found": "found", "champion": "champion"}
 
 
+@lru_cache(2048)
 def _backends(evidence: str | None) -> tuple[BackEnd, ...]:
     """From the tag that `box models calibrate` writes; none where it is absent or of a later boxplat."""
     try:

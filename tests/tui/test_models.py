@@ -55,7 +55,7 @@ async def test_each_version_has_its_metric_gates_aliases_and_place(box: FakeBox)
         assert "refused as champion by ada/cli 1h ago" in text_of(app)
         assert "the champion: 0.7746" in flat(app), "a gate that refused says its rule and what the champion has"
         await pilot.press("j", "tab", "G")
-        await until(pilot, lambda: "onnxruntime       chosen   0.41 of the time" in text_of(app))
+        await until(pilot, lambda: "onnxruntime       chosen   0.41 times" in text_of(app))
         assert "the AUC is worse by 0.004" in text_of(app)
         box.models.shown = (replace(models()[0], versions=models()[0].versions[1:]),)
         await until(pilot, lambda: len(told(app)) == 2)
@@ -84,6 +84,9 @@ async def test_what_was_live_when_is_beside_it_where_there_is_room(box: FakeBox)
         assert [row[3] for row in periods().table.texts] == ["v2 90 %  v1 10 %", "v1 100 %  v2 shadow", "v1 100 %"]
         await until(pilot, lambda: "░" in text_of(app))
         assert "METRICS" in text_of(app) and "+0.1449" in text_of(app), "the change against the champion"
+        await pilot.press("j", "j", "space", "k", "k")
+        await until(pilot, lambda: "+0.1565" in text_of(app))
+        assert "+0.1449" not in text_of(app), "marked versions take the champion's place"
 
 
 ASKED = (

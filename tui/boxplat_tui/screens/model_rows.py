@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.cells import cell_len, chop_cells
 
@@ -88,16 +88,32 @@ def serves(place: Serving) -> str:
     return f"{place.endpoint}#{place.release} {'shadow' if place.shadow else f'{place.weight} %'}"
 
 
-def detail(model: Registered, one: Standing, now: float, width: int) -> Lines:
-    """All that is known of a version, in lines of at most `width` cells."""
+def detail(
+    model: Registered,
+    one: Standing,
+    now: float,
+    width: int,
+    marked: Sequence[Standing] = (),
+    live: Sequence[tuple[Cell, ...]] = (),
+) -> Lines:
+    """All that is known of a version, in lines of at most `width` cells.
+
+    Args:
+        marked: versions whose metrics stand beside its own.
+        live: the lines of time of its model.
+    """
     yield from _head(model, one, now)
     yield ()
     yield from _gates(model, one.judged, now, width)
     if one.version.metrics:
         yield ()
-        yield from _metrics(model, one)
+        yield from _metrics(model, one, width, marked)
     yield ()
     yield from _backends(one, width)
+    if live:
+        yield ()
+        yield (Cell("LIVE", "strong"),)
+        yield from live
     if one.version.tags:
         yield ()
         yield from _tags(one, width)
@@ -149,23 +165,29 @@ def _gate(gate: Gate, width: int) -> Lines:
             yield Cell(" " * 17), Cell(line, "muted")
 
 
-def _metrics(model: Registered, one: Standing) -> Lines:
-    other = model.beside(one)
-    versus = f"{f'v{other.version.version}':>10} {'change':>10}" if other else ""
-    yield Cell("METRICS", "strong"), Cell(f"{f'v{one.version.version}':>19} {versus}", "muted")
-    names = sorted(one.version.metrics, key=lambda name: (name != model.metric, name))
-    for name in names:
-        value, then = one.version.metrics[name], other.version.metrics.get(name) if other else None
-        change = "" if then is None else f"{then:>10.4g} {value - then:>+10.4g}"
+def _metrics(model: Registered, one: Standing, width: int, marked: Sequence[Standing]) -> Lines:
+    beside = model.beside(one)
+    others = [other for other in marked if other.version != one.version] or ([beside] if beside else [])
+    others = others[: max((width - 27) // 22, 1)]
+    heads = "".join(f" {f'v{other.version.version}':>10} {'change':>10}" for other in others)
+    yield Cell("METRICS", "strong"), Cell(f"{f'v{one.version.version}':>19}{heads}", "muted")
+    for name in sorted(one.version.metrics, key=lambda name: (name != model.metric, name)):
+        value = one.version.metrics[name]
         yield (
             Cell(f"{clean(name, 15):<16}", "accent" if name == model.metric else ""),
-            Cell(f"{value:>10.4g} "),
-            Cell(change, "muted"),
+            Cell(f"{value:>10.4g}"),
+            Cell("".join(_against(value, other.version.metrics.get(name)) for other in others), "muted"),
         )
+
+
+def _against(value: float, other: float | None) -> str:
+    return f" {NONE:>10} {'':>10}" if other is None else f" {other:>10.4g} {value - other:>+10.4g}"
 
 
 def _backends(one: Standing, width: int) -> Lines:
     yield Cell("BACK ENDS  ", "strong"), Cell(one.backend or "not measured: it runs as it is. Measure: m", "muted")
+    if one.backends:
+        yield (Cell(f"{'':18}{'':9}{'beside eager':<17}a call (rows)", "muted"),)
     for found in one.backends:
         yield _backend(found)
         if found.reason:
@@ -173,8 +195,8 @@ def _backends(one: Standing, width: int) -> Lines:
 
 
 def _backend(found: BackEnd) -> tuple[Cell, ...]:
-    speed = "" if found.ratio is None else f"{found.ratio:.2f} of the time"
-    calls = " ".join(f"{value:.0f} us/{rows}" for rows, value in found.microseconds.items())
+    speed = "" if found.ratio is None else f"{found.ratio:.2f} times"
+    calls = "  ".join(f"{value:.0f} us ({rows})" for rows, value in found.microseconds.items())
     tone = _VERDICTS.get(found.verdict, "")
     return Cell(f"{found.name:<17.17} "), Cell(f"{found.verdict:<9}", tone), Cell(f"{speed:<17}"), Cell(calls, "muted")
 

@@ -26,7 +26,7 @@ from boxplat_tui.screens import model_rows, model_times, model_ways
 from boxplat_tui.screens.base import BoxScreen
 from boxplat_tui.screens.choose import Choice, ChooseScreen
 from boxplat_tui.widgets.bars import Line, assemble
-from boxplat_tui.widgets.table import Listing
+from boxplat_tui.widgets.table import Listing, LiveTable
 
 _KINDS = ("model.", "release.", "endpoint.", "traffic.", "rollback", "models.")
 
@@ -117,6 +117,11 @@ class VersionScreen(BoxScreen):
         return None
 
     @property
+    def marked(self) -> list[Standing]:
+        """The versions to compare it with."""
+        return []
+
+    @property
     def history(self) -> Reading | None:
         """What the record tells of the model, which checks the whole record: a process of its own."""
         found = self.found
@@ -152,9 +157,9 @@ class VersionScreen(BoxScreen):
         if found is None:
             return
         width = max(pane.scrollable_content_region.width - 2, 30)
-        lines = list(model_rows.detail(*found, snapshot.at, width))
-        if with_chart and (periods := self.periods()):
-            lines += [(), (Cell("LIVE", "strong"),), *model_times.chart(periods, found[0], snapshot.at, width)]
+        periods = self.periods() if with_chart else []
+        live = list(model_times.chart(periods, found[0], snapshot.at, width))
+        lines = model_rows.detail(*found, snapshot.at, width, self.marked, live)
         pane.query_one("#known", Line).say(self.lines(lines))
 
     def _choose(self, title: str, choices: Sequence[Choice], none: str) -> None:
@@ -218,7 +223,7 @@ class ModelsScreen(VersionScreen):
 
     HELP = (
         "Versions of the registered models, with the gates that judged them and where they serve. Enter shows one in "
-        "full; p judges and promotes it; d deploys it; t traces it to its data and its predictions."
+        "full; space marks those to compare metrics with; p judges and promotes; t traces it to its data."
     )
 
     def body(self) -> ComposeResult:
@@ -226,7 +231,7 @@ class ModelsScreen(VersionScreen):
         empty = f"No model is registered yet. A training flow registers one: box run {flow} --wait  (2, then r)"
         with Container(id="models"):
             with Vertical(id="registry"):
-                yield Listing(model_rows.VERSIONS, empty, "versions")
+                yield Listing(model_rows.VERSIONS, empty, "versions", marks=True)
                 yield Line("chart")
                 yield Listing(model_times.PERIODS, "It was never live. Deploy a version: d", "periods")
             yield Detail(id="version")
@@ -235,11 +240,20 @@ class ModelsScreen(VersionScreen):
     def chosen(self) -> str | None:
         return self.query_one("#versions", Listing).table.selected if self._composed else None
 
+    @property
+    def marked(self) -> list[Standing]:
+        keys = self.query_one("#versions", Listing).table.marked
+        known = {
+            model_rows.key(model.name, one.version.version): one for model in self.models for one in model.versions
+        }
+        return [known[key] for key in keys if key in known]
+
     def show(self, snapshot: Snapshot) -> None:
         self.query_one("#versions", Listing).show(model_rows.versions(self.models, snapshot.at))
         self._follow()
 
     @on(DataTable.RowHighlighted, "#versions LiveTable")
+    @on(LiveTable.Marked)
     def _follow(self) -> None:
         snapshot, found = self.box_app.latest, self.found
         if snapshot is None:
