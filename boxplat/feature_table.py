@@ -1,4 +1,4 @@
-"""`box features list` and `show` for people."""
+"""`box features list`, `show` and `get` for people."""
 
 from __future__ import annotations
 
@@ -43,6 +43,21 @@ def state(row: Mapping[str, Any]) -> str:
     if row["stale"]:
         return "stale" if row["rows"] else "empty"
     return "fresh" if row["rows"] else "empty"
+
+
+def online(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table an entity: each feature with its status, and the age of its view's row."""
+    return "\n\n".join(_entity(row) for row in rows)
+
+
+def _entity(row: Mapping[str, Any]) -> str:
+    keys = "  ".join(f"{name}={value}" for name, value in row["keys"].items())
+    ages = row["age_seconds"]
+    lines = [
+        (name, value, row["status"][name], duration(ages.get(name.partition("__")[0])))
+        for name, value in row["features"].items()
+    ]
+    return f"{keys}\n{table(('FEATURE', 'VALUE', 'STATUS', 'AGE'), lines)}"
 
 
 def distributions(shown: ViewShown) -> str:

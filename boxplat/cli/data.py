@@ -43,10 +43,10 @@ def materialize(start: str | None, end: str | None, as_json: bool) -> None:
 @click.argument("keys")
 @json_option
 def get(service: str, keys: str, as_json: bool) -> None:
-    """Online features: SERVICE and KEYS, a JSON list of entity keys (text, @file or - for standard input)."""
+    """Online features: SERVICE (or a view) and KEYS, a JSON list of entity keys (text, @file or - for stdin)."""
     wanted = read_json(keys)
     rows = the_box().features.get(service, wanted if isinstance(wanted, list) else [wanted])
-    click.echo(render.as_json(rows=rows) if as_json else "\n".join(json.dumps(row, default=str) for row in rows))
+    click.echo(render.as_json(rows=rows) if as_json else feature_table.online(rows))
 
 
 @features.command("list")

@@ -46,13 +46,15 @@ class ViewShown:
     """A view, its source and its features.
 
     Attributes:
-        source: file, folder or URL; empty where the view has none.
+        example: the keys of one of the newest rows, to ask for; empty where there is no row.
+        source: file, folder or URL, relative to the project where it lies in it.
         rows: of the source; `sampled`: how many of them were looked at.
         oldest, newest: event times, ISO.
     """
 
     view: str
     keys: tuple[str, ...]
+    example: Mapping[str, Any]
     source: str
     rows: int
     sampled: int
@@ -95,7 +97,7 @@ def show(paths: Paths, config: Config, view: str, features: Sequence[str] = (), 
                 shown = _shown(con, source, declared, said, features or names, sample)
             except duckdb.Error as error:
                 raise unreadable(source.name, error) from error
-    return replace(shown, source=short(said.path, paths.root))
+    return replace(shown, view=view, source=short(said.path, paths.root))
 
 
 def _no_file(view: str) -> BoxError:
@@ -137,8 +139,11 @@ def _shown(
     features: Sequence[str],
     sample: int,
 ) -> ViewShown:
+    from boxplat.features.offline.times import micros
+
     columns = {name: column for name in features if (column := _column(source, name, said.mapping))}
-    rows, oldest, newest = _extent(con, source, source.column(said.timestamp, "event time", said.mapping))
+    moment = micros(source, source.column(said.timestamp, "event time", said.mapping))
+    rows, oldest, newest = _extent(con, source, moment)
     wanted = ", ".join(map(quoted, dict.fromkeys(columns.values()))) or "1"
     con.execute(f"CREATE TEMP TABLE drawn AS SELECT {wanted} FROM {source.relation} {_drawn(rows, sample)}")
     sampled = int(first_row(con, "SELECT count(*) FROM drawn")[0])
@@ -149,15 +154,21 @@ def _shown(
         found = distribution(con, "drawn", column, source.types[column]) if column else None
         why = "" if column else f"its source has no column {name}"
         shown.append(Shown(name, types[name], column, found, why))
-    keys = tuple(key.name for key in view.keys)
-    return ViewShown(view.name, keys, said.path, rows, sampled, oldest, newest, tuple(shown))
+    keys = {key.name: source.column(key.name, "join key", said.mapping) for key in view.keys}
+    example = _example(con, source, keys, moment)
+    return ViewShown(view.name, tuple(keys), example, said.path, rows, sampled, oldest, newest, tuple(shown))
 
 
-def _extent(con: DuckDBPyConnection, source: Source, timestamp: str) -> tuple[int, str | None, str | None]:
+def _example(con: DuckDBPyConnection, source: Source, keys: Mapping[str, str], moment: str) -> dict[str, Any]:
+    if not keys:
+        return {}
+    columns = ", ".join(map(quoted, keys.values()))
+    found = con.execute(f"SELECT {columns} FROM {source.relation} ORDER BY {moment} DESC NULLS LAST LIMIT 1").fetchall()
+    return dict(zip(keys, found[0], strict=True)) if found else {}
+
+
+def _extent(con: DuckDBPyConnection, source: Source, moment: str) -> tuple[int, str | None, str | None]:
     """How many rows there are, and the first and last event time."""
-    from boxplat.features.offline.times import micros
-
-    moment = micros(source, timestamp)
     rows, first, last = first_row(
         con, f"SELECT count(*), make_timestamp(min({moment})), make_timestamp(max({moment})) FROM {source.relation}"
     )

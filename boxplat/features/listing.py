@@ -23,12 +23,12 @@ def listing(state: StateStore, paths: Paths, config: Config) -> dict[str, Any]:
     """What a repository declares and how it stands.
 
     Returns:
-        `views`, by name: `view`, `keys` and `features` (each `name` and `type`), `ttl_seconds` (None: for ever),
-        `source` (file, folder or URL; empty: none), `services` that take of it, `on_demand` (computed when it is
-        read), `closed` (why Feast refuses to serve it, or empty), `online` (there is a place for its rows), and what
-        `freshness` says of it where it is online in boxplat's store. `last`: by what was done (`applied`,
-        `materialized`, `compacted`, `audited`) the newest event as `at` (ISO time) and its data, or None. `skew`: the
-        newest one of each endpoint.
+        `project`, `clock` (that ages are measured by: `wall`, or `materialization`), and `views`, by name: `view`,
+        `keys` and `features` (each `name` and `type`), `ttl_seconds` (None: for ever), `source` (file, folder or URL;
+        empty: none), `services` that take of it, `on_demand` (computed when it is read), `closed` (why Feast refuses to
+        serve it, or empty), `online` (there is a place for its rows), and what `freshness` says of it where it is
+        online in boxplat's store. `last`: by what was done (`applied`, `materialized`, `compacted`, `audited`) the
+        newest event as `at` (ISO time) and its data, or None. `skew`: the newest one of each endpoint.
 
     Raises:
         BoxError: no repository, or nothing applied (exit code 9).
@@ -45,6 +45,7 @@ def listing(state: StateStore, paths: Paths, config: Config) -> dict[str, Any]:
         skew.setdefault(str(event.data.get("endpoint")), _told(event))
     return {
         "project": found.project,
+        "clock": found.clock,
         "views": views,
         "last": {kind: _told(events[0]) if events else None for kind, events in last.items()},
         "skew": skew,

@@ -22,7 +22,7 @@ def get(paths: Paths, config: Config, service: str, keys: Sequence[Mapping[str, 
     """Read the online store.
 
     Args:
-        service: a feature service, or references as `view:feature,view:feature`.
+        service: a feature service, a feature view (all its features), or references as `view:feature,view:feature`.
         keys: one mapping of join keys per row.
 
     Returns:
@@ -35,6 +35,7 @@ def get(paths: Paths, config: Config, service: str, keys: Sequence[Mapping[str, 
     """
     _check(keys)
     repo = folder(paths, config)
+    service = _meant(paths, config, repo, service)
     rows = [dict(row) for row in keys]
     fix = f"give every key of {service} in each row, in its type; the views' keys are in {repo}"
     with explained(f"cannot read {service} for these keys", repo, ExitCode.USAGE, fix):
@@ -62,6 +63,17 @@ def views(paths: Paths, config: Config) -> list[dict[str, Any]]:
             }
             for view in found
         ]
+
+
+def _meant(paths: Paths, config: Config, repo: Path, name: str) -> str:
+    """What is named, as Feast knows it: references in place of a view's name, which could also be a service's."""
+    from boxplat.features import catalog
+
+    with environment(child_environment(paths, config)):
+        found = catalog.load(repo)
+    if found is None or name in found.services or name not in found.views:
+        return name
+    return ",".join(f"{name}:{field.name}" for field in found.views[name].fields)
 
 
 def _check(keys: Sequence[Mapping[str, Any]]) -> None:

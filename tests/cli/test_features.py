@@ -63,6 +63,8 @@ def test_values_come_with_their_status(root: Path) -> None:
     assert known["status"] == {"reports__wind": "PRESENT", "reports__seen": "PRESENT"}
     assert 7200 <= known["age_seconds"]["reports"] < 7500
     assert set(unknown["status"].values()) == {"NOT_FOUND"} and set(unknown["features"].values()) == {None}
+    view = run_box(root, "features", "get", "reports", '{"airport": 3}')
+    assert "airport=3" in view.stdout and "reports__wind  309.0  PRESENT  2 h 00 m" in view.stdout
 
 
 def test_a_stale_view_is_exit_code_7(root: Path) -> None:
@@ -89,6 +91,7 @@ def test_the_list_says_what_is_declared_and_how_it_stands(root: Path) -> None:
 def test_a_view_shows_how_its_values_are_distributed(root: Path) -> None:
     found = json.loads(run_box(root, "features", "show", "reports", "--json").stdout)
     assert (found["rows"], found["sampled"], found["keys"]) == (100, 100, ["airport"])
+    assert list(found["example"]) == ["airport"] and found["example"]["airport"] in range(10)
     wind, seen = (feature["distribution"] for feature in found["features"])
     assert (wind["minimum"], wind["maximum"], wind["nulls"], wind["distinct"]) == (0.0, 909.0, 0, 100)
     assert sum(seen["histogram"]["counts"]) == 100 and seen["quantiles"]["0.5"] == 454.5

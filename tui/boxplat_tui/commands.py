@@ -122,11 +122,30 @@ def prediction_data(text: str, root: Path) -> str:
 
 
 def features_apply() -> Command:
-    return Command(("features", "apply"), keep=True)
+    effect = (
+        "This registers what the feature repository declares now. "
+        "A view that it no longer declares is dropped, with its rows online; the files of the sources stay."
+    )
+    return Command(("features", "apply"), effect, keep=True)
 
 
-def features_materialize() -> Command:
-    return Command(("features", "materialize"), keep=True)
+def features_materialize(end: str = "") -> Command:
+    return Command(("features", "materialize", *(("--end", end) if end else ())), keep=True)
+
+
+def features_show(view: str) -> Command:
+    return Command(("features", "show", view), keep=True)
+
+
+def features_audit() -> Command:
+    return Command(("features", "audit"), keep=True)
+
+
+
+
+def features_get(name: str, keys: Mapping[str, object]) -> Command:
+    """The online features of one entity: of a feature view, or of a feature service."""
+    return Command(("features", "get", name, json.dumps([keys], ensure_ascii=False)), keep=True)
 
 
 def models_show(model: str) -> Command:
@@ -142,6 +161,8 @@ def promote(model: str, version: int, alias: str, now: int | None, endpoints: Se
         f"This judges version {version} of {model} on held-out rows, which may take minutes. If every gate lets it "
         f"through, {_moves(alias, now, version, endpoints)}. If one refuses it, only the record is written."
     )
+def features_skew(endpoint: str) -> Command:
+    return Command(("features", "skew", endpoint), keep=True)
     return Command(("models", "promote", model, str(version), *_to(alias)), effect, keep=True)
 
 

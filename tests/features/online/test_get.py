@@ -65,9 +65,9 @@ def test_states(tmp_path: Path, kind: str) -> None:
 
 
 def test_the_command_does_without_feast(paths: Paths) -> None:
-    argv = [sys.executable, "-c", PROGRAM, "recent:clicks,recent:note", json.dumps(ROWS)]
+    argv = [sys.executable, "-c", PROGRAM, "recent:clicks,recent:note", json.dumps(ROWS), "--json"]
     done = subprocess.run(argv, cwd=paths.root, capture_output=True, text=True, check=True)
-    check([json.loads(line) for line in done.stdout.splitlines()])
+    check(json.loads(done.stdout)["rows"])
     assert done.stderr.splitlines()[-1] == "[]"
 
 

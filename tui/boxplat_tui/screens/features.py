@@ -1,18 +1,284 @@
-"""Feature views, their freshness and their data."""
+"""The feature views: how fresh they are, what they hold, and what was last done to them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.events import Resize
+from textual.timer import Timer
+from textual.widgets import DataTable
 
+from boxplat.core.errors import BoxError
+from boxplat.core.model import Snapshot
+from boxplat_tui import commands
+from boxplat_tui.commands import Command
+from boxplat_tui.glyphs import Cell
+from boxplat_tui.reading import Reading
+from boxplat_tui.screens import feature_plots, feature_rows, feature_ways
 from boxplat_tui.screens.base import BoxScreen
-from boxplat_tui.widgets.bars import Line
+from boxplat_tui.screens.choose import Choice, ChooseScreen
+from boxplat_tui.widgets.bars import Line, assemble
+from boxplat_tui.widgets.table import Listing
+
+Values = Mapping[str, Any]
+
+SERVICE = "features"
+WIDE, TALL = 120, 30
+_KINDS = ("features.",)
+_SETTLED_SECONDS = 0.3
+_NARROWEST = 20
 
 
-class FeaturesScreen(BoxScreen):
-    """Feature views, their freshness and their data."""
+class ViewPane(Vertical):
+    """One view: what it is, its features, and the values of the one under the cursor."""
+
+    def compose(self) -> ComposeResult:
+        yield Line("view")
+        yield Listing(feature_rows.FEATURES, "It declares no features.", "fields")
+        with VerticalScroll(id="values", can_focus=False):
+            yield Line("distribution")
+
+
+class ViewScreen(BoxScreen):
+    """One view at a time, and what can be done with it."""
 
     MODE = "features"
-    HELP = "Feature views, their freshness and their data."
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (TALL, "-tall")]  # noqa: RUF012 (Textual declares it so)
+    CHANGES = frozenset({"apply", "materialize", "ask", "audit", "skew"})
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "materialize", "Materialize"),
+        Binding("a", "apply", "Apply"),
+        Binding("p", "ask", "Try a key"),
+        Binding("A", "audit", "Audit"),
+        Binding("w", "skew", "Skew"),
+        Binding("l", "log", "Log of the feature server", show=False),
+    ]
+
+    @property
+    def chosen(self) -> str | None:
+        """Which view this is about."""
+        raise NotImplementedError
+
+    @property
+    def listing(self) -> Reading:
+        """Every view as declared and as it stands."""
+        return self.box_app.reading("features", "list", every=15.0, kinds=_KINDS)
+
+    @property
+    def view(self) -> Values | None:
+        """The view that this is about."""
+        return next((view for view in self.listing.data.get("views", ()) if view["view"] == self.chosen), None)
+
+    @property
+    def values(self) -> Reading | None:
+        """The distributions of the view that this is about."""
+        view = self.view
+        if view is None or not view["source"]:
+            return None
+        return self.box_app.reading("features", "show", view["view"], every=300.0, kinds=_KINDS)
+
+    def readings(self) -> Sequence[Reading]:
+        return [self.listing, *([self.values] if self.values else [])]
+
+    def subject(self) -> tuple[str, Command] | None:
+        return (self.chosen, commands.features_show(self.chosen)) if self.chosen else None
+
+    def url(self) -> str | None:
+        snapshot = self.box_app.latest
+        return next((one.url for one in snapshot.services if one.name == SERVICE), None) if snapshot else None
+
+    def lines(self, rows: Iterable[tuple[Cell, ...]]) -> Text:
+        """Lines of cells as one text."""
+        return Text("\n").join(assemble(self.tones, *cells) for cells in rows)
+
+    def show_view(self) -> None:
+        """Fill the pane."""
+        view, reading = self.view, self.values
+        shown = reading.data if reading is not None else {}
+        pane = self.query_one(ViewPane)
+        pane.query_one("#view", Line).display = pane.query_one("#values").display = view is not None
+        if view is not None:
+            clock, short = str(self.listing.data.get("clock")), self.size.height < TALL
+            about = feature_rows.about(view, shown, self.box_app.now, clock, short)
+            pane.query_one("#view", Line).say(self.lines(about))
+        self.query_one("#fields", Listing).show(feature_rows.features(view, shown) if view is not None else [])
+        self.show_values()
+
+    @on(DataTable.RowHighlighted, "#fields LiveTable")
+    def show_values(self) -> None:
+        """The distribution of the feature under the cursor."""
+        reading, name = self.values, self.query_one("#fields", Listing).table.selected
+        room = self.query_one("#values").scrollable_content_region
+        features = reading.data.get("features", ()) if reading is not None else ()
+        found = next((one for one in features if one["name"] == name), None)
+        lines: Iterator[tuple[Cell, ...]] = iter(())
+        if found is not None and reading is not None:
+            rows, sampled = reading.data["rows"], reading.data["sampled"]
+            looked = f"all {rows:,} rows" if sampled == rows else f"a sample of {sampled:,} of {rows:,} rows"
+            lines = feature_plots.distribution(found, max(room.width - 2, _NARROWEST), room.height, looked)
+        elif reading is not None and not reading.known and reading.error is None:
+            lines = iter([(Cell("looking at its source …", "muted"),)])
+        self.query_one("#distribution", Line).say(self.lines(lines))
+
+    def on_resize(self, event: Resize) -> None:
+        self.call_after_refresh(self.take)
+
+    def choose(self, title: str, choices: Sequence[Choice], none: str = "") -> None:
+        """Ask which of several commands to run; of one that asks for nothing, run it."""
+        if not choices:
+            self.notify(none, markup=False)
+        elif len(choices) == 1 and not choices[0].asks:
+            self._perform(choices[0].make(""))
+        else:
+            self.app.push_screen(ChooseScreen(title, choices), self._perform)
+
+    def _perform(self, command: Command | None) -> None:
+        if command is not None:
+            self.box_app.perform(command)
+
+    def action_materialize(self) -> None:
+        self.choose("Bring the newest rows online", feature_ways.materializations(self.listing.data))
+
+    def action_apply(self) -> None:
+        self.box_app.perform(commands.features_apply())
+
+    def action_ask(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        if not view["online"]:
+            self.notify(f"{view['view']} has no rows online.", markup=False)
+            return
+        example = self.values.data.get("example", {}) if self.values else {}
+        self.choose(f"Ask for {view['view']} by its keys", feature_ways.questions(view, example))
+
+    def action_audit(self) -> None:
+        self.box_app.perform(commands.features_audit())
+
+    def action_skew(self) -> None:
+        snapshot = self.box_app.latest
+        names = [endpoint.name for endpoint in snapshot.endpoints] if snapshot else []
+        none = "No endpoint has served anything yet: box deploy NAME"
+        self.choose("Compare what an endpoint served with what is recomputed", feature_ways.skews(names), none)
+
+    def action_log(self) -> None:
+        self.box_app.open_log(SERVICE)
+
+
+class FeaturesScreen(ViewScreen):
+    """Every view; beside them, where there is room, the one under the cursor."""
+
+    HELP = (
+        "Feature views, and how old the newest row of each is against its time to live. Enter shows the features of a "
+        "view and how their values are distributed; m brings new rows online; p asks for a key; A audits the training "
+        "set; w compares what was served with what is recomputed."
+    )
+    _settled: str | None = None
+    _resting: str | None = None
+    _timer: Timer | None = None
 
     def body(self) -> ComposeResult:
-        yield Line("about")
+        with Container(id="features"):
+            with Vertical(id="standing"):
+                yield Line("done")
+                yield Listing(feature_rows.VIEWS, "", "views")
+                yield Line("teach")
+            yield ViewPane(id="pane")
+
+    @property
+    def chosen(self) -> str | None:
+        return self.query_one("#views", Listing).table.selected if self._composed else None
+
+    def readings(self) -> Sequence[Reading]:
+        """Only where the cursor rests: a way through a long list looks at no file."""
+        return super().readings() if self._settled == self.chosen else [self.listing]
+
+    def show(self, snapshot: Snapshot) -> None:
+        reading = self.listing
+        self.query_one("#views", Listing).show(feature_rows.views(reading.data.get("views", ()), snapshot.at))
+        done, teach = self.query_one("#done", Line), self.query_one("#teach", Line)
+        done.display = reading.known
+        done.say(self.lines(feature_rows.standing(reading.data, snapshot.at)))
+        empty = not reading.data.get("views")
+        teach.display = empty
+        teach.say(self.lines(_teach(reading)))
+        self.query_one("#standing #views").display = not empty
+        self._follow()
+
+    @on(DataTable.RowHighlighted, "#views LiveTable")
+    def _follow(self) -> None:
+        self.query_one(ViewPane).display = self.size.width >= WIDE and self.chosen is not None
+        if self.query_one(ViewPane).display:
+            self.show_view()
+        if self.chosen != self._resting:
+            self._resting = self.chosen
+            if self._timer is not None:
+                self._timer.stop()
+            self._timer = self.set_timer(_SETTLED_SECONDS, self._settle)
+
+    def _settle(self) -> None:
+        self._settled = self.chosen
+        self.tick()
+
+    @on(DataTable.RowSelected, "#views LiveTable")
+    def _row_selected(self) -> None:
+        if self.query_one(ViewPane).display:
+            self.query_one("#fields", Listing).table.focus()
+        elif self.chosen:
+            self.app.push_screen(OneViewScreen(self.chosen))
+
+    @on(DataTable.RowSelected, "#fields LiveTable")
+    def _field_selected(self) -> None:
+        if self.chosen:
+            self.app.push_screen(OneViewScreen(self.chosen, self.query_one("#fields", Listing).table.selected))
+
+    def action_back(self) -> None:
+        fields, views = self.query_one("#fields", Listing).table, self.query_one("#views", Listing).table
+        if fields.has_focus:
+            views.focus()
+        else:
+            super().action_back()
+
+
+def _teach(reading: Reading) -> Iterator[tuple[Cell, ...]]:
+    """What to do where there is no view."""
+    if isinstance(reading.error, BoxError):
+        yield (Cell("No feature views to show yet: the lines above say why, and the command that helps.", "muted"),)
+    elif reading.known:
+        yield (
+            Cell("No feature view is declared yet. Write one in the feature repository, then: box features apply  (a)"),
+        )
+    else:
+        yield (Cell("reading the feature views …", "muted"),)
+
+
+class OneViewScreen(ViewScreen):
+    """One view on a whole screen."""
+
+    HELP = "One feature view. j and k choose a feature, whose values are drawn; p asks for a key; esc goes back."
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back", key_display="esc")]
+
+    def __init__(self, name: str, feature: str | None = None) -> None:
+        super().__init__()
+        self._chosen = name
+        self._wanted = feature or ""
+
+    @property
+    def chosen(self) -> str | None:
+        return self._chosen
+
+    @property
+    def trail(self) -> str:
+        return self._chosen
+
+    def body(self) -> ComposeResult:
+        yield ViewPane(id="pane")
+
+    def show(self, snapshot: Snapshot) -> None:
+        self.show_view()
