@@ -13,11 +13,15 @@ CHUNK = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """New lines of a log. `restarted`: the file is another one now; `skipped`: bytes left out before the first line."""
+    """New lines of a log.
+
+    `restarted`: the file is another one now; `skipped`: bytes left out before the first line; `more`: there is more.
+    """
 
     lines: tuple[str, ...]
     restarted: bool = False
     skipped: int = 0
+    more: bool = False
 
 
 class LogFile:
@@ -51,4 +55,4 @@ class LogFile:
         data = os.pread(descriptor, CHUNK, self._offset)
         self._offset += len(data)
         lines = self._splitter.feed(data) if data else self._splitter.flush()
-        return Chunk(tuple(lines[1:] if skipped else lines), restarted, skipped)
+        return Chunk(tuple(lines[1:] if skipped else lines), restarted, skipped, self._offset < status.st_size)

@@ -71,11 +71,12 @@ class EventsScreen(SubjectScreen):
         self._above: list[Asked] = []
         self._pages = EventPages()
         self._page = Page(self._asked)
+        self._drawn: Page | None = None
 
     def body(self) -> ComposeResult:
         yield Line("page")
         with Container(id="log-of-events"):
-            yield Listing(rows.EVENTS, "Nothing has happened yet.", "events")
+            yield Listing(rows.ALL_EVENTS, "Nothing has happened yet.", "events")
             with VerticalScroll(id="event", can_focus=False):
                 yield Line("told")
 
@@ -92,7 +93,9 @@ class EventsScreen(SubjectScreen):
 
     def show(self, snapshot: Snapshot) -> None:
         listing = self.query_one(Listing)
-        listing.show(rows.events(self._page.events))
+        if self._page is not self._drawn:
+            self._drawn = self._page
+            listing.show(rows.all_events(self._page.events), self._empty())
         if self.following:
             listing.table.move_cursor(row=0, animate=False)
         self.query_one("#page", Line).say(assemble(self.tones, *self._heading()))
@@ -108,16 +111,21 @@ class EventsScreen(SubjectScreen):
         if page.events:
             first, last = page.events[-1], page.events[0]
             parts.append(Cell(f"#{first.id:,} to #{last.id:,} of {page.latest:,}"))
-            parts.append(Cell(f"   since {said_moment(first.at)}", "muted"))
-        elif page.whole and (asked.subject or asked.kind or asked.match):
-            parts.append(Cell("Nothing that ever happened passes: esc clears the filter.", "warn"))
+            parts.append(Cell(f"  since {said_moment(first.at)[5:16]}", "muted"))
         if not page.whole and page.reached:
-            parts.append(Cell(f"   looking back: #{page.reached:,} …", "busy"))
-        elif page.older:
-            parts.append(Cell("   ] older", "muted"))
+            parts.append(Cell(f"  looking back: #{page.reached:,} …", "busy"))
         if self._above or not asked.newest:
-            parts.append(Cell("   [ newer   f newest", "muted"))
+            parts.append(Cell("  [ newer", "muted"))
+        if page.older:
+            parts.append(Cell("  ] older", "muted"))
         return parts
+
+    def _empty(self) -> str:
+        if not self._page.whole:
+            return "Looking …"
+        if eventlog.spelled(self._asked):
+            return "Nothing that ever happened passes the filter. Escape clears it."
+        return "Nothing has happened yet. Begin: box up --detach"
 
     @property
     def event(self) -> Event | None:

@@ -19,9 +19,9 @@ from boxplat_tui.widgets.logpane import LogPane
 from boxplat_tui.widgets.table import Column, Listing, Row
 
 _COLUMNS = (
-    Column("LOG OF", 20),
-    Column("WHAT", 18),
-    Column("STATE", 12),
+    Column("LOG OF", 18),
+    Column("WHAT", 18, from_width=90),
+    Column("STATE", 11),
     Column("SINCE", 9, right=True),
     Column("SAYS"),
 )

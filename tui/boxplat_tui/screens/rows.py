@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from boxplat.core.model import Endpoint, Event, GpuProcess, Release, Run, ServiceStatus, Snapshot, State, Task
-from boxplat_tui.format import NONE, age, clock, duration, pairs, size, span
+from boxplat_tui.format import NONE, age, clock, duration, moment, pairs, size, span
 from boxplat_tui.glyphs import Cell, run_state, service_state
 from boxplat_tui.widgets.table import Column, Row
 
@@ -210,6 +210,12 @@ def model_of(release: Release) -> str:
     return NONE if release.model is None else f"{release.model} v{release.model_version}"
 
 
+ALL_EVENTS = (
+    Column("TIME", 14),
+    Column("EVENT", 20),
+    Column("SUBJECT", 12),
+    Column("DETAIL"),
+)
 EVENTS = (
     Column("TIME", 8),
     Column("EVENT", 22),
@@ -226,7 +232,12 @@ def events(told: Sequence[Event]) -> list[Row]:
     return [_event(event) for event in sorted(told, key=lambda event: -event.id)]
 
 
-def _event(event: Event) -> Row:
+def all_events(told: Sequence[Event]) -> list[Row]:
+    """The same with the day, `11-22 14:02:11`."""
+    return [_event(event, moment(event.at)[5:]) for event in told]
+
+
+def _event(event: Event, time: str = "") -> Row:
     verb = event.kind.rpartition(".")[2]
     tone = "bad" if verb in _BAD else "ok" if verb in _GOOD else ""
     detail = pairs(
@@ -234,7 +245,7 @@ def _event(event: Event) -> Row:
     )
     return Row(
         str(event.id),
-        (Cell(clock(event.at), "muted"), Cell(event.kind, tone), Cell(event.subject), Cell(detail, "muted")),
+        (Cell(time or clock(event.at), "muted"), Cell(event.kind, tone), Cell(event.subject), Cell(detail, "muted")),
         (event.at, event.kind, event.subject, detail),
     )
 

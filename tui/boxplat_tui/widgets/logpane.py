@@ -18,6 +18,8 @@ from boxplat_tui.snapshot import Box
 from boxplat_tui.widgets.bars import Line, assemble
 from boxplat_tui.widgets.logview import LogView
 
+# Of a log that grows faster than it is read: 1 MiB a second.
+_MOST_CHUNKS = 16
 _PREFIX = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d)\.\d+ \[[^/ ]+/([^ ]+) \(pid \d+\)\] ")
 
 
@@ -55,7 +57,6 @@ class LogPane(Vertical):
         yield self._view
 
     def on_mount(self) -> None:
-        self.watch(self._view, "scroll_y", self._title)
         self._title()
 
     @property
@@ -82,9 +83,12 @@ class LogPane(Vertical):
         if self._source is None:
             return
         file = self._source[1]
-        chunk = file.read()
-        if chunk.lines or chunk.restarted:
-            self.post_message(LogRead(subject, file.path, chunk))
+        for _ in range(_MOST_CHUNKS):
+            chunk = file.read()
+            if chunk.lines or chunk.restarted:
+                self.post_message(LogRead(subject, file.path, chunk))
+            if not chunk.more:
+                return
 
     def _find(self, box: Box, subject: str) -> tuple[str, LogFile] | None:
         try:
@@ -118,6 +122,9 @@ class LogPane(Vertical):
             self._view.action_scroll_end()
         self._title()
 
+    def on_log_view_changed(self) -> None:
+        self._title()
+
     def _add(self, lines: tuple[str, ...]) -> None:
         if lines:
             self._view.append(lines, self.following)
@@ -130,7 +137,8 @@ class LogPane(Vertical):
         if not self.following:
             state = "paused: f follows"
         else:
-            state = "following" if view.pinned else "scrolled back: G goes to the end and follows"
-        shown = f" · {'only' if view.only else 'all lines, found'}: {view.pattern}" if view.pattern else ""
+            state = "following" if view.pinned else "scrolled back: G follows again"
         wrapped = " · wrapped" if view.wrap else ""
-        self._head.say(assemble(tones, Cell(f"LOG  {state}{shown}{wrapped}", "muted")))
+        way = "only what passes: n N m" if view.only else "all lines: n N m"
+        found = f" · {way} · / {view.pattern}" if view.pattern else ""
+        self._head.say(assemble(tones, Cell(f"LOG  {state}{wrapped}{found}", "muted")))

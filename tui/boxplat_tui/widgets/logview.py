@@ -12,6 +12,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.geometry import Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
@@ -46,7 +47,7 @@ class LogView(ScrollView, can_focus=True):
     """
 
     ALLOW_SELECT = True
-    DEFAULT_CSS = "LogView { overflow: scroll; }"
+    DEFAULT_CSS = "LogView { overflow: scroll; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", "Next line", show=False),
         Binding("k", "scroll_up", "Previous line", show=False),
@@ -58,6 +59,9 @@ class LogView(ScrollView, can_focus=True):
         Binding("N", "found(-1)", "The one before", show=False),
         Binding("m", "only", "Only what / found, or all", show=False),
     ]
+
+    class Changed(Message):
+        """What is shown, or whether it is the end, changed."""
 
     def __init__(self, shorten: Callable[[str], str] = str) -> None:
         super().__init__()
@@ -178,7 +182,7 @@ class LogView(ScrollView, can_focus=True):
             if self._passes(line):
                 self._lay(line)
         self._fit()
-        self.refresh()
+        self.post_message(self.Changed())
 
     def _fit(self) -> None:
         width = self.scrollable_content_region.width if self.wrap else self._widest
@@ -199,7 +203,12 @@ class LogView(ScrollView, can_focus=True):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
-        self.pinned = new_value >= self.max_scroll_y
+        self._at_end_or_not()
+
+    def _at_end_or_not(self) -> None:
+        if self.pinned != (self.scroll_y >= self.max_scroll_y):
+            self.pinned = not self.pinned
+            self.post_message(self.Changed())
 
     def _to_end(self) -> None:
         self.scroll_end(animate=False, immediate=True, x_axis=False)
@@ -215,6 +224,7 @@ class LogView(ScrollView, can_focus=True):
         at = next((place for place, row in enumerate(self._rows) if row.line.number >= number), len(self._rows))
         above = self.size.height // 2 if middle else 0
         self.scroll_to(y=max(at - above, 0), animate=False, immediate=True)
+        self._at_end_or_not()
         self.refresh()
 
     # Drawing.

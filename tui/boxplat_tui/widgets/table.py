@@ -258,8 +258,9 @@ class Listing(Vertical):
     def on_mount(self) -> None:
         self._note.display = False
 
-    def show(self, rows: Sequence[Row]) -> None:
-        """Follow `rows`."""
+    def show(self, rows: Sequence[Row], empty: str = "") -> None:
+        """Follow `rows`; `empty` is what to say from now on where there are none."""
+        self._empty = empty or self._empty
         self.table.show(rows)
         self._say()
 
