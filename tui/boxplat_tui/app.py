@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import sys
@@ -369,4 +370,6 @@ def run(box: Box, *, ascii: bool = False, readonly: bool = False, once: bool = F
         )
     else:
         terminal.end_with_server()
+        # What is imported stays: walking through it took 80 ms of the event loop each time (now 5 ms).
+        gc.freeze()
         app.run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -35,11 +35,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One thing: `cells` as shown and `order` as sorted, both in the order of the columns."""
+    """One thing: `cells` as shown and `order` as sorted, in the order of the columns; `text` is what filters see."""
 
     key: str
     cells: tuple[Cell, ...]
     order: tuple[Any, ...]
+    text: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", " ".join([cell.text for cell in self.cells]))
 
 
 class LiveTable(DataTable[Text]):
@@ -59,6 +63,14 @@ class LiveTable(DataTable[Text]):
     class Marked(Message):
         """The marks of a table changed."""
 
+        def __init__(self, table: LiveTable) -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> LiveTable:
+            return self.table
+
     def __init__(self, columns: Sequence[Column], marks: bool = False) -> None:
         super().__init__(cursor_type="row", cell_padding=1, cursor_foreground_priority="renderable")
         self._markable = marks
@@ -68,6 +80,8 @@ class LiveTable(DataTable[Text]):
         self._visible: tuple[int, ...] = ()
         self._rows: tuple[Row, ...] = ()
         self._drawn: dict[str, Row] = {}
+        self._passed = 0
+        self._width = 0
         self._filter = ""
         self._sorted_by: int | None = None
         self._descending = False
@@ -91,7 +105,7 @@ class LiveTable(DataTable[Text]):
     @property
     def passing(self) -> int:
         """How many rows pass the filter."""
-        return len(self._passing())
+        return self._passed
 
     def show(self, rows: Sequence[Row]) -> None:
         """Follow `rows`, in their order unless the person chose another."""
@@ -132,7 +146,7 @@ class LiveTable(DataTable[Text]):
             self._marks ^= {key}
             self._draw()
             self.action_cursor_down()
-            self.post_message(self.Marked())
+            self.post_message(self.Marked(self))
 
     def unmark(self) -> bool:
         """Take all marks away. False: there were none."""
@@ -140,7 +154,7 @@ class LiveTable(DataTable[Text]):
         self._marks.clear()
         if there:
             self._draw()
-            self.post_message(self.Marked())
+            self.post_message(self.Marked(self))
         return there
 
     def action_sort(self) -> None:
@@ -155,11 +169,12 @@ class LiveTable(DataTable[Text]):
         self._fit()
 
     def on_resize(self, event: Resize) -> None:
-        self._fit()
+        if self.scrollable_content_region.width != self._width:
+            self._fit()
 
     def _fit(self) -> None:
         """Lay the columns out for the width there is."""
-        width = self.scrollable_content_region.width
+        width = self._width = self.scrollable_content_region.width
         if not width:
             return
         self._visible = tuple(i for i, spec in enumerate(self._specs) if width >= spec.from_width)
@@ -184,10 +199,11 @@ class LiveTable(DataTable[Text]):
         if not self._filter:
             return list(self._rows)
         passes = matcher(self._filter)
-        return [row for row in self._rows if passes(" ".join(cell.text for cell in row.cells))]
+        return [row for row in self._rows if passes(row.text)]
 
     def _wanted(self) -> list[Row]:
         rows = self._passing()
+        self._passed = len(rows)
         by = self._sorted_by
         if by is not None:
             rows.sort(key=lambda row: (row.order[by] is None, row.order[by]), reverse=self._descending)
@@ -196,9 +212,10 @@ class LiveTable(DataTable[Text]):
         return rows[:MOST_ROWS]
 
     def _draw(self, key: str | None = None) -> None:
+        wanted = self._wanted()
         if not self._visible:
             return
-        rows = {row.key: self._with_mark(row) for row in self._wanted()}
+        rows = {row.key: self._with_mark(row) for row in wanted}
         with self.app.batch_update():
             if list(rows) == list(self._drawn):
                 self._update(rows)
@@ -215,7 +232,7 @@ class LiveTable(DataTable[Text]):
     def _update(self, rows: dict[str, Row]) -> None:
         for key, row in rows.items():
             before = self._drawn[key].cells
-            if row.cells == before:
+            if row.cells is before or row.cells == before:
                 continue
             for index in self._visible:
                 if row.cells[index] != before[index]:
