@@ -195,13 +195,13 @@ class Queue:
         line = queue(self._box.state, self._box.paths, self._box.settings, fresh)
         return Occupancy(line, shares(line, self._box.status().services if services is None else services))
 
-    def move(self, run: int, before: int | None = None, last: bool = False, step: int = 0) -> None:
-        """Give a run another place among those of its priority: before another, the last, else the first.
+    def move(self, run: int, before: int | None = None, last: bool = False, step: int = 0) -> int:
+        """Give a run another place among those of its priority: before another, the last, else the first. Returns it.
 
         Args:
             step: -1 or 1: past the nearest queued run before it, or behind it.
         """
-        self._box.state.queue.move(run, before, last, self._box.by, step)
+        return self._box.state.queue.move(run, before, last, self._box.by, step)
 
     def cancel(self, run: int) -> Run:
         """Ask for the end of a run."""

@@ -66,8 +66,8 @@ def move(number: int, first: bool, last: bool, before: int | None, step: int) ->
             fix=f"box queue move {number} --first",
             code=ExitCode.USAGE,
         )
-    the_box().queue.move(number, before, last, step)
-    where = {-1: "one place further up", 1: "one place further down"}.get(step, "last" if last else "first")
+    place = the_box().queue.move(number, before, last, step)
+    where = f"number {place} of its priority" if step else "last" if last else "first"
     say(f"run {number} is " + (where if before is None else f"before run {before}"))
 
 

@@ -83,8 +83,10 @@ def test_a_run_passes_one_queued_run_at_a_time(tmp_path: Path) -> None:
     state.runs.claim(2, 1, 1.0)
 
     def moved(run: int, step: int) -> list[int]:
-        state.queue.move(run, None, False, "test", step)
-        return [one.id for one in state.runs.active() if one.priority == "interactive"]
+        place = state.queue.move(run, None, False, "test", step)
+        order = [one.id for one in state.runs.active() if one.priority == "interactive"]
+        assert order[place - 1] == run
+        return order
 
     assert moved(5, -1) == [1, 2, 5, 4]
     assert moved(5, -1) == [5, 1, 2, 4]

@@ -225,6 +225,8 @@ def test_a_bar_and_its_legend_tell_used_promised_and_free() -> None:
     assert "".join(cell.text for cell in bar(share, colours, 8)) == "█▂▂░····"
     told = legend(share, colours, {"run/1": "run 1 Train"}, {}, 80).plain
     assert told == "█ run 1 Train 1.0 of 3.0 GiB  ░ others 1.0 GiB  · 4.0 GiB free"
+    narrow = legend(share, colours, {"run/1": "run 1 Train"}, {}, 58).plain
+    assert narrow == "█ run 1 Train 1.0 GiB  ░ others 1.0 GiB  · 4.0 GiB free"
     assert legend(share, colours, {"run/1": "航" * 40}, {}, 40).plain == "+2 more  · 4.0 GiB free"
 
 

@@ -51,11 +51,14 @@ class Queue:
             tx.event(f"run/{run_id}", "run.held" if held else "run.released", {"by": by})
         return True
 
-    def move(self, run_id: int, before: int | None, last: bool, by: str, step: int = 0) -> None:
+    def move(self, run_id: int, before: int | None, last: bool, by: str, step: int = 0) -> int:
         """Give a run another place among those of its priority: before `before`, the last, else the first.
 
         Args:
             step: -1 or 1: past the nearest queued run before it, or behind it; the first or the last without one.
+
+        Returns:
+            its place among those of its priority, from 1 on.
 
         Raises:
             BoxError: no such run (exit code 9), one is over, or the two are of different priorities (1).
@@ -77,6 +80,7 @@ class Queue:
             for number, one in zip(order, line, strict=True):
                 tx.execute("update run set position = ? where id = ?", (one["position"], number))
             tx.event(f"run/{run_id}", "run.moved", {"by": by, "place": place + 1})
+        return place + 1
 
     def put_back(self, run_id: int, why: str) -> bool:
         """Queue a run again whose launcher ended before its first step."""

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from boxplat.runs.queue import Place
     from boxplat.runs.shares import Occupancy
 
-# A supervisor measures every two seconds what has a lease; where none does, this screen has it done.
-FRESH_SECONDS = 3.0
+# While runs wait, the supervisor measures every two seconds what has a lease; otherwise this screen has it done.
+FRESH_SECONDS = 5.0
 WIDE, TALL = 120, 34
 
 

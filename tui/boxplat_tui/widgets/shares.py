@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FILLINGS = "█▓▒"
 _TONES = ("accent", "ok", "busy")
 _PROMISED, _FREE = "▂", "·"
-_NOBODYS = {"box": Cell("░", "accent"), "others": Cell("░", "muted")}
+_NOBODYS = {"box": Cell("▞", "muted"), "others": Cell("░", "muted")}
 
 
 class Colours:
@@ -89,12 +89,16 @@ def _has(share: Share, part: Part) -> str:
 
 
 def legend(share: Share, colours: Colours, names: Mapping[str, str], tones: dict[str, str], width: int) -> Text:
-    """Which part of one bar is whose and how much it is, in one line."""
-    entries = [
-        [colours.of(part.owner), Cell(f" {names.get(part.owner, part.owner)} ", "strong"), Cell(_has(share, part))]
-        for part in share.parts
-    ]
-    return _told(entries, [Cell(_FREE, "muted"), Cell(f" {amount(share, share.free)} free", "muted")], tones, width)
+    """Which part of one bar is whose and how much it is, in one line; where it is narrow without what is promised."""
+    free = [Cell(_FREE, "muted"), Cell(f" {amount(share, share.free)} free", "muted")]
+    for has in (_has, lambda share, part: amount(share, part.used or part.promised)):
+        entries = [
+            [colours.of(part.owner), Cell(f" {names.get(part.owner, part.owner)} ", "strong"), Cell(has(share, part))]
+            for part in share.parts
+        ]
+        if sum(map(_length, entries)) + _length(free) <= width:
+            break
+    return _told(entries, free, tones, width)
 
 
 def key(shares: Sequence[Share], colours: Colours, names: Mapping[str, str], tones: dict[str, str], width: int) -> Text:
