@@ -12,6 +12,7 @@ from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, ExitCode, not_found
 from boxplat.core.model import Release
 from boxplat.core.paths import Paths
+from boxplat.core.percents import shared
 from boxplat.core.replicas import Replica
 from boxplat.core.state import StateStore
 from boxplat.core.state.changes import Change
@@ -121,14 +122,7 @@ def _others(traffic: Mapping[int, int], release: Release | None, percent: int) -
             fix=f"box split {release.endpoint} RELEASE=PERCENT …   (to take its requests away)",
             code=ExitCode.USAGE,
         )
-    total = sum(rest.values())
-    exact = {number: left * weight / total for number, weight in rest.items()} if left else {}
-    shares = {number: int(share) for number, share in exact.items()}
-    # What rounding leaves goes to those that lost most by it.
-    short = left - sum(shares.values()) if exact else 0
-    for number in sorted(exact, key=lambda one: shares[one] - exact[one])[:short]:
-        shares[number] += 1
-    return {number: share for number, share in shares.items() if share}
+    return shared(rest, left)
 
 
 def undeploy(state: StateStore, paths: Paths, config: Config, name: str, by: str, timeout: float = 60.0) -> None:

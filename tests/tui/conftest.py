@@ -19,6 +19,7 @@ from boxplat.core.patterns import matcher
 from boxplat_tui.app import BoxApp
 from boxplat_tui.commands import Command
 from tests.tui.demo import NOW, busy, tasks_of
+from tests.tui.demo_endpoints import FakeEndpoints
 from tests.tui.demo_models import FakeModels
 from tests.tui.demo_queue import FakeQueue
 
@@ -38,6 +39,7 @@ class FakeBox:
         self.readings = 0
         self.steps: tuple[Step, ...] = ()
         self.models = FakeModels()
+        self.endpoints = FakeEndpoints()
         self.queue = FakeQueue(NOW)
         self.log = root / "some.log"
         self.printed: dict[tuple[str, ...], dict[str, object]] = {}

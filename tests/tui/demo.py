@@ -194,11 +194,13 @@ class DemoBox:
 
     def __init__(self, root: Path, moving: bool = True) -> None:
         self.root = root
+        from tests.tui.demo_endpoints import FakeEndpoints
         from tests.tui.demo_models import FakeModels
         from tests.tui.demo_queue import FakeQueue
 
         self._moving = moving
         self.models = FakeModels()
+        self.endpoints = FakeEndpoints()
         self.queue = FakeQueue(time.time())
         self._began = time.time()
         (root / "flows").mkdir(exist_ok=True)

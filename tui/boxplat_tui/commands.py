@@ -100,6 +100,24 @@ def undeploy(endpoint: str) -> Command:
     return Command(("undeploy", endpoint), effect=effect)
 
 
+def split(endpoint: str, weights: Mapping[int, int], shadow: int | None = None, effect: str = "") -> Command:
+    parts = (f"{number}={percent}" for number, percent in sorted(weights.items()) if percent)
+    copies = ("--shadow", str(shadow)) if shadow is not None else ()
+    return Command(("split", endpoint, *parts, *copies), effect=effect)
+
+
+def rollback(endpoint: str, effect: str) -> Command:
+    return Command(("rollback", endpoint), effect=effect)
+
+
+def live(endpoint: str) -> Command:
+    return Command(("endpoints", "live", endpoint), keep=True)
+
+
+def compare(endpoint: str) -> Command:
+    return Command(("compare", endpoint), keep=True)
+
+
 def predict(endpoint: str, data: str) -> Command:
     return Command(("predict", endpoint, data), keep=True)
 

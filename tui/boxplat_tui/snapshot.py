@@ -19,6 +19,8 @@ from boxplat.core.model import Event, ServiceStatus, Snapshot, Task
 from boxplat.core.registry import Registered
 
 if TYPE_CHECKING:
+    from boxplat.releases.live import Live
+    from boxplat.releases.traffic import Return
     from boxplat.runs.shares import Occupancy
 
 SECONDS = 1.0
@@ -45,6 +47,20 @@ class Queue(Protocol):
         """What has a lease, what waits, and who has what of the machine, measured at most `fresh` seconds ago."""
 
 
+class Endpoints(Protocol):
+    """The endpoints."""
+
+    def live(self) -> tuple[Live, ...]:
+        """What each release does now; to be called again and again."""
+
+    def before(self, name: str) -> Return:
+        """What a rollback would return to.
+
+        Raises:
+            BoxError: nothing was live before, or it cannot be read.
+        """
+
+
 class Box(Protocol):
     """What the dashboard needs of a box. All of it is called in the reading thread only, except `root`."""
 
@@ -53,6 +69,9 @@ class Box(Protocol):
 
     @property
     def models(self) -> Models: ...
+
+    @property
+    def endpoints(self) -> Endpoints: ...
 
     @property
     def queue(self) -> Queue: ...

@@ -1,74 +1,126 @@
-"""The endpoints, and the releases of the one under the cursor."""
+"""The endpoints, the releases of the one under the cursor, and what they do now."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.events import Resize
 from textual.widgets import DataTable
 
-from boxplat.core.model import Endpoint, Snapshot
+from boxplat.core.errors import BoxError
+from boxplat.core.model import Endpoint, Release, Snapshot
+from boxplat.core.replicas import Replica
 from boxplat_tui import commands
 from boxplat_tui.commands import Command
 from boxplat_tui.glyphs import Cell
-from boxplat_tui.screens import rows
+from boxplat_tui.pulse import Pulse, PulseRead
+from boxplat_tui.reading import Reading
+from boxplat_tui.screens import endpoint_rows, endpoint_ways
 from boxplat_tui.screens.base import BoxScreen
+from boxplat_tui.screens.choose import Choice, ChooseScreen
+from boxplat_tui.screens.splitting import DeployScreen, SplitScreen
 from boxplat_tui.widgets.bars import Line, assemble
 from boxplat_tui.widgets.table import Listing
 
+if TYPE_CHECKING:
+    from boxplat.releases.traffic import Return
 
-class EndpointsScreen(BoxScreen):
-    """Who answers predictions, and with what."""
+_MOVES = ("endpoint.", "release.", "outcomes.", "guard.", "comparison.")
+
+
+class EndpointActions(BoxScreen):
+    """What both screens of an endpoint read, and what can be done with it."""
 
     MODE = "endpoints"
-    HELP = "Each endpoint is a stable URL that sends traffic to numbered releases. p tries a prediction."
+    CHANGES = frozenset({"split", "promote", "roll_back"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "predict", "Predict"),
         Binding("d", "deploy", "Deploy"),
-        Binding("U", "undeploy", "Undeploy"),
-        Binding("l", "log", "Log"),
+        Binding("w", "split", "Split"),
+        Binding("P", "promote", "All requests to this release", show=False),
+        Binding("b", "roll_back", "Rollback"),
+        Binding("l", "log", "Log of its process", show=False),
+        Binding("t", "trace", "Trace", show=False),
+        Binding("e", "go_model", "The model it serves", show=False),
+        Binding("R", "restart", "Restart its processes", show=False),
+        Binding("U", "undeploy", "Undeploy", show=False),
     ]
 
-    def body(self) -> ComposeResult:
-        yield Listing(
-            rows.ENDPOINTS,
-            "No endpoint yet. Name one in boxplat.toml, then: box deploy NAME",
-            "endpoints",
-        )
-        yield Line("chosen")
-        yield Listing(rows.RELEASES, "No release yet. Make the first one: d", "releases")
-
-    def show(self, snapshot: Snapshot) -> None:
-        self.query_one("#endpoints", Listing).show(rows.endpoints(snapshot))
-        self._releases()
+    def __init__(self, pulse: Pulse | None = None) -> None:
+        super().__init__()
+        self.pulse = pulse or Pulse()
+        self._asked: str | None = None
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """The endpoint under the cursor."""
-        snapshot, name = self.box_app.latest, self.query_one("#endpoints", Listing).table.selected
-        found = snapshot.endpoints if snapshot else ()
-        return next((endpoint for endpoint in found if endpoint.name == name), None)
+        """The endpoint that this is about."""
+        raise NotImplementedError
 
-    @on(DataTable.RowHighlighted, "#endpoints LiveTable")
-    def _releases(self) -> None:
-        endpoint, snapshot = self.endpoint, self.box_app.latest
-        releases = self.query_one("#releases", Listing)
-        releases.display = endpoint is not None
-        if endpoint and snapshot:
-            said = [Cell("releases of ", "muted"), Cell(endpoint.name, "strong")]
-            self.query_one("#chosen", Line).say(assemble(self.tones, *said))
-            releases.show(rows.releases(endpoint, snapshot.at))
+    @property
+    def release(self) -> Release | None:
+        """The release under the cursor."""
+        raise NotImplementedError
 
-    @on(DataTable.RowSelected, "#endpoints LiveTable")
-    def _row_selected(self) -> None:
-        if self.check_action("predict", ()):
-            self.action_predict()
+    def read(self) -> None:
+        endpoints, name = self.box_app.box.endpoints, self._asked
+        back: Return | BoxError | None = None
+        try:
+            back = endpoints.before(name) if name else None
+        except BoxError as error:
+            back = error
+        self.post_message(PulseRead(endpoints.live(), name, back))
+
+    def on_pulse_read(self, message: PulseRead) -> None:
+        self.pulse.take(message)
+        self.take()
+
+    @property
+    def comparison(self) -> Reading | None:
+        """The two releases beside each other, while there are two."""
+        endpoint = self.endpoint
+        if endpoint is None or (len(endpoint.traffic) < 2 and endpoint.shadow is None):
+            return None
+        return self.box_app.reading("compare", endpoint.name, every=30.0, kinds=_MOVES)
+
+    def verdict(self) -> Text | None:
+        """What the comparison says; None where nothing is compared."""
+        reading = self.comparison
+        if reading is None or reading.error:
+            return None
+        if not reading.known:
+            return assemble(self.tones, Cell("comparing …", "muted"))
+        lines = [line for line in str(reading.data.get("said", "")).splitlines() if line]
+        verdict = str(reading.data.get("comparison", {}).get("effect", {}).get("verdict", ""))
+        tone = {"better": "ok", "worse": "bad"}.get(verdict, "")
+        said = [Cell(line, "muted" if number == 0 else tone) for number, line in enumerate(lines)]
+        return self.lines((cell,) for cell in said)
+
+    def lines(self, rows: Iterable[tuple[Cell, ...]]) -> Text:
+        """Lines of cells as one text."""
+        return Text("\n").join(assemble(self.tones, *cells) for cells in rows)
 
     def subject(self) -> tuple[str, Command] | None:
         endpoint = self.endpoint
-        return (endpoint.url or endpoint.name, commands.endpoints()) if endpoint else None
+        return (endpoint.url or endpoint.name, commands.live(endpoint.name)) if endpoint else None
+
+    def url(self) -> str | None:
+        return self.endpoint.url if self.endpoint else None
+
+    @property
+    def _process(self) -> str | None:
+        """The release under the cursor, as in `box logs SUBJECT`."""
+        endpoint, release = self.endpoint, self.release
+        return f"{endpoint.name}@{release.number}" if endpoint and release else None
+
+    def _perform(self, command: Command | None) -> None:
+        if command is not None:
+            self.box_app.perform(command)
 
     def action_predict(self) -> None:
         if self.endpoint:
@@ -76,12 +128,246 @@ class EndpointsScreen(BoxScreen):
 
     def action_deploy(self) -> None:
         if self.endpoint:
-            self.box_app.perform(commands.deploy(self.endpoint.name))
+            self.app.push_screen(DeployScreen(self.endpoint), self._perform)
+
+    def action_split(self) -> None:
+        endpoint, release = self.endpoint, self.release
+        if endpoint is None:
+            return
+        if len(endpoint_ways.candidates(endpoint)) < 2:
+            self.notify(f"{endpoint.name} has no second release. Make one: d, with 10 percent.", markup=False)
+            return
+        chosen = release.number if release else None
+        self.app.push_screen(SplitScreen(endpoint, chosen, self.tones), self._perform)
+
+    def action_promote(self) -> None:
+        endpoint, release = self.endpoint, self.release
+        if endpoint is None or release is None:
+            return
+        if endpoint.traffic.get(release.number) == 100:
+            self.notify(f"Release {release.number} has all requests of {endpoint.name} already.", markup=False)
+        else:
+            self.box_app.perform(endpoint_ways.promote(endpoint, release.number))
+
+    def action_roll_back(self) -> None:
+        endpoint, back = self.endpoint, self.pulse.back
+        if endpoint is None or self.pulse.back_of != endpoint.name or back is None:
+            return
+        if isinstance(back, BoxError):
+            self.notify(f"{back.what}: {back.why}", markup=False, severity="warning")
+        else:
+            self.box_app.perform(endpoint_ways.rollback(endpoint, back))
 
     def action_undeploy(self) -> None:
         if self.endpoint:
             self.box_app.perform(commands.undeploy(self.endpoint.name))
 
+    def action_restart(self) -> None:
+        snapshot, endpoint, release = self.box_app.latest, self.endpoint, self.release
+        if snapshot is None or endpoint is None or release is None:
+            return
+        names = [
+            service.name
+            for service in snapshot.services
+            if (which := Replica.of(service.name))
+            and (which.endpoint, which.release) == (endpoint.name, release.number)
+        ]
+        if len(names) == 1:
+            self.box_app.perform(commands.restart(names[0]))
+        elif names:
+            ways = [Choice(name, lambda _, name=name: commands.restart(name)) for name in names]  # type: ignore[misc]
+            self.app.push_screen(ChooseScreen("Replace which process by a new one?", ways), self._perform)
+        else:
+            self.notify(f"Release {release.number} has no process now.", markup=False)
+
     def action_log(self) -> None:
+        if subject := self._process or (self.endpoint and self.endpoint.name):
+            self.box_app.open_log(subject)
+
+    def action_trace(self) -> None:
+        if self._process:
+            self.box_app.reveal("lineage", self._process)
+
+    def action_go_model(self) -> None:
+        if self.release and self.release.model:
+            self.box_app.reveal("models", f"{self.release.model}/{self.release.model_version}")
+
+
+class EndpointsScreen(EndpointActions):
+    """Who answers predictions, and with what."""
+
+    HELP = (
+        "Each endpoint is a stable URL that sends requests to numbered releases. Figures are of the last 30 s: P50, "
+        "P95 and P99 are the times within which half, 95 % and 99 % of the answers came; QUEUE is what came and is "
+        "not answered. Enter shows an endpoint with its comparison and its predictions."
+    )
+
+    def body(self) -> ComposeResult:
+        with Container(id="serving"):
+            with Vertical(id="served"):
+                empty = "No endpoint yet. Name one in boxplat.toml, then: box deploy NAME"
+                yield Listing(endpoint_rows.ENDPOINTS, empty, "endpoints")
+                yield Line("chosen")
+                yield Listing(endpoint_rows.RELEASES, "No release yet. Make the first one: d", "releases")
+                yield Line("brief")
+                yield Line("beside")
+            with VerticalScroll(id="this-release", can_focus=False):
+                yield Line("known")
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        if not self._composed or self.box_app.latest is None:
+            return None
+        name = self.query_one("#endpoints", Listing).table.selected
+        return next((one for one in self.box_app.latest.endpoints if one.name == name), None)
+
+    @property
+    def release(self) -> Release | None:
+        endpoint, key = self.endpoint, self.query_one("#releases", Listing).table.selected
+        return next((one for one in endpoint.releases if str(one.number) == key), None) if endpoint else None
+
+    def readings(self) -> Sequence[Reading]:
+        return [self.comparison] if self.comparison else []
+
+    def show(self, snapshot: Snapshot) -> None:
+        self.query_one("#endpoints", Listing).show(endpoint_rows.endpoints(snapshot, self.pulse))
+        self._follow()
+
+    @on(DataTable.RowHighlighted, "#endpoints LiveTable")
+    def _follow(self) -> None:
+        endpoint, snapshot = self.endpoint, self.box_app.latest
+        chosen, beside = self.query_one("#chosen", Line), self.query_one("#beside", Line)
+        releases = self.query_one("#releases", Listing)
+        releases.display = chosen.display = endpoint is not None
+        said = self.verdict()
+        beside.display = said is not None
+        if endpoint and snapshot:
+            if self._asked != endpoint.name:
+                self._asked = endpoint.name
+                self.box_app.poller.wake()
+            chosen.say(assemble(self.tones, *endpoint_rows.about(endpoint)))
+            releases.show(endpoint_rows.releases(endpoint, snapshot, self.pulse))
+            if said is not None:
+                beside.say(said)
+        self._detail()
+
+    @on(DataTable.RowHighlighted, "#releases LiveTable")
+    def _detail(self) -> None:
+        endpoint, release, snapshot = self.endpoint, self.release, self.box_app.latest
+        pane = self.query_one("#this-release")
+        brief = self.query_one("#brief", Line)
+        pane.display = release is not None and self.size.width >= 120
+        brief.display = release is not None and not pane.display
+        if endpoint is None or release is None or snapshot is None:
+            return
+        brief.say(assemble(self.tones, *endpoint_rows.brief(endpoint, release, snapshot)))
+        if pane.display:
+            width = max(pane.size.width - 2, 40)
+            lines = endpoint_rows.detail(endpoint, release, snapshot, self.pulse, width)
+            self.query_one("#known", Line).say(self.lines(lines))
+
+    def on_resize(self, event: Resize) -> None:
+        self.call_after_refresh(self.take)
+
+    @on(DataTable.RowSelected)
+    def _row_selected(self) -> None:
+        self.action_open()
+
+    def action_open(self) -> None:
         if self.endpoint:
-            self.box_app.open_log(self.endpoint.name)
+            number = self.release.number if self.release else None
+            self.app.push_screen(EndpointScreen(self.endpoint.name, number, self.pulse))
+
+
+class EndpointScreen(EndpointActions):
+    """One endpoint: a release with its graphs, the comparison, and the newest predictions."""
+
+    HELP = (
+        "One endpoint, and the release that was under the cursor. n shows the next release; the comparison is that of "
+        "box compare; below are the newest predictions, and enter on one traces it to its data."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "next_release", "Next"),
+        Binding("escape", "back", "Back", key_display="esc"),
+    ]
+
+    def __init__(self, name: str, number: int | None, pulse: Pulse) -> None:
+        super().__init__(pulse)
+        self._asked = name
+        self._served = name
+        self._number = number
+
+    @property
+    def trail(self) -> str:
+        return self._served if self._number is None else f"{self._served}@{self._number}"
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        snapshot = self.box_app.latest
+        return next((one for one in snapshot.endpoints if one.name == self._served), None) if snapshot else None
+
+    @property
+    def release(self) -> Release | None:
+        releases = self.endpoint.releases if self.endpoint else ()
+        return next((one for one in releases if one.number == self._number), None)
+
+    def body(self) -> ComposeResult:
+        with Container(id="endpoint"):
+            with VerticalScroll(id="this-release", can_focus=False):
+                yield Line("known")
+            with Vertical(id="seen"):
+                yield Line("beside")
+                yield Listing(endpoint_rows.COMPARED, "", "compared")
+                empty = f"No prediction is logged yet. Try one: p  (box predict {self._served} '…')"
+                yield Listing(endpoint_rows.PREDICTIONS, empty, "predictions")
+
+    @property
+    def _predictions(self) -> Reading:
+        return self.box_app.reading("predictions", self._served, "--limit", "50", every=10.0, kinds=_MOVES)
+
+    def readings(self) -> Sequence[Reading]:
+        return [self._predictions, *([self.comparison] if self.comparison else [])]
+
+    def show(self, snapshot: Snapshot) -> None:
+        endpoint, release = self.endpoint, self.release
+        known, beside = self.query_one("#known", Line), self.query_one("#beside", Line)
+        if endpoint and release:
+            known.say(self.lines(self._facts(endpoint, release, snapshot, max(known.size.width, 40))))
+        said, compared = self.verdict(), self.query_one("#compared", Listing)
+        reading = self.comparison
+        beside.display = said is not None
+        compared.display = reading is not None and reading.known
+        if said is not None and reading is not None:
+            beside.say(said)
+            compared.show(endpoint_rows.compared(reading.data.get("comparison", {})))
+        rows = self._predictions.data.get("predictions", ())
+        listing = self.query_one("#predictions", Listing)
+        listing.display = self._predictions.known
+        listing.show(endpoint_rows.predictions(rows))
+
+    def _facts(self, endpoint: Endpoint, release: Release, snapshot: Snapshot, width: int) -> list[tuple[Cell, ...]]:
+        """All of the release where there is room, else the most of it."""
+        if self.size.width >= 120:
+            return [*endpoint_rows.detail(endpoint, release, snapshot, self.pulse, width)]
+        brief = endpoint_rows.brief(endpoint, release, snapshot)
+        return [brief, *endpoint_rows.graphs(endpoint, release, self.pulse, width)]
+
+    def on_resize(self, event: Resize) -> None:
+        self.call_after_refresh(self.take)
+
+    def subject(self) -> tuple[str, Command] | None:
+        key = self.query_one("#predictions", Listing).table.selected
+        return (key.split("/")[0], commands.why(key.split("/")[0])) if key else super().subject()
+
+    @on(DataTable.RowSelected, "#predictions LiveTable")
+    def _row_selected(self) -> None:
+        key = self.query_one("#predictions", Listing).table.selected
+        if key:
+            self.box_app.reveal("lineage", f"prediction/{key.split('/')[0]}")
+
+    def action_next_release(self) -> None:
+        numbers = [one.number for one in endpoint_ways.candidates(self.endpoint)] if self.endpoint else []
+        if numbers:
+            here = numbers.index(self._number) if self._number in numbers else -1
+            self._number = numbers[(here + 1) % len(numbers)]
+            self.take()
