@@ -18,13 +18,14 @@ from boxplat.core.model import Event, Snapshot, Task
 from boxplat.core.patterns import matcher
 from boxplat_tui.app import BoxApp
 from boxplat_tui.commands import Command
-from tests.tui.demo import NOW, busy, tasks_of
+from tests.tui.demo import NOW, busy
 from tests.tui.demo_endpoints import FakeEndpoints
 from tests.tui.demo_models import FakeModels
 from tests.tui.demo_queue import FakeQueue
+from tests.tui.demo_runs import PastRuns, tasks_of
 
 
-class FakeBox:
+class FakeBox(PastRuns):
     """Gives out `shown`; `error` is raised instead, and `gate` holds every reading up while it is cleared.
 
     `printed` is what `box WORDS --json` prints, by its words without `--json`.
@@ -38,6 +39,7 @@ class FakeBox:
         self.gate.set()
         self.readings = 0
         self.steps: tuple[Step, ...] = ()
+        super().__init__(lambda: self.shown.runs)
         self.models = FakeModels()
         self.endpoints = FakeEndpoints()
         self.queue = FakeQueue(NOW)

@@ -26,6 +26,7 @@ from boxplat.core.model import (
     Supervisor,
     Task,
 )
+from tests.tui.demo_runs import PastRuns, tasks_of
 
 GIB = 1024**3
 MIB = 1024**2
@@ -181,15 +182,7 @@ def empty(now: float = NOW, root: str = "demo") -> Snapshot:
     return Snapshot(now, "flights", root, Supervisor(4000, now, "ada/cli"), (), (), (), (), note, ())
 
 
-def tasks_of(run: Run) -> tuple[Task, ...]:
-    began = run.started or run.created
-    return tuple(
-        Task(run.id, step, str(number), attempt, state, began + start, began + end if end else None, index)
-        for step, number, attempt, state, start, end, index in TASKS
-    )
-
-
-class DemoBox:
+class DemoBox(PastRuns):
     """A box whose clock runs: what is running goes on, and its log grows."""
 
     def __init__(self, root: Path, moving: bool = True) -> None:
@@ -203,6 +196,7 @@ class DemoBox:
         self.endpoints = FakeEndpoints()
         self.queue = FakeQueue(time.time())
         self._began = time.time()
+        super().__init__(lambda: runs(self._began))
         (root / "flows").mkdir(exist_ok=True)
         for name, parameters in (("ingest", ()), ("train", ("epochs", "seeds"))):
             lines = [f"    {key} = Parameter('{key}', default=3)" for key in parameters] or ["    pass"]

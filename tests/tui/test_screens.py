@@ -73,7 +73,7 @@ async def test_a_run_shows_its_tasks_and_a_log_that_follows(box: FakeBox, size: 
     async with showing(app := Recorder(box), size) as pilot:
         await pilot.press("2", "enter")
         await until(pilot, lambda: "14:02:11 fit/5 epoch 1" in text_of(app))
-        for word in ("box run flows/train.py --param epochs=12 --param seeds=3", "fit[2]", "following", "mlflow 0000"):
+        for word in ("box run flows/train.py --param epochs=12 --param seeds=3", "fit x3", "following", "mlflow 0000"):
             assert word in text_of(app)
         with box.log.open("a") as log:
             log.write("Workflow \x1b[31mended\x1b[0m\n")

@@ -74,7 +74,7 @@ async def test_a_failure_while_reading_a_run_is_shown_too(box: FakeBox, monkeypa
         raise OSError(5, "disk is gone")
 
     async with showing(app := Recorder(box), (80, 24)) as pilot:
-        monkeypatch.setattr(box, "tasks", fail)
+        monkeypatch.setattr(box.history, "show", fail)
         await pilot.press("2", "enter")
         await until(pilot, lambda: "disk is gone" in text_of(app))
 

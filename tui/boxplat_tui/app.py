@@ -228,7 +228,7 @@ class BoxApp(App[str]):
 
     def visit(self, subject: str) -> None:
         """Go to a run, an endpoint, or the log of a service."""
-        if subject.isdecimal() and self.find_run(int(subject)):
+        if subject.isdecimal():
             self.push_screen(RunScreen(int(subject)))
         elif self.latest and any(endpoint.name == subject for endpoint in self.latest.endpoints):
             self.reveal("endpoints", subject)

@@ -226,6 +226,40 @@ def runs() -> Command:
     return Command(("runs",))
 
 
+def run_shown(run_id: int) -> Command:
+    return Command(("runs", "show", str(run_id)), keep=True)
+
+
+def run_metrics(run_id: int) -> Command:
+    return Command(("runs", "metrics", str(run_id)), keep=True)
+
+
+def compare_runs(run_ids: Sequence[int]) -> Command:
+    return Command(("runs", "compare", *map(str, run_ids)), keep=True)
+
+
+def resume_run(run_id: int, flow: str) -> Command:
+    return Command(("run", flow, "--resume", str(run_id)))
+
+
+def sweeps() -> Command:
+    return Command(("sweeps",))
+
+
+def sweep(number: int) -> Command:
+    return Command(("sweep", "show", str(number)), keep=True)
+
+
+def resume_sweep(number: int) -> Command:
+    return Command(("sweep", "resume", str(number)))
+
+
+def cancel_sweep(number: int, trials: int) -> Command:
+    left = f"its {trials} trials that are not over" if trials != 1 else "its trial that is not over"
+    effect = f"This ends sweep {number} and {left}. Trials that are done keep their results."
+    return Command(("sweep", "cancel", str(number)), effect=effect)
+
+
 def events(subject: str = "", kind: str = "", match: str = "") -> Command:
     asked = (("--subject", subject), ("--kind", kind), ("--match", match))
     return Command(("events", *(word for option, value in asked if value for word in (option, value))))

@@ -77,7 +77,7 @@ def meter(fraction: float, width: int, tone: str) -> tuple[Cell, Cell]:
 _DOTS = " ..::oo##"
 _ASCII = str.maketrans(
     {
-        **dict(zip("●◐◌○▲◑✗✓■◆·…—→←↑↓▼█▓▒▞░▊▎▌▐▍", "*~.o!~x+#>-.-><^vv#%=:.|||||", strict=True)),
+        **dict(zip("●◐◌○▲◑✗✓■◆·…—→←↑↓▼▶≠█▓▒▞░▊▎▌▐▍★◇", "*~.o!~x+#>-.-><^vv>!#%=:.|||||*o", strict=True)),
         NONE: "-",
         **dict.fromkeys("━═", "="),
         **dict.fromkeys("─╌▔▁", "-"),

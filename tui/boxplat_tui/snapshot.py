@@ -8,25 +8,48 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
 from boxplat.beginning import Step
-from boxplat.core.model import Event, ServiceStatus, Snapshot, Task
+from boxplat.core.metrics import Execution, Series, SideBySide
+from boxplat.core.model import Event, Run, ServiceStatus, Snapshot, Task
 from boxplat.core.registry import Registered
+from boxplat.core.sweeps import Sweep, Trial
 
 if TYPE_CHECKING:
     from boxplat.releases.live import Live
     from boxplat.releases.traffic import Return
+    from boxplat.runs.profiles.report import StepUse
     from boxplat.runs.shares import Occupancy
 
 SECONDS = 1.0
 STALE_SECONDS = 3.0
 HISTORY = 120
 HOST = "host"
+
+
+class History(Protocol):
+    """What is known of runs."""
+
+    def show(self, run: int) -> Execution:
+        """A run with its tasks, attempts and data."""
+
+    def metrics(self, run: int) -> tuple[Series, ...]:
+        """What a run has measured by now."""
+
+    def compare(self, runs: Sequence[int]) -> SideBySide:
+        """Runs beside each other."""
+
+
+class Sweeps(Protocol):
+    """The trials of sweeps."""
+
+    def show(self, number: int) -> list[Trial]:
+        """The trials of a sweep by number."""
 
 
 class Models(Protocol):
@@ -81,6 +104,21 @@ class Box(Protocol):
 
     def beginning(self) -> tuple[Step, ...]:
         """The first steps in a new box; nothing once a prediction was made."""
+
+    @property
+    def history(self) -> History: ...
+
+    @property
+    def sweep(self) -> Sweeps: ...
+
+    def runs(self, limit: int) -> list[Run]:
+        """The newest runs first."""
+
+    def sweeps(self, limit: int) -> list[Sweep]:
+        """The newest sweeps first."""
+
+    def usage(self, run: int) -> tuple[StepUse, ...]:
+        """What the steps of a run used, and should ask for."""
 
     def tasks(self, run_id: int) -> tuple[Task, ...]:
         """The tasks of a run in the order in which they started."""
