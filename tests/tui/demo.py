@@ -31,13 +31,6 @@ from tests.tui.demo_runs import PastRuns, tasks_of
 GIB = 1024**3
 MIB = 1024**2
 NOW = 1_795_000_000.0
-TASKS = (
-    ("start", 1, 0, RunState.SUCCEEDED, 0, 2, None),
-    ("load", 2, 0, RunState.SUCCEEDED, 2, 9, None),
-    ("fit", 3, 0, RunState.SUCCEEDED, 11, 41, 0),
-    ("fit", 4, 1, RunState.SUCCEEDED, 11, 58, 1),
-    ("fit", 5, 0, RunState.RUNNING, 60, None, 2),
-)
 
 
 def services(now: float) -> tuple[ServiceStatus, ...]:
@@ -187,11 +180,11 @@ class DemoBox(PastRuns):
 
     def __init__(self, root: Path, moving: bool = True) -> None:
         self.root = root
+        self._moving = moving
         from tests.tui.demo_endpoints import FakeEndpoints
         from tests.tui.demo_models import FakeModels
         from tests.tui.demo_queue import FakeQueue
 
-        self._moving = moving
         self.models = FakeModels()
         self.endpoints = FakeEndpoints()
         self.queue = FakeQueue(time.time())
