@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 from boxplat.adapters import tracking_store
 from boxplat.core.config import Config
@@ -93,7 +94,7 @@ class Standings:
         measured = sorted({metric for one in standings for metric in one.version.metrics})
         metric = gates.metric if gates else next(iter(measured), "")
         known = tuple(self._alias(name, alias, versions) for alias in sorted(self._aliases(name, versions)))
-        page = f"{url}/#/models/{name}" if url else ""
+        page = f"{url}/#/models/{quote(name, safe='')}" if url else ""
         return Registered(name, metric, gates is not None, known, endpoints, tuple(standings), page)
 
     def _aliases(self, name: str, versions: Iterable[ModelVersion]) -> set[str]:

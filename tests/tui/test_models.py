@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 from boxplat.core.errors import BoxError
 from boxplat_tui.format import NONE
 from boxplat_tui.frame import text_of
-from boxplat_tui.screens import model_rows, model_times
+from boxplat_tui.screens import model_rows, model_times, model_ways
 from boxplat_tui.screens.choose import ChooseScreen
 from boxplat_tui.screens.dialogs import ConfirmScreen
 from boxplat_tui.screens.models import Detail, ModelsScreen, OneVersionScreen
@@ -169,6 +169,24 @@ async def test_no_models_and_models_that_cannot_be_read_say_what_to_do(box: Fake
         assert app.asked == [] and isinstance(app.screen, ModelsScreen)
         box.models.error, box.models.shown = None, models()
         await until(pilot, lambda: len(told(app)) == 3 and "torn" not in text_of(app))
+
+
+def test_every_way_is_a_command_that_the_command_line_accepts_and_says_its_effect() -> None:
+    from boxplat.cli import box as cli
+
+    model = models()[0]
+    for one in model.versions:
+        ways = [*model_ways.promotions(model, one), *model_ways.rollbacks(model), *model_ways.deploys(model, one)]
+        for way in ways:
+            command = way.make("25" if "percent" in way.asks else "candidate" if way.asks else "")
+            group, words = cli, list(command.words)
+            while words and hasattr(group, "commands"):
+                group = group.commands[words.pop(0)]
+            group.make_context(command.text, words)
+            assert bool(command.effect) is ("--dry-run" not in command.words)
+    bare = replace(model, aliases=(), endpoints=(), versions=model.versions[:1])
+    assert model_ways.rollbacks(bare) == [] and model_ways.deploys(bare, bare.versions[0]) == []
+    assert model_ways.promotions(bare, bare.versions[0])[1].make("").text == "box models promote delay 3"
 
 
 WILD = "\x1b[31m" + "長い名前 🚀 " * 40 + "[bold]\x00\r\n\u202e"

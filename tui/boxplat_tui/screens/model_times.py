@@ -28,7 +28,7 @@ def periods(history: Mapping[str, Any]) -> list[Period]:
 
 
 def rows(found: Sequence[Period], model: Registered, now: float) -> list[Row]:
-    """A row a period, the newest first."""
+    """A row a period, the newest first; its key begins with a release that answered then: `delay@2/14`."""
     known = _versions(model)
     return [_row(one, known, now) for one in sorted(found, key=lambda one: -one["begin"])]
 
@@ -39,7 +39,7 @@ def _row(one: Period, known: Mapping[str, int], now: float) -> Row:
     shadow = [f"{_name(one, one['shadow'], known)} shadow"] if one["shadow"] else []
     words, why = "  ".join([*shares, *shadow]) or "nothing", one["reason"] or one["kind"] or NONE
     return Row(
-        f"{one['endpoint']}@{next(iter(one['weights']), one['shadow'])}/{one['entry']}",
+        f"{one['endpoint']}@{next(iter(one['weights']), one['shadow'] or '')}/{one['entry']}",
         (
             Cell(moment(one["begin"])[:16], "muted"),
             Cell(duration(took)),
@@ -102,10 +102,10 @@ def _widths(lengths: Sequence[float], room: int) -> list[int]:
 
 def _axis(begins: Sequence[float], cells: Sequence[int], now: float) -> str:
     """The time of day under the beginning of each period where there is room for it; the day under the first."""
-    line, place = "", 0
+    line, place, room = "", 0, sum(cells) - 4
     for index, (begin, wide) in enumerate(zip(begins, cells, strict=True)):
         text = moment(begin)[5:16] if index == 0 or now - begin > 86400 else clock(begin)[:5]
-        if not line or place > len(line):
+        if (not line or place > len(line)) and place + len(text) <= room:
             line = line.ljust(place) + text
         place += wide
-    return (line if len(line) <= place - 4 else line[: place - 4]).ljust(place - 3) + "now"
+    return line.ljust(room + 1) + "now"

@@ -76,6 +76,7 @@ class VersionScreen(BoxScreen):
     def __init__(self) -> None:
         super().__init__()
         self.models: tuple[Registered, ...] = ()
+        self.known: dict[str, tuple[Registered, Standing]] = {}
         self._error: BoxError | None = None
         self._told: object = None
 
@@ -97,8 +98,15 @@ class VersionScreen(BoxScreen):
     def on_models_read(self, message: ModelsRead) -> None:
         self._error = message.error
         if message.error is None:
-            self.models = message.models
+            self.know(message.models)
         self.take()
+
+    def know(self, models: tuple[Registered, ...]) -> None:
+        """Go by these models from now on."""
+        self.models = models
+        self.known = {
+            model_rows.key(model.name, one.version.version): (model, one) for model in models for one in model.versions
+        }
 
     def _warning(self) -> Iterator[Cell]:
         yield from super()._warning()
@@ -110,11 +118,7 @@ class VersionScreen(BoxScreen):
     @property
     def found(self) -> tuple[Registered, Standing] | None:
         """The model and the version that this is about."""
-        for model in self.models:
-            for one in model.versions:
-                if model_rows.key(model.name, one.version.version) == self.chosen:
-                    return model, one
-        return None
+        return self.known.get(self.chosen or "")
 
     @property
     def marked(self) -> list[Standing]:
@@ -226,6 +230,10 @@ class ModelsScreen(VersionScreen):
         "full; space marks those to compare metrics with; p judges and promotes; t traces it to its data."
     )
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn: object = None
+
     def body(self) -> ComposeResult:
         flow = next((one for one in flows.flow_files(self.box_app.box.root) if "train" in one), "FLOW")
         empty = f"No model is registered yet. A training flow registers one: box run {flow} --wait  (2, then r)"
@@ -249,7 +257,11 @@ class ModelsScreen(VersionScreen):
         return [known[key] for key in keys if key in known]
 
     def show(self, snapshot: Snapshot) -> None:
-        self.query_one("#versions", Listing).show(model_rows.versions(self.models, snapshot.at))
+        # A thousand rows need not be made again each second for the sake of their age.
+        drawn = (self.models, snapshot.at // 20)
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self.query_one("#versions", Listing).show(model_rows.versions(self.models, snapshot.at))
         self._follow()
 
     @on(DataTable.RowHighlighted, "#versions LiveTable")
@@ -278,9 +290,9 @@ class ModelsScreen(VersionScreen):
 
     @on(DataTable.RowSelected, "#periods LiveTable")
     def _period_selected(self) -> None:
-        key = self.query_one("#periods", Listing).table.selected
-        if key:
-            self.box_app.reveal("lineage", key.rpartition("/")[0])
+        release = (self.query_one("#periods", Listing).table.selected or "").rpartition("/")[0]
+        if release and not release.endswith("@"):
+            self.box_app.reveal("lineage", release)
 
 
 class OneVersionScreen(VersionScreen):
@@ -292,7 +304,7 @@ class OneVersionScreen(VersionScreen):
     def __init__(self, key: str, models: tuple[Registered, ...]) -> None:
         super().__init__()
         self._key = key
-        self.models = models
+        self.know(models)
 
     @property
     def chosen(self) -> str | None:
