@@ -68,7 +68,7 @@ class ViewScreen(BoxScreen):
     @property
     def listing(self) -> Reading:
         """Every view as declared and as it stands."""
-        return self.box_app.reading("features", "list", every=15.0, kinds=_KINDS)
+        return self.box_app.reading("features", "list", every=30.0, kinds=_KINDS)
 
     @property
     def view(self) -> Values | None:
