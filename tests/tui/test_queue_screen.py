@@ -28,7 +28,7 @@ from boxplat_tui.widgets.table import LiveTable
 from tests.tui.conftest import FakeBox, Recorder, showing
 from tests.tui.conftest import until as wait
 from tests.tui.demo import NOW, busy
-from tests.tui.demo_queue import GIB, schedules
+from tests.tui.demo_queue import DEVICE, GIB, schedules
 
 pytestmark = pytest.mark.anyio
 SIZES = [(80, 24), (200, 60)]
@@ -167,6 +167,18 @@ async def test_without_a_device_cores_and_memory_are_shown(box: FakeBox) -> None
         await wait(pilot, lambda: "no NVIDIA GPU here" in text_of(app))
         for words in ("38 % of 8 cores", "3.0 of 23 GiB", "servers 741 MiB", "20 GiB free"):
             assert words in text_of(app)
+
+
+async def test_eight_devices_have_a_line_each(box: FakeBox) -> None:
+    line, one = box.queue.line, box.shown.gpus[0]
+    devices = tuple(replace(DEVICE, uuid=f"GPU-{number}", index=number) for number in range(8))
+    box.queue.line = replace(line, capacity=replace(line.capacity, devices=devices))
+    box.shown = replace(box.shown, gpus=tuple(replace(one, index=number, uuid=f"GPU-{number}") for number in range(8)))
+    async with showing(app := Recorder(box), (80, 24)) as pilot:
+        await pilot.press("3")
+        await wait(pilot, lambda: "delay@7" in text_of(app))
+        shown = [text for text in text_of(app).splitlines() if text.startswith(" GPU ") and "139 GiB" in text]
+        assert len(shown) == 8 and "ends 2m" in text_of(app)
 
 
 async def test_hostile_and_wide_names_stay_in_their_place(box: FakeBox) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LABEL = 8
 FIGURES = 22
+SHORT = 12
 
 
 def of(used: int, total: int) -> str:
@@ -90,8 +91,8 @@ def machine(shown: Machine) -> Text:
     for height, full in ((4, True), (2, True), (1, True), (1, False)):
         lines = list(_blocks(shown, height, full))
         if len(lines) <= shown.lines:
-            break
-    return Text("\n").join(lines)
+            return Text("\n").join(lines)
+    return Text("\n").join(_lines(shown) if len(shown.snapshot.gpus) > 1 else lines)
 
 
 def _blocks(shown: Machine, height: int, full: bool) -> Iterator[Text]:
@@ -100,8 +101,36 @@ def _blocks(shown: Machine, height: int, full: bool) -> Iterator[Text]:
         yield from _gpu(shown, gpu, height, full)
     yield from _host(shown, 1 if shown.snapshot.gpus else height, full)
     if not full:
-        told = key(shown.shares, shown.colours, shown.names, shown.tones, shown.width - LABEL)
-        yield Text(" " * LABEL, no_wrap=True, overflow="ellipsis").append_text(told)
+        yield _key(shown)
+
+
+def _lines(shown: Machine) -> Iterator[Text]:
+    """A line a device and one for the machine, for where there are many."""
+    for gpu in shown.snapshot.gpus:
+        own = next((one for one in shown.shares if one.index == gpu.index and not one.slice), None)
+        held = of(gpu.memory_used, gpu.memory_total)
+        yield _line(shown, f"GPU {gpu.index}", gpu.uuid, percent(gpu.utilisation), own, held)
+    host = shown.snapshot.host
+    memory = next((one for one in shown.shares if one.kind == "memory"), None)
+    if host is not None:
+        held = of(host.memory_used, host.memory_total)
+        yield _line(shown, "CPU", HOST, busy(host), memory, held)
+    yield _key(shown)
+
+
+def _line(shown: Machine, label: str, name: str, use: str, one: Share | None, held: str) -> Text:
+    drawn = graph(shown.history.utilisation.get(name, ()), SHORT)[0]
+    width = max(shown.width - LABEL - SHORT - 8 - FIGURES, 1)
+    parts = bar(one, shown.colours, width) if one else [Cell(" " * width)]
+    return _row(shown, label, [Cell(drawn, "busy"), Cell(f"{use:>6}  "), *parts], held)
+
+
+def _key(shown: Machine) -> Text:
+    return _indented(key(shown.shares, shown.colours, shown.names, shown.tones, shown.width - LABEL))
+
+
+def _indented(told: Text) -> Text:
+    return Text(" " * LABEL, no_wrap=True, overflow="ellipsis").append_text(told)
 
 
 def _gpu(shown: Machine, gpu: Gpu, height: int, full: bool) -> Iterator[Text]:
@@ -131,7 +160,7 @@ def _host(shown: Machine, height: int, full: bool) -> Iterator[Text]:
     if host is not None:
         yield from _history(shown, "CPU", HOST, f"{busy(host)} of {host.cores:g} cores", height)
     for one in shown.shares:
-        if one.kind == "cores" and one.parts:
+        if one.kind == "cores":
             figures = f"{amount(one, one.total - one.free)} of {one.total:g} cores"
             yield from _parts(shown, one, "lent", figures, full)
         elif one.kind == "memory":
@@ -152,6 +181,6 @@ def _history(shown: Machine, label: str, name: str, figures: str, height: int) -
 
 def _parts(shown: Machine, one: Share, label: str, figures: str, full: bool) -> Iterator[Text]:
     yield _row(shown, label, bar(one, shown.colours, shown.width - LABEL - FIGURES), figures)
-    if full and one.parts:
+    if full:
         told = legend(one, shown.colours, shown.names, shown.tones, shown.width - LABEL)
-        yield Text(" " * LABEL, no_wrap=True, overflow="ellipsis").append_text(told)
+        yield _indented(told)
