@@ -159,6 +159,8 @@ def features_audit() -> Command:
     return Command(("features", "audit"), keep=True)
 
 
+def features_skew(endpoint: str) -> Command:
+    return Command(("features", "skew", endpoint), keep=True)
 
 
 def features_get(name: str, keys: Mapping[str, object]) -> Command:
@@ -179,8 +181,6 @@ def promote(model: str, version: int, alias: str, now: int | None, endpoints: Se
         f"This judges version {version} of {model} on held-out rows, which may take minutes. If every gate lets it "
         f"through, {_moves(alias, now, version, endpoints)}. If one refuses it, only the record is written."
     )
-def features_skew(endpoint: str) -> Command:
-    return Command(("features", "skew", endpoint), keep=True)
     return Command(("models", "promote", model, str(version), *_to(alias)), effect, keep=True)
 
 
