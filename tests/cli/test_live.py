@@ -37,6 +37,7 @@ def test_a_run_with_a_parameter_is_waited_for_and_recorded(live_box: Path) -> No
     assert "total is 10" in done.stderr
     shown = json.loads(run_box(live_box, "runs", str(run["id"]), "--json").stdout)
     assert [task["step"] for task in shown["tasks"]] == ["start", "end"]
+    assert "total" in run_box(live_box, "runs", "metrics", str(run["id"])).stdout
     lines = run_box(live_box, "logs", str(run["id"]), "--step", "end").stdout.splitlines()
     assert lines and all("/end/" in line for line in lines)
 
@@ -55,7 +56,11 @@ def test_once_does_no_work_twice_but_sees_a_change(live_box: Path) -> None:
     again = run_box(live_box, "run", "flows/adds.py", "--once", "--wait", "--json")
     assert json.loads(again.stdout)["run"]["id"] == first["id"] and "nothing to do" in again.stderr
     other = run_box(live_box, "run", "flows/adds.py", "--once", "--param", "n=5", "--wait", "--json")
-    assert json.loads(other.stdout)["run"]["id"] != first["id"]
+    number = json.loads(other.stdout)["run"]["id"]
+    assert number != first["id"]
+    beside = run_box(live_box, "runs", "compare", str(first["id"]), str(number), "--json")
+    facts = {fact["name"]: fact for fact in json.loads(beside.stdout)["compared"]["facts"]}
+    assert facts["n"]["values"] == ["3", "5"] and facts["total"]["values"] == [6.0, 15.0] and facts["n"]["differs"]
 
 
 def test_a_flow_that_fails_ends_in_four_parts_with_its_last_words(live_box: Path) -> None:
