@@ -15,6 +15,7 @@ from boxplat_tui.screens import model_rows, model_times, model_ways
 from boxplat_tui.screens.choose import ChooseScreen
 from boxplat_tui.screens.dialogs import ConfirmScreen
 from boxplat_tui.screens.models import Detail, ModelsScreen, OneVersionScreen
+from boxplat_tui.screens.run import RunScreen
 from boxplat_tui.widgets.table import Listing
 from tests.tui.conftest import FakeBox, Recorder, showing, typed, until
 from tests.tui.demo import NOW
@@ -137,7 +138,12 @@ async def test_it_leads_to_the_run_the_endpoint_the_lineage_and_the_server(box: 
     async with showing(app := Recorder(box), (80, 24)) as pilot:
         opened: list[str] = []
         app.open_address = opened.append  # type: ignore[method-assign]
-        for key, mode in (("u", "runs"), ("e", "endpoints"), ("t", "lineage")):
+        await pilot.press("5")
+        await until(pilot, lambda: len(told(app)) == 3)
+        await pilot.press("u")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and "run 14" in text_of(app))
+        await pilot.press("escape")
+        for key, mode in (("e", "endpoints"), ("t", "lineage")):
             await pilot.press("5")
             await until(pilot, lambda: isinstance(app.screen, ModelsScreen) and len(told(app)) == 3)
             await pilot.press(key)

@@ -98,6 +98,10 @@ def test_the_database_says_what_the_server_says_and_the_record_adds_the_rest(liv
     now = standings.of("standing")
     assert now.versions[0].version.aliases == ("champion",)
     assert now.versions[1].serving == (Serving("shown", number, 100, False),)
+    lines = run_box(live_box, "models", "status").stdout.splitlines()
+    assert next(line.split() for line in lines if line.startswith("standing  2")) == (
+        ["standing", "2", "champion", "auc", "0.75", "1", "of", "3", "refused", "-", "-", "-"]
+    )
     box.state.releases.split("shown", {}, "me/cli", kind="undeploy")
     assert standings.of("standing").versions[1].serving == ()
     with pytest.raises(BoxError, match="standin"):

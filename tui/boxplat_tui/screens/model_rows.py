@@ -17,12 +17,12 @@ Lines = Iterator[tuple[Cell, ...]]
 
 VERSIONS = (
     Column("MODEL", 12),
-    Column("V", 3, right=True),
+    Column("V", 4, right=True),
     Column("ALIASES", 11),
     Column("METRIC", 11, right=True),
-    Column("GATES", 11),
+    Column("GATES", 12),
     Column("SERVES"),
-    Column("BACK END", 12, from_width=110),
+    Column("BACK END", 12, from_width=104),
     Column("RUN", 5, right=True, from_width=90),
     Column("MADE", 6, right=True, from_width=84),
 )

@@ -208,7 +208,7 @@ class VersionScreen(BoxScreen):
 
     def action_go_run(self) -> None:
         if self.found and self.found[1].run is not None:
-            self.box_app.reveal("runs", str(self.found[1].run))
+            self.box_app.visit(str(self.found[1].run))
 
     def action_go_endpoint(self) -> None:
         if self.found:
