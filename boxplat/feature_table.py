@@ -39,7 +39,7 @@ def state(row: Mapping[str, Any]) -> str:
     if row["on_demand"]:
         return "on demand"
     if not row["online"]:
-        return "not online"
+        return "not known" if row["online"] is None else "not online"
     if row["stale"]:
         return "stale" if row["rows"] else "empty"
     return "fresh" if row["rows"] else "empty"

@@ -26,9 +26,10 @@ def listing(state: StateStore, paths: Paths, config: Config) -> dict[str, Any]:
         `project`, `clock` (that ages are measured by: `wall`, or `materialization`), and `views`, by name: `view`,
         `keys` and `features` (each `name` and `type`), `ttl_seconds` (None: for ever), `source` (file, folder or URL;
         empty: none), `services` that take of it, `on_demand` (computed when it is read), `closed` (why Feast refuses to
-        serve it, or empty), `online` (there is a place for its rows), and what `freshness` says of it where it is
-        online in boxplat's store. `last`: by what was done (`applied`, `materialized`, `compacted`, `audited`) the
-        newest event as `at` (ISO time) and its data, or None. `skew`: the newest one of each endpoint.
+        serve it, or empty), `online` (there is a place for its rows; None: another online store than boxplat's, which
+        is not asked), and what `freshness` says of it where it is online. `last`: by what was done (`applied`,
+        `materialized`, `compacted`, `audited`) the newest event as `at` (ISO time) and its data, or None. `skew`: the
+        newest one of each endpoint.
 
     Raises:
         BoxError: no repository, or nothing applied (exit code 9).
@@ -82,7 +83,7 @@ def _view(found: Catalog, name: str, fresh: dict[str, Any] | None) -> dict[str, 
         "services": services,
         "on_demand": name in found.on_demand,
         "closed": found.closed.get(name, ""),
-        "online": fresh is not None,
+        "online": fresh is not None if found.online.name else None,
         **(fresh or {}),
     }
 

@@ -11,6 +11,7 @@ from boxplat.core.config import Config
 from boxplat.core.environment import child_environment
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
+from boxplat.features import known
 from boxplat.features.repository import environment, explained, folder, opened
 from boxplat.features.schema import STATUSES
 
@@ -35,7 +36,7 @@ def get(paths: Paths, config: Config, service: str, keys: Sequence[Mapping[str, 
     """
     _check(keys)
     repo = folder(paths, config)
-    service = _meant(paths, config, repo, service)
+    service = _meant(paths, config, service)
     rows = [dict(row) for row in keys]
     fix = f"give every key of {service} in each row, in its type; the views' keys are in {repo}"
     with explained(f"cannot read {service} for these keys", repo, ExitCode.USAGE, fix):
@@ -65,13 +66,12 @@ def views(paths: Paths, config: Config) -> list[dict[str, Any]]:
         ]
 
 
-def _meant(paths: Paths, config: Config, repo: Path, name: str) -> str:
+def _meant(paths: Paths, config: Config, name: str) -> str:
     """What is named, as Feast knows it: references in place of a view's name, which could also be a service's."""
-    from boxplat.features import catalog
-
-    with environment(child_environment(paths, config)):
-        found = catalog.load(repo)
-    if found is None or name in found.services or name not in found.views:
+    if ":" in name:
+        return name
+    found = known.catalog(paths, config)
+    if name in found.services or name not in found.views:
         return name
     return ",".join(f"{name}:{field.name}" for field in found.views[name].fields)
 

@@ -18,6 +18,8 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat.features import apply, get, materialize, views
+from boxplat.features.distribution import show
+from boxplat.features.listing import listing
 
 from .conftest import DEFINITIONS, write_rows
 
@@ -200,3 +202,15 @@ def test_times_that_are_none(
     with pytest.raises(BoxError) as caught:
         materialize(state, paths, config, start, end, "test", told.append)
     assert caught.value.code is ExitCode.USAGE
+
+
+def test_what_is_declared_is_known_with_other_stores_too(
+    state: StateStore, applied: Paths, config: Config, told: Told
+) -> None:
+    """Feast's own stores tell no freshness; views, sources and values can be looked at all the same."""
+    materialize(state, applied, config, None, None, "test", told.append)
+    (view,) = listing(state, applied, config)["views"]
+    assert (view["view"], view["online"], view["source"]) == ("reports", None, ".box/data/reports.parquet")
+    (wind,) = show(applied, config, "reports", ["wind"]).features
+    assert wind.distribution is not None and wind.distribution.maximum == 909.0
+    assert get(applied, config, "reports", [{"airport": 3}])[0]["features"]["reports__wind"] == 309.0

@@ -209,8 +209,9 @@ def test_shares_never_hide_a_little(part: float | None, text: str) -> None:
 
 def test_states_are_glyph_and_word() -> None:
     told = [view("a", 1, 2), view("a", 3, 2), view("a", 3, 2, rows=0), view("a", None, 2), view("a", 1, 2, closed="x")]
+    told.append(view("a", None, 2, online=None))
     assert [feature_rows.state(one).text for one in told] == [
-        "● fresh", "▲ stale", "○ empty", "○ not online", "✗ closed",
+        "● fresh", "▲ stale", "○ empty", "○ not online", "✗ closed", "○ not known",
     ]  # fmt: skip
     assert feature_rows.life(None, 5).text == NONE and feature_rows.life(1, None).text == NONE
 

@@ -81,7 +81,7 @@ def state(view: Values) -> Cell:
     if view["on_demand"]:
         return Cell("◌ on demand", "muted")
     if not view["online"]:
-        return Cell("○ not online", "muted")
+        return Cell("○ not known" if view["online"] is None else "○ not online", "muted")
     if not view["rows"]:
         return Cell("○ empty", "warn")
     return Cell("▲ stale", "warn") if view["stale"] else Cell("● fresh", "ok")

@@ -152,7 +152,7 @@ class ViewScreen(BoxScreen):
         view = self.view
         if view is None:
             return
-        if not view["online"]:
+        if view["online"] is False:
             self.notify(f"{view['view']} has no rows online.", markup=False)
             return
         example = self.values.data.get("example", {}) if self.values else {}
