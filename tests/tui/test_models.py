@@ -195,6 +195,14 @@ def test_every_way_is_a_command_that_the_command_line_accepts_and_says_its_effec
     assert model_ways.promotions(bare, bare.versions[0])[1].make("").text == "box models promote delay 3"
 
 
+def test_an_alias_whose_endpoint_serves_another_version_is_pointed_out() -> None:
+    model = models()[0]
+    said = "▲ delay should serve it"
+    for one, expected in ((model.versions[1], False), (replace(model.versions[1], serving=()), True)):
+        text = "".join(cell.text for cells in model_rows.detail(model, one, NOW, 60) for cell in cells)
+        assert (said in text) is expected
+
+
 WILD = "\x1b[31m" + "長い名前 🚀 " * 40 + "[bold]\x00\r\n\u202e"
 
 

@@ -129,6 +129,9 @@ def _head(model: Registered, one: Standing, now: float) -> Lines:
     else:
         was = f": it was in {', '.join(one.releases)}" if one.releases else ": it never did"
         yield Cell(f"○ serves nothing{was}", "muted"), Cell("")
+    followers = {name for alias in model.aliases if alias.version == version.version for name in alias.endpoints}
+    if waiting := sorted(followers - {place.endpoint for place in one.serving}):
+        yield Cell(f"▲ {', '.join(waiting)} should serve it, by its alias: d deploys it", "warn"), Cell("")
     made = f"run {one.run}" if one.run is not None else "a run elsewhere" if version.source_run_id else "no run"
     yield Cell("  made by ", "muted"), Cell(made), Cell(f"  mlflow {(version.source_run_id or NONE)[:12]}", "muted")
 
