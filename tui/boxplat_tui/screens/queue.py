@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +19,7 @@ from boxplat_tui import commands
 from boxplat_tui.commands import Command
 from boxplat_tui.glyphs import Cell
 from boxplat_tui.lines import clean
-from boxplat_tui.reading import Reading
+from boxplat_tui.reading import REST, Reading
 from boxplat_tui.screens import queue_rows, rows
 from boxplat_tui.screens.base import BoxScreen
 from boxplat_tui.widgets.bars import Line, assemble
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 # While runs wait, the supervisor measures every two seconds what has a lease; otherwise this screen has it done.
 FRESH_SECONDS = 5.0
+QUICK_SECONDS = 0.025
 WIDE, TALL = 120, 34
 
 
@@ -74,6 +76,8 @@ class QueueScreen(BoxScreen):
         self._found: Occupancy | None = None
         self._places: Mapping[str, Place] = {}
         self._colours = Colours()
+        self._rows = queue_rows.LineRows()
+        self._due = 0.0
 
     def body(self) -> ComposeResult:
         with VerticalScroll(id="devices", can_focus=False):
@@ -93,9 +97,14 @@ class QueueScreen(BoxScreen):
     # Reading and showing.
 
     def read(self) -> None:
-        latest = self.box_app.latest
-        services = latest.services if latest else ()
-        self.post_message(MachineRead(self.box_app.box.queue.machine(services, FRESH_SECONDS)))
+        latest, began = self.box_app.latest, time.monotonic()
+        if began < self._due:
+            return
+        found = self.box_app.box.queue.machine(latest.services if latest else (), FRESH_SECONDS)
+        ended = time.monotonic()
+        # A line of thousands takes a while: it is read less often then.
+        self._due = ended + REST * max(0.0, ended - began - QUICK_SECONDS)
+        self.post_message(MachineRead(found))
 
     def on_machine_read(self, message: MachineRead) -> None:
         first, self._found = self._found is None, message.found
@@ -110,7 +119,7 @@ class QueueScreen(BoxScreen):
     def show(self, snapshot: Snapshot) -> None:
         self.query_one("#blocks", Line).say(self._machine(snapshot))
         if self._found is not None:
-            self.query_one("#line", Listing).show(queue_rows.line(self._places, self._runs, snapshot.at))
+            self.query_one("#line", Listing).show(self._rows.of(self._places, self._runs, snapshot.at))
         told = self.readings()[0]
         starts = self.query_one("#starts", Listing)
         starts.display = told.known

@@ -74,13 +74,26 @@ def keyed(places: Sequence[Place]) -> dict[str, Place]:
     return found
 
 
-def line(places: Mapping[str, Place], runs: Mapping[int, Run], now: float) -> list[Row]:
-    """A row for everything that has a lease or waits for one."""
-    return [_place(key, place, runs, now) for key, place in places.items()]
+class LineRows:
+    """Rows of the line, each made again only where it differs: there may be thousands, every second."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[tuple[object, ...], Row]] = {}
+
+    def of(self, places: Mapping[str, Place], runs: Mapping[int, Run], now: float) -> list[Row]:
+        """A row for everything that has a lease or waits for one."""
+        before, self._known = self._known, {}
+        for key, place in places.items():
+            times = (span(now - place.since), until(place, now))
+            name = name_of(place.owner, runs)
+            seen = (name, place.state, place.priority, place.claim, place.used, place.why, *times)
+            known = before.get(key)
+            self._known[key] = known if known and known[0] == seen else (seen, _place(key, place, name, times))
+        return [row for _, row in self._known.values()]
 
 
-def _place(key: str, place: Place, runs: Mapping[int, Run], now: float) -> Row:
-    claim, name = place.claim, name_of(place.owner, runs)
+def _place(key: str, place: Place, name: str, times: tuple[str, str]) -> Row:
+    claim = place.claim
     return Row(
         key,
         (
@@ -91,8 +104,8 @@ def _place(key: str, place: Place, runs: Mapping[int, Run], now: float) -> Row:
             Cell(size(claim.memory or None)),
             Cell(size(place.used or None), "warn" if place.used > claim.memory else ""),
             Cell(gpu(claim)),
-            Cell(span(now - place.since), "muted"),
-            Cell(until(place, now)),
+            Cell(times[0], "muted"),
+            Cell(times[1]),
             Cell(place.why, "muted"),
         ),
         (

@@ -105,7 +105,7 @@ def key(shares: Sequence[Share], colours: Colours, names: Mapping[str, str], ton
     """Which colour is whose in all bars, in one line."""
     owners = dict.fromkeys(part.owner for share in shares for part in share.parts)
     entries = [[colours.of(owner), Cell(f" {names.get(owner, owner)}")] for owner in owners]
-    return _told(entries, [Cell(f"{_PROMISED} promised"), Cell(f"  {_FREE} free", "muted")], tones, width)
+    return _told(entries, [Cell(f"{_PROMISED} promised", "muted")], tones, width)
 
 
 def _told(entries: Sequence[Sequence[Cell]], end: Sequence[Cell], tones: dict[str, str], width: int) -> Text:
