@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # While runs wait, the supervisor measures every two seconds what has a lease; otherwise this screen has it done.
 FRESH_SECONDS = 5.0
-QUICK_SECONDS = 0.025
+QUICK_SECONDS, MOST_REST = 0.03, 4.0
 WIDE, TALL = 120, 34
 
 
@@ -97,13 +97,14 @@ class QueueScreen(BoxScreen):
     # Reading and showing.
 
     def read(self) -> None:
-        latest, began = self.box_app.latest, time.monotonic()
-        if began < self._due:
+        if time.monotonic() < self._due:
             return
+        latest, began = self.box_app.latest, time.thread_time()
         found = self.box_app.box.queue.machine(latest.services if latest else (), FRESH_SECONDS)
-        ended = time.monotonic()
-        # A line of thousands takes a while: it is read less often then.
-        self._due = ended + REST * max(0.0, ended - began - QUICK_SECONDS)
+        took = time.thread_time() - began
+        if took > QUICK_SECONDS and self._found is not None:
+            # A line of thousands: it is read less often.
+            self._due = time.monotonic() + min(REST * took, MOST_REST)
         self.post_message(MachineRead(found))
 
     def on_machine_read(self, message: MachineRead) -> None:
