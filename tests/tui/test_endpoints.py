@@ -17,8 +17,8 @@ from boxplat_tui.format import NONE
 from boxplat_tui.frame import text_of
 from boxplat_tui.screens import endpoint_rows, endpoint_ways
 from boxplat_tui.screens.dialogs import ConfirmScreen
+from boxplat_tui.screens.endpoint_dialogs import DeployScreen, SplitScreen
 from boxplat_tui.screens.endpoints import EndpointScreen
-from boxplat_tui.screens.splitting import DeployScreen, SplitScreen
 from boxplat_tui.widgets.table import LiveTable
 from tests.tui.conftest import FakeBox, Recorder, showing, until
 from tests.tui.demo import busy
@@ -131,7 +131,10 @@ async def test_a_deploy_asks_for_version_and_percent(box: FakeBox) -> None:
     async with showing(app := Recorder(box), (80, 24)) as pilot:
         await pilot.press("6", "d")
         await until(pilot, lambda: isinstance(app.screen, DeployScreen) and "in place of release 6" in text_of(app))
-        percent, version = app.screen.query_one("#percent", Input), app.screen.query_one("#version", Input)
+        percent, version = (
+            app.screen.query_one("#deploy-percent", Input),
+            app.screen.query_one("#deploy-version", Input),
+        )
         percent.value = "101"
         await until(pilot, lambda: "a percentage is a number from 0 to 100" in text_of(app))
         await pilot.press("enter")
@@ -142,7 +145,7 @@ async def test_a_deploy_asks_for_version_and_percent(box: FakeBox) -> None:
         assert app.asked == ["box deploy delay --version 4 --percent 10"]
         await pilot.press("j", "d")
         await until(pilot, lambda: isinstance(app.screen, DeployScreen))
-        app.screen.query_one("#percent", Input).value = "10"
+        app.screen.query_one("#deploy-percent", Input).value = "10"
         await until(pilot, lambda: "nothing serves yet" in text_of(app))
 
 
@@ -154,7 +157,7 @@ async def test_dangerous_keys_say_their_exact_effect(box: FakeBox) -> None:
         for key, words, asked in (
             ("b", "return to what was live before: all to release 5 (delay v1, now 0 %).", "box rollback delay"),
             ("P", "All requests of delay go to release 7 (delay v3, now 90 %).", "box split delay 7=100"),
-            ("U", "its URL stops answering", "box undeploy delay"),
+            ("U", "http://127.0.0.1:3000 stops answering, and release 6 and release 7 stop.", "box undeploy delay"),
         ):
             await pilot.press(key)
             await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))

@@ -161,6 +161,8 @@ def test_filters_are_expressions_literals_or_inverse() -> None:
         (commands.cancel(14, "TrainFlow"), "box cancel 14"),
         (commands.deploy("delay"), "box deploy delay"),
         (commands.undeploy("delay"), "box undeploy delay"),
+        (commands.deploy("delay", "4", 10), "box deploy delay --version 4 --percent 10"),
+        (commands.split("delay", {8: 10, 7: 90, 6: 0}, 5), "box split delay 7=90 8=10 --shadow 5"),
         (commands.predict("delay", '{"n": 1}'), "box predict delay '{\"n\": 1}'"),
         (commands.features_apply(), "box features apply"),
         (commands.features_materialize(), "box features materialize"),
@@ -179,6 +181,7 @@ def test_every_command_is_one_that_the_command_line_accepts() -> None:
     for command in (
         commands.up("a"), commands.down("a"), commands.restart("a"), commands.run("f", {"a": "b"}),
         commands.cancel(1, "f"), commands.deploy("e"), commands.undeploy("e"), commands.predict("e", "{}"),
+        commands.split("e", {7: 90, 8: 10}, 9), commands.rollback("e", "x"), commands.live("e"), commands.compare("e"),
         commands.features_apply(), commands.features_materialize(), commands.doctor(), commands.logs("a"),
         commands.runs(), commands.events(), commands.endpoints(), commands.gpu(), commands.status(),
     ):  # fmt: skip

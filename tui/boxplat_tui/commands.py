@@ -95,9 +95,9 @@ def deploy(endpoint: str, version: str = "", percent: int = 100) -> Command:
     return Command(("deploy", endpoint, *chosen, *(("--percent", str(percent)) if percent != 100 else ())))
 
 
-def undeploy(endpoint: str) -> Command:
-    effect = f"This takes endpoint {endpoint} down: its URL stops answering. Its releases are kept."
-    return Command(("undeploy", endpoint), effect=effect)
+def undeploy(endpoint: str, effect: str = "") -> Command:
+    general = f"This takes endpoint {endpoint} down: its URL stops answering. Its releases are kept."
+    return Command(("undeploy", endpoint), effect=effect or general)
 
 
 def split(endpoint: str, weights: Mapping[int, int], shadow: int | None = None, effect: str = "") -> Command:

@@ -226,8 +226,10 @@ def graphs(endpoint: Endpoint, release: Release, pulse: Pulse, width: int) -> It
     ):
         drawn = spark([*values][-room:], room, low=0)
         yield (Cell(f"{label:<13}", "muted"), Cell(f"{drawn:>{room}}", tone), Cell(f" {last:>5}"))
-    said = f"{one.requests:,} in {one.seconds:.0f} s: {one.failed} failed, {one.refused} refused, {one.retries} retried"
-    yield (Cell(f"{'answers':<13}", "muted"), Cell(said, "bad" if one.failed else ""))
+    counts = ((one.failed, "failed"), (one.refused, "refused"), (one.retries, "retried"))
+    said = ", ".join(f"{count:,} {what}" for count, what in counts if count) or "none failed"
+    told = f"{one.requests:,} in {one.seconds:.0f} s, {said}"
+    yield (Cell(f"{'answers':<13}", "muted"), Cell(told, "bad" if one.failed else ""))
 
 
 COMPARED = (

@@ -43,6 +43,18 @@ def rollback(endpoint: Endpoint, back: Return) -> Command:
     return commands.rollback(endpoint.name, what + moves)
 
 
+def undeploy(endpoint: Endpoint) -> Command:
+    """It answers no more."""
+    used = {number for number, percent in endpoint.traffic.items() if percent} | {endpoint.shadow}
+    names = [f"release {number}" for number in sorted(used - {None}, key=str)]
+    stop = f", and {' and '.join(names)} {'stops' if len(names) == 1 else 'stop'}" if names else ""
+    effect = (
+        f"Endpoint {endpoint.name} goes down: {endpoint.url or 'its URL'} stops answering{stop}. "
+        f"Its releases are kept; one of them comes back with box split {endpoint.name} RELEASE=100"
+    )
+    return commands.undeploy(endpoint.name, effect)
+
+
 def _loses(endpoint: Endpoint, keep: set[int]) -> str:
     """What gets nothing any more."""
     gone = [number for number, percent in endpoint.traffic.items() if percent and number not in keep]
@@ -65,6 +77,8 @@ def outcome(endpoint: Endpoint, weights: Mapping[int, int], shadow: int | None) 
     """What a split does, in a sentence or three."""
     parts = [f"{percent} to release {number}" for number, percent in sorted(weights.items())]
     lines = [f"Of 100 requests {', '.join(parts)}."]
+    if len(weights) == 1:
+        lines = [f"All requests go to release {next(iter(weights))}."]
     if shadow is not None:
         lines.append(f"Release {shadow} gets a copy of each, and nobody sees its answers.")
     running = {number for number, percent in endpoint.traffic.items() if percent} | {endpoint.shadow}

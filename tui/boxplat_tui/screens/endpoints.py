@@ -24,7 +24,7 @@ from boxplat_tui.reading import Reading
 from boxplat_tui.screens import endpoint_rows, endpoint_ways
 from boxplat_tui.screens.base import BoxScreen
 from boxplat_tui.screens.choose import Choice, ChooseScreen
-from boxplat_tui.screens.splitting import DeployScreen, SplitScreen
+from boxplat_tui.screens.endpoint_dialogs import DeployScreen, SplitScreen
 from boxplat_tui.widgets.bars import Line, assemble
 from boxplat_tui.widgets.table import Listing
 
@@ -43,7 +43,7 @@ class EndpointActions(BoxScreen):
         Binding("p", "predict", "Predict"),
         Binding("d", "deploy", "Deploy"),
         Binding("w", "split", "Split"),
-        Binding("P", "promote", "All requests to this release", show=False),
+        Binding("P", "promote", "All to this release", show=False),
         Binding("b", "roll_back", "Rollback"),
         Binding("l", "log", "Log of its process", show=False),
         Binding("t", "trace", "Trace", show=False),
@@ -160,7 +160,7 @@ class EndpointActions(BoxScreen):
 
     def action_undeploy(self) -> None:
         if self.endpoint:
-            self.box_app.perform(commands.undeploy(self.endpoint.name))
+            self.box_app.perform(endpoint_ways.undeploy(self.endpoint))
 
     def action_restart(self) -> None:
         snapshot, endpoint, release = self.box_app.latest, self.endpoint, self.release
@@ -287,7 +287,7 @@ class EndpointScreen(EndpointActions):
         "box compare; below are the newest predictions, and enter on one traces it to its data."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "next_release", "Next"),
+        Binding("n", "next_release", "The next release", show=False),
         Binding("escape", "back", "Back", key_display="esc"),
     ]
 

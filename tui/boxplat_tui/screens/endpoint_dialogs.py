@@ -31,10 +31,10 @@ class SplitScreen(ModalScreen[Command | None]):
         Binding("enter", "take", "Split", key_display="enter"),
         Binding("down,j", "choose(1)", "Next", show=False),
         Binding("up,k", "choose(-1)", "Previous", show=False),
-        Binding("right,l", "add(5)", "+5", key_display="→"),
-        Binding("left,h", "add(-5)", "-5", key_display="←"),
-        Binding("plus,equals_sign", "add(1)", "+1", key_display="+"),
-        Binding("minus", "add(-1)", "-1", key_display="-"),
+        Binding("right,l", "add(5)", "5 more", key_display="→"),
+        Binding("left,h", "add(-5)", "5 less", key_display="←"),
+        Binding("plus,equals_sign", "add(1)", "1 more", key_display="+"),
+        Binding("minus", "add(-1)", "1 less", key_display="-"),
         Binding("a", "all", "All"),
         Binding("s", "shadow", "Shadow"),
         Binding("escape", "dismiss(None)", "Close", key_display="esc"),
@@ -141,9 +141,11 @@ class DeployScreen(ModalScreen[Command | None]):
         with Vertical(classes="dialog"):
             yield Static(f"Make the next release of {self._endpoint.name}", markup=False, classes="headline")
             yield Static("percent of the requests", classes="label")
-            yield Input("100", compact=True, id="percent", type="integer", max_length=3)
+            yield Input("100", compact=True, id="deploy-percent", type="integer", max_length=3)
             yield Static("version of the model", classes="label")
-            yield Input(placeholder="a number or an alias; empty: the endpoint's alias", compact=True, id="version")
+            yield Input(
+                placeholder="a number or an alias; empty: the endpoint's alias", compact=True, id="deploy-version"
+            )
             yield Static("", markup=False, id="effect")
             yield Static("", markup=False, id="preview", classes="command")
             yield Footer(show_command_palette=False, compact=True)
@@ -165,7 +167,7 @@ class DeployScreen(ModalScreen[Command | None]):
 
     @property
     def _percent(self) -> int:
-        text = self.query_one("#percent", Input).value
+        text = self.query_one("#deploy-percent", Input).value
         if not text.isdecimal() or not 0 <= int(text) <= 100:
             raise ValueError("a percentage is a number from 0 to 100")
         if 0 < int(text) < 100 and not any(self._endpoint.traffic.values()):
@@ -173,7 +175,9 @@ class DeployScreen(ModalScreen[Command | None]):
         return int(text)
 
     def _command(self) -> Command:
-        return commands.deploy(self._endpoint.name, self.query_one("#version", Input).value.strip(), self._percent)
+        return commands.deploy(
+            self._endpoint.name, self.query_one("#deploy-version", Input).value.strip(), self._percent
+        )
 
     def _effect(self) -> str:
         percent = self._percent
