@@ -218,8 +218,8 @@ def test_hostile_names_of_metrics_and_tasks_stay_text() -> None:
 async def test_every_view_of_a_run_fits_every_size_and_ascii(box: FakeBox) -> None:
     async with showing(app := Recorder(box, ascii=True), (80, 24)) as pilot:
         await pilot.press("2", "enter")
-        for size in ((50, 12), (200, 60), (20, 5), (120, 30)):
+        for size in ((20, 5), (200, 60)):
             await pilot.resize_terminal(*size)
             await pilot.press("right_square_bracket")
             await pilot.pause()
-        assert app.failure is None and app.screen.query_one(ContentSwitcher).current == "log"
+        assert app.failure is None and app.screen.query_one(ContentSwitcher).current == "used"

@@ -144,8 +144,9 @@ class RunScreen(BoxScreen):
         self.query_one("#usage", Listing).show(run_rows.usage(found.used))
         self.query_one("#data", Listing).show(run_rows.data(found.found) if found.found else [])
         self.query_one("#advice", Line).say(self._advice())
-        width = self.query_one("#run-side").size.width - 4
-        self.query_one("#charts", Line).say(run_views.metrics(found.series, self.tones, width))
+        room = self.query_one("#run-side").size
+        charts = run_views.metrics(found.series, self.tones, room.width - 4, room.height - 2)
+        self.query_one("#charts", Line).say(charts)
         self.query_one("#panes", Line).say(assemble(self.tones, *self._tabs()))
         self._say_task()
 

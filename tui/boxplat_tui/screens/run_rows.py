@@ -287,8 +287,12 @@ def _value(fact: Fact, number: int) -> str:
 def _curve(fact: Fact, run: Run, series: Mapping[int, Sequence[Series]]) -> str:
     if fact.group != "metric":
         return ""
+    all_of_it = [one for found in series.values() for one in found if one.name == fact.name and not one.source]
     own = next((one for one in series.get(run.id, ()) if one.name == fact.name and not one.source), None)
-    return f" {spark([point.value for point in own.points], 10)}" if own and has_curve(own) else ""
+    if own is None or not has_curve(own):
+        return ""
+    low, high = min(one.low for one in all_of_it), max(one.high for one in all_of_it)
+    return f" {spark([point.value for point in own.points], 10, low, high)}"
 
 
 def has_curve(series: Series) -> bool:

@@ -39,8 +39,12 @@ def head(run: Run, now: float, tones: Tones, freed: float | None = None) -> Text
     return Text("\n").join(lines)
 
 
-def metrics(found: Sequence[Series], tones: Tones, width: int) -> Text:
-    """Charts of what changed while the run went on, as many beside each other as there is room for; then the others."""
+def metrics(found: Sequence[Series], tones: Tones, width: int, height: int = 0) -> Text:
+    """Charts of what changed while the run went on, as many beside each other as there is room for; then the others.
+
+    Args:
+        height: what is there to be filled, in cells; less than a chart needs is no matter.
+    """
     if not found:
         return assemble(dict(tones), Cell(NO_METRICS, "muted"))
     curves = [one for one in found if run_rows.has_curve(one)]
@@ -48,7 +52,9 @@ def metrics(found: Sequence[Series], tones: Tones, width: int) -> Text:
     lines = []
     across = max(width // (_CHART_WIDTH + 3), 1)
     each = max((width - 3 * (across - 1)) // across, 20)
-    charts = [_chart(one, tones, each) for one in curves]
+    rows = max(-(-len(curves) // across), 1)
+    tall = min(max((height - len(others)) // rows - 1, _CHART_HEIGHT), 2 * _CHART_HEIGHT)
+    charts = [_chart(one, tones, each, tall) for one in curves]
     for first in range(0, len(charts), across):
         lines += [*beside(charts[first : first + across], each, 3), Text("")]
     longest = max((len(_label(one)) for one in others), default=0)
@@ -62,9 +68,9 @@ def _label(series: Series) -> str:
     return f"{series.source} · {series.name}" if series.source else series.name
 
 
-def _chart(series: Series, tones: Tones, width: int) -> Text:
+def _chart(series: Series, tones: Tones, width: int, height: int) -> Text:
     points = [(float(point.step), point.value) for point in series.points]
-    return chart(Cell(clean(_label(series), width - 12), "strong"), points, tones, width, _CHART_HEIGHT)
+    return chart(Cell(clean(_label(series), width - 12), "strong"), points, tones, width, height)
 
 
 def beside(texts: Sequence[Text], width: int, gap: int) -> list[Text]:
