@@ -17,10 +17,10 @@ from boxplat.supervisor.lock import holder
 
 
 def path_of(paths: Paths, state: StateStore, name: str) -> Path:
-    """The log of a run (`7`, `run/7`), of a service, or of the supervisor.
+    """The log of a run (`7`, `run/7`), of a service, or of the supervisor; or the report of the last `audit`.
 
     Raises:
-        BoxError: no such run or service (exit code 9).
+        BoxError: no such run or service, or no audit yet (exit code 9).
     """
     number = name.removeprefix("run/")
     if number.isdigit():
@@ -35,9 +35,19 @@ def path_of(paths: Paths, state: StateStore, name: str) -> Path:
         return paths.service_log(newest)
     if Replica.of(name) and paths.service_log(name).exists():
         return paths.service_log(name)
+    if name == "audit":
+        return _report(paths)
     raise not_found(
         "service or run", name, [*known, *state.endpoints.settings(), "supervisor"], "box status   (runs: box runs)"
     )
+
+
+def _report(paths: Paths) -> Path:
+    """The newest report of an audit; their names begin with their time."""
+    found = sorted((paths.state / "audits").glob("*.txt"))
+    if not found:
+        raise not_found("audit", "of a training set", [], "box features audit")
+    return found[-1]
 
 
 def _release(state: StateStore, name: str) -> str | None:

@@ -114,6 +114,9 @@ def test_a_leak_is_exit_code_5_and_one_object(root: Path) -> None:
     report = json.loads(done.stdout)
     assert report["schema_version"] == 1 and not report["passed"]
     assert [finding["column"] for finding in report["findings"]] == ["wind"]
+    assert "REFUSED: 1 columns know the future: wind" in run_box(root, "logs", "audit").stdout
+    last = json.loads(run_box(root, "features", "list", "--json").stdout)["last"]["audited"]
+    assert last["findings"] == {"wind": "knows the future"} and not last["passed"]
     assert four_parts(done.stderr)
 
 

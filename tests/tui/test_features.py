@@ -17,6 +17,7 @@ from boxplat_tui.frame import text_of
 from boxplat_tui.screens import feature_plots, feature_rows, feature_ways
 from boxplat_tui.screens.choose import ChooseScreen
 from boxplat_tui.screens.features import OneViewScreen
+from boxplat_tui.screens.logs import LogScreen
 from tests.tui.conftest import FakeBox, Recorder, showing, typed, until
 from tests.tui.demo_features import HISTOGRAM, NUMBERS, listing, shown, view
 from tests.tui.test_screens import table
@@ -133,7 +134,9 @@ async def test_a_key_asks_for_its_command(filled: FakeBox) -> None:
         app.screen.query_one(Input).value = "origin=LGA hour=3"
         await pilot.press("enter")
         assert app.asked == ['box features get weather \'[{"origin": "LGA", "hour": 3}]\'']
-        await pilot.press("c", "C")
+        await pilot.press("v")
+        assert isinstance(app.screen, LogScreen) and app.screen.trail == "log of audit"
+        await pilot.press("escape", "c", "C")
         assert app.copied == ["weather", "box features show weather"]
 
 

@@ -172,20 +172,21 @@ def standing(data: Values, now: float) -> Lines:
         names = ", ".join(stale[:3]) + (f" and {len(stale) - 3} more" if len(stale) > 3 else "")
         yield Cell(f"▲ stale: {names}", "warn"), Cell("  $ box features materialize  (m)", "strong")
     last = data.get("last", {})
-    yield _materialized(last.get("materialized"), now)
+    yield _materialized(last.get("materialized"), now, data.get("clock") == "materialization")
     yield _audited(last.get("audited"), now)
     for endpoint, found in sorted(data.get("skew", {}).items()):
         yield _skewed(endpoint, found, now)
 
 
-def _materialized(found: Values | None, now: float) -> tuple[Cell, ...]:
+def _materialized(found: Values | None, now: float, replay: bool) -> tuple[Cell, ...]:
     if found is None:
         return Cell("○ nothing has been materialized yet", "muted"), Cell("  $ box features materialize  (m)", "strong")
     said = f"{sum(found.get('rows', {}).values()):,} rows of {plural(len(found.get('rows', {})), 'view')}"
     when = f"  {age(seconds(found['at']), now)} by {found.get('by', NONE)}"
     if found.get("failed"):
         return Cell(f"✗ not materialized: {', '.join(found['failed'])}", "bad"), Cell(f"  else {said}{when}", "muted")
-    return Cell("✓ materialized  ", "ok"), Cell(said), Cell(when, "muted")
+    ages = "; ages are counted at that moment" if replay else ""
+    return Cell("✓ materialized  ", "ok"), Cell(said), Cell(f"{when}{ages}", "muted")
 
 
 def _audited(found: Values | None, now: float) -> tuple[Cell, ...]:
@@ -200,8 +201,7 @@ def _audited(found: Values | None, now: float) -> tuple[Cell, ...]:
     faults = [f"{column} {kind}" for column, kind in found.get("findings", {}).items()]
     more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
     why = f": {faults[0]}{more}" if faults else ": rows vanish, or a control did not fire"
-    report = Cell(f"  {found.get('report', '')}", "muted")
-    return Cell(f"✗ audit refused {found.get('table')}{why}", "bad"), when, report
+    return Cell(f"✗ audit refused {found.get('table')}{why}", "bad"), when, Cell("  v shows the report", "muted")
 
 
 def _skewed(endpoint: str, found: Values, now: float) -> tuple[Cell, ...]:
@@ -215,9 +215,9 @@ def _skewed(endpoint: str, found: Values, now: float) -> tuple[Cell, ...]:
     return Cell(f"{glyph} {endpoint} skew: {differ:,} of {compared} differ: {worst}", tone), when
 
 
-def about(view: Values, shown: Values, now: float, clock: str, short: bool) -> Lines:
+def about(view: Values, shown: Values, now: float, short: bool) -> Lines:
     """What a view is: its state, how old it is, keys, source, and who takes of it; `short`: in three lines."""
-    yield Cell(view["view"], "strong"), Cell("  "), state(view), Cell(f"  {_lives(view, clock)}", "muted")
+    yield Cell(view["view"], "strong"), Cell("  "), state(view), Cell(f"  {_lives(view)}", "muted")
     if view["closed"]:
         yield (Cell(f"Feast refuses to serve it: {view['closed']}", "bad"),)
     rows = f"  {shown['rows']:,} rows" if shown.get("rows") is not None else ""
@@ -240,9 +240,6 @@ def about(view: Values, shown: Values, now: float, clock: str, short: bool) -> L
         yield Cell("online    ", "muted"), Cell(f"{view['rows']:,} rows up to {until} UTC, brought {loaded}")
 
 
-def _lives(view: Values, clock: str) -> str:
+def _lives(view: Values) -> str:
     lag, ttl = view.get("lag_seconds"), view["ttl_seconds"]
-    if lag is None:
-        return ""
-    when = " at its last materialization" if clock == "materialization" else ""
-    return f"newest row {span(lag)} old{when}, " + (f"lives {span(ttl)}" if ttl else "lives for ever")
+    return "" if lag is None else f"newest row {span(lag)} old, lives {span(ttl) if ttl else 'for ever'}"

@@ -29,6 +29,7 @@ from boxplat_tui.widgets.table import Listing
 Values = Mapping[str, Any]
 
 SERVICE = "features"
+AUDIT = "audit"
 WIDE, TALL = 120, 30
 _KINDS = ("features.",)
 _SETTLED_SECONDS = 0.3
@@ -57,6 +58,7 @@ class ViewScreen(BoxScreen):
         Binding("p", "ask", "Try a key"),
         Binding("A", "audit", "Audit"),
         Binding("w", "skew", "Skew"),
+        Binding("v", "report", "View the last audit", show=False),
         Binding("l", "log", "Log of the feature server", show=False),
     ]
 
@@ -104,8 +106,7 @@ class ViewScreen(BoxScreen):
         pane = self.query_one(ViewPane)
         pane.query_one("#view", Line).display = pane.query_one("#values").display = view is not None
         if view is not None:
-            clock, short = str(self.listing.data.get("clock")), self.size.height < TALL
-            about = feature_rows.about(view, shown, self.box_app.now, clock, short)
+            about = feature_rows.about(view, shown, self.box_app.now, short=self.size.height < TALL)
             pane.query_one("#view", Line).say(self.lines(about))
         self.query_one("#fields", Listing).show(feature_rows.features(view, shown) if view is not None else [])
         self.show_values()
@@ -161,6 +162,12 @@ class ViewScreen(BoxScreen):
     def action_audit(self) -> None:
         self.box_app.perform(commands.features_audit())
 
+    def action_report(self) -> None:
+        if self.listing.data.get("last", {}).get("audited"):
+            self.box_app.open_log(AUDIT)
+        else:
+            self.notify("No training set has been audited yet: box features audit  (A)", markup=False)
+
     def action_skew(self) -> None:
         snapshot = self.box_app.latest
         names = [endpoint.name for endpoint in snapshot.endpoints] if snapshot else []
@@ -184,9 +191,9 @@ class FeaturesScreen(ViewScreen):
     _timer: Timer | None = None
 
     def body(self) -> ComposeResult:
+        yield Line("done")
         with Container(id="features"):
             with Vertical(id="standing"):
-                yield Line("done")
                 yield Listing(feature_rows.VIEWS, "", "views")
                 yield Line("teach")
             yield ViewPane(id="pane")
