@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from boxplat import Box
-from boxplat import groups as groups_of_box
+from boxplat import Box, groups, groups_models
 from tests.docs.documents import ROOT
 
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
@@ -28,7 +27,7 @@ def test_the_examples_run(live_box: Path, monkeypatch: pytest.MonkeyPatch, capsy
 def test_every_method_named_exists() -> None:
     for path in set(re.findall(r"\bbox\.([a-z_.]+)\(", PAGE)):
         place: object = Box
-        *groups, verb = path.split(".")
-        for group in groups:
-            place = getattr(groups_of_box, group.capitalize())
+        *named, verb = path.split(".")
+        for group in named:
+            place = (vars(groups) | vars(groups_models))[group.capitalize()]
         assert hasattr(place, verb), path
