@@ -129,14 +129,14 @@ async def test_an_id_is_typed_or_chosen_and_its_command_is_shown(traced: FakeBox
 async def test_what_nobody_knows_is_said_with_what_there_is(traced: FakeBox) -> None:
     traced.printed[("why", "nosuch")] = {
         "error": "nothing is known of 'nosuch'",
-        "why": "it is no release",
+        "why": "it is no release\nmodels cannot be looked up",
         "fix": "box runs",
         "code": 9,
     }
     async with showing(app := Recorder(traced), (80, 24)) as pilot:
         app.reveal("lineage", "nosuch")
         await until(pilot, lambda: "nothing is known of 'nosuch'" in text_of(app))
-        assert "fix  box runs" in text_of(app)
+        assert "why  it is no release · models cannot be looked up" in text_of(app) and "fix  box runs" in text_of(app)
         app.reveal("lineage", "delay@7")
         await until(pilot, lambda: "● release delay@7" in text_of(app))
 

@@ -124,7 +124,7 @@ async def test_a_line_of_a_megabyte_and_control_characters_neither_break_nor_inj
         await until(pilot, lambda: "last" in text_of(app))
         seen = text_of(app)
         assert "red" in seen and "[bold]x[/]" in seen and "\n 100%" in seen and "title" not in seen
-        assert not {"\x1b", "\x07", "\u202e"} & set(seen) and "before this are in" in seen
+        assert not {"\x1b", "\x07", "\u202e"} & set(seen) and "KiB before: E" in seen
         await pilot.press("w")
         with box.log.open("ab") as log:
             log.write(b"y" * 1_000_000 + b"\nafter\n")
@@ -154,3 +154,27 @@ async def test_every_log_is_in_one_list_and_the_head_says_how_it_is_shown(box: F
         await until(pilot, lambda: "only what passes" in text_of(app) and "line 98" not in text_of(app))
         await pilot.press("n", "w")
         await until(pilot, lambda: "all lines: n N m" in text_of(app) and "wrapped" in text_of(app))
+
+
+@anyio
+async def test_earlier_lines_are_read_back_to_the_first_and_what_is_in_sight_stays(box: FakeBox) -> None:
+    box.log.write_text("".join(f"line {number} {'x' * 20}\n" for number in range(20_000)))
+    async with showing(app := Recorder(box), (80, 24)) as pilot:
+        app.open_log("tracking")
+        pane_lines = lambda: app.screen.query_one(LogPane).lines  # noqa: E731
+        await until(pilot, lambda: "line 19999" in text_of(app))
+        assert len(pane_lines()) == MOST_LINES
+        await pilot.press("k", "k", "E")
+        await until(pilot, lambda: len(pane_lines()) > 10_000 and "line 19999" in text_of(app))
+        for least in (15_000, 20_000):
+            await pilot.press("E")
+            await until(pilot, lambda least=least: len(pane_lines()) >= least)  # type: ignore[misc]
+        assert pane_lines() == [f"line {number} {'x' * 20}" for number in range(20_000)]
+        assert "before: E" not in text_of(app)
+        await pilot.press("g")
+        await until(pilot, lambda: "line 0 x" in text_of(app))
+        with box.log.open("a") as log:
+            log.write("one more\n")
+        app.poller.wake()
+        await until(pilot, lambda: pane_lines()[-1] == "one more")
+        assert "line 0 x" in text_of(app)

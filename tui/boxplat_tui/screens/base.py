@@ -161,7 +161,7 @@ class BoxScreen(Screen[None]):
         shown = f"; what you see is {span(age)} old" if self.box_app.latest else ""
         if isinstance(error, BoxError):
             yield Cell(f"✗ {clean(error.what)}{shown}", "bad")
-            yield Cell(f"  why  {clean(error.why)}", "")
+            yield Cell(f"  why  {_one_line(error.why)}", "")
             yield Cell(f"  fix  {clean(error.fix)}", "accent")
         elif error is not None:
             yield Cell(f"✗ the box cannot be read: {clean(str(error)) or type(error).__name__}{shown}", "bad")
@@ -175,7 +175,7 @@ class BoxScreen(Screen[None]):
     def _unread(self, reading: Reading, error: BoxError) -> Iterator[Cell]:
         shown = f"; what you see is {span(self.box_app.now - reading.at)} old" if reading.at else ""
         yield Cell(f"▲ {clean(error.what)}{shown}", "warn")
-        yield Cell(f"  why  {clean(error.why)}", "")
+        yield Cell(f"  why  {_one_line(error.why)}", "")
         yield Cell(f"  fix  {clean(error.fix)}{f'   log  {clean(error.log)}' if error.log else ''}", "accent")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -248,6 +248,10 @@ class BoxScreen(Screen[None]):
     def action_copy_command(self) -> None:
         if found := self.subject():
             self.box_app.copy(found[1].text)
+
+
+def _one_line(text: str) -> str:
+    return clean(" · ".join(text.splitlines()))
 
 
 class SubjectScreen(BoxScreen):

@@ -83,10 +83,12 @@ class LogScreen(BoxScreen):
     MODE = "events"
     HELP = (
         "A log that follows its file. f stops and starts following; / keeps only the lines with some words, n and N go "
-        "through them among all the others, m changes between the two; w wraps; [ and ] show the other logs."
+        "through them among all the others, m changes between the two; w wraps; E reads 256 KiB further back; "
+        "[ and ] show the other logs."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "follow", "Follow"),
+        Binding("E", "earlier", "Earlier lines", show=False),
         Binding("left_square_bracket", "source(-1)", "Previous", key_display="["),
         Binding("right_square_bracket", "source(1)", "Next", key_display="]"),
         Binding("escape", "back", "Back", key_display="esc"),
@@ -115,6 +117,10 @@ class LogScreen(BoxScreen):
 
     def action_follow(self) -> None:
         self._pane.toggle_follow()
+
+    def action_earlier(self) -> None:
+        self._pane.earlier()
+        self.box_app.poller.wake()
 
     def action_source(self, step: int) -> None:
         names = self.box_app.log_subjects()

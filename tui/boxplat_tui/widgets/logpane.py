@@ -38,8 +38,18 @@ class LogRead(Message):
         self.chunk = chunk
 
 
+class EarlierRead(Message):
+    """Lines before all that a pane has, and the bytes there are before those. Posted from the reading thread."""
+
+    def __init__(self, subject: str, lines: list[str], left: int) -> None:
+        super().__init__()
+        self.subject = subject
+        self.lines = lines
+        self.left = left
+
+
 class LogPane(Vertical):
-    """The last 2,000 lines of a log, filtered, at its end while it follows.
+    """The last 2,000 lines of a log, filtered, at its end while it follows; `earlier` reads further back.
 
     `read` belongs to the reading thread, and with it `_source`; everything else belongs to the event loop.
     """
@@ -48,6 +58,8 @@ class LogPane(Vertical):
         super().__init__(id="log")
         self.subject = subject
         self.following = True
+        self._left = 0
+        self._earlier = self._again = False
         self._source: tuple[str, LogFile] | None = None
         self._view = LogView(shorten)
         self._head = Line(classes="head")
@@ -72,13 +84,23 @@ class LogPane(Vertical):
     def watch_log(self, subject: str) -> None:
         """Follow another log: a service's, or a run's by its number."""
         self.subject = subject
+        self._left = 0
         self._view.clear()
         self._title()
+
+    def earlier(self) -> None:
+        """Read the lines before the first one, as soon as the box is read again."""
+        self._view.make_room()
+        if self._view.gap:
+            self._view.clear()
+            self._again = True
+        self._earlier = True
 
     def read(self, box: Box) -> None:
         """Post what the log grew by."""
         subject = self.subject
-        if self._source is None or self._source[0] != subject:
+        again, self._again = self._again, False
+        if again or self._source is None or self._source[0] != subject:
             self._source = self._find(box, subject)
         if self._source is None:
             return
@@ -88,7 +110,10 @@ class LogPane(Vertical):
             if chunk.lines or chunk.restarted:
                 self.post_message(LogRead(subject, file.path, chunk))
             if not chunk.more:
-                return
+                break
+        if self._earlier:
+            self._earlier = False
+            self.post_message(EarlierRead(subject, *file.earlier()))
 
     def _find(self, box: Box, subject: str) -> tuple[str, LogFile] | None:
         try:
@@ -104,10 +129,16 @@ class LogPane(Vertical):
         chunk = message.chunk
         if chunk.restarted:
             self._add(("— the log was rotated —",))
-        if chunk.skipped:
-            self._add((f"— {size(chunk.skipped)} before this are in {message.path} —",))
+        if chunk.skipped or chunk.restarted:
+            self._left = chunk.skipped
         self._add(chunk.lines)
         self._title()
+
+    def on_earlier_read(self, message: EarlierRead) -> None:
+        if message.subject == self.subject:
+            self._left = message.left
+            self._view.prepend(message.lines)
+            self._title()
 
     def filter(self, pattern: str) -> None:
         """Show only the lines that pass; n and N go through them among all the others."""
@@ -141,4 +172,5 @@ class LogPane(Vertical):
         wrapped = " · wrapped" if view.wrap else ""
         way = "only what passes: n N m" if view.only else "all lines: n N m"
         found = f" · {way} · / {view.pattern}" if view.pattern else ""
-        self._head.say(assemble(tones, Cell(f"LOG  {state}{wrapped}{found}", "muted")))
+        left = f" · {size(self._left)} before: E" if self._left else ""
+        self._head.say(assemble(tones, Cell(f"LOG  {state}{left}{wrapped}{found}", "muted")))

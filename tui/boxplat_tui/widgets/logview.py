@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 class LogView(ScrollView, can_focus=True):
-    """The last 2,000 lines, moved through with the keys of a pager.
+    """The last 2,000 lines (more where a reader asks for them), moved through with the keys of a pager.
 
     Args:
         shorten: how a line is shown.
@@ -70,8 +70,9 @@ class LogView(ScrollView, can_focus=True):
         self.pinned = True
         self.pattern = ""
         self._shorten = shorten
-        self._count = 0
-        self._all: deque[Line] = deque(maxlen=MOST_LINES)
+        self._count = self._first = 0
+        self._room = MOST_LINES
+        self._all: deque[Line] = deque()
         self._rows: deque[Row] = deque()
         self._widest = 0
         self._here = -1
@@ -87,14 +88,35 @@ class LogView(ScrollView, can_focus=True):
         """Whether there is no line at all, shown or not."""
         return not self._all
 
+    @property
+    def gap(self) -> bool:
+        """Whether lines were dropped at the top, so that earlier ones would not fit to what is there."""
+        return bool(self._all) and self._all[0].number > self._first
+
+    def make_room(self) -> None:
+        """Keep 20,000 more lines from now on, 100,000 at most."""
+        self._room = min(self._room + 20_000, 100_000)
+
+    def prepend(self, lines: Sequence[str]) -> None:
+        """Add the lines before the first one; what is in sight stays there."""
+        top = self._top()
+        for raw in reversed(lines[-max(self._room - len(self._all), 0) :]):
+            self._first -= 1
+            self._all.appendleft(Line(self._first, raw, self._shorten(raw)))
+        self._relay()
+        self._to_end() if self.pinned else self._go(top)
+
     def append(self, lines: Sequence[str], follow: bool) -> None:
         """Add lines at the end; go there if `follow`, unless the reader has moved away from the end."""
-        for raw in lines[-MOST_LINES:]:
+        self._count += max(len(lines) - self._room, 0)
+        for raw in lines[-self._room :]:
             line = Line(self._count, raw, self._shorten(raw))
             self._count += 1
             self._all.append(line)
             if self._passes(line):
                 self._lay(line)
+        while len(self._all) > self._room:
+            self._all.popleft()
         first = self._all[0].number if self._all else self._count
         dropped = 0
         while self._rows and self._rows[0].line.number < first:
@@ -109,7 +131,7 @@ class LogView(ScrollView, can_focus=True):
     def clear(self) -> None:
         """Forget every line."""
         self._all.clear()
-        self.pinned = True
+        self._first, self.pinned = self._count, True
         self._relay()
 
     def filter(self, pattern: str) -> None:
