@@ -10,6 +10,7 @@ import pytest
 from boxplat.beginning import Step
 from boxplat.core.model import Event, RunState, Schedule, State
 from boxplat_tui.attention import attention
+from boxplat_tui.format import NONE
 from boxplat_tui.frame import text_of
 from boxplat_tui.screens.dialogs import PredictScreen
 from boxplat_tui.screens.runs import RunScreen
@@ -121,6 +122,21 @@ async def test_what_starts_by_itself_is_told_with_what_is_wrong(box: FakeBox) ->
         advice(app).select("schedule/flows/d.py")
         await pilot.press("enter")
         assert app.current_mode == "queue"
+
+
+@anyio
+async def test_where_there_is_room_the_live_releases_are_told_and_lead_to_their_endpoint(box: FakeBox) -> None:
+    async with showing(app := Recorder(box), (100, 40)) as pilot:
+        live = app.screen.query_one("#live LiveTable", LiveTable)
+        await until(pilot, lambda: [row[0] for row in live.texts] == ["delay #6", "delay #7"])
+        await until(pilot, lambda: all(row[3] != NONE for row in live.texts))
+        live.focus()
+        await pilot.press("enter")
+        assert app.current_mode == "endpoints"
+        await pilot.press("1")
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        assert "LIVE RELEASE" not in text_of(app)
 
 
 def keys(found: Iterator[object] | tuple[object, ...]) -> list[str]:

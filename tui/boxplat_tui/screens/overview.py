@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -19,27 +20,34 @@ from boxplat_tui.commands import Command
 from boxplat_tui.format import NONE, span
 from boxplat_tui.glyphs import Cell
 from boxplat_tui.reading import Reading
-from boxplat_tui.screens import rows
+from boxplat_tui.screens import live_rows, rows
 from boxplat_tui.screens.base import SubjectScreen
+from boxplat_tui.screens.live_rows import Measured
 from boxplat_tui.snapshot import HOST
 from boxplat_tui.widgets.bars import Line, assemble
 from boxplat_tui.widgets.gpus import host_strip, strip
 from boxplat_tui.widgets.table import Column, Listing, LiveTable, Row
 
+if TYPE_CHECKING:
+    from boxplat.releases.live import Live
+
 RECENT = 40
+MEASURE_SECONDS = 5.0
 MOST_SCHEDULES = 4
+WELL = "✓ All is well. r runs a flow, 6 deploys and splits, ? shows all keys."
 ADVICE = (Column("WHAT NEEDS YOU"), Column("ENTER DOES", 34))
 
 
-class BeginningRead(Message):
-    """How far a new box has come. Posted from the reading thread."""
+class OverviewRead(Message):
+    """How far a new box has come, and what the releases do. Posted from the reading thread."""
 
-    def __init__(self, steps: tuple[Step, ...]) -> None:
+    def __init__(self, steps: tuple[Step, ...], live: tuple[Live, ...]) -> None:
         super().__init__()
         self.steps = steps
+        self.live = live
 
     def can_replace(self, message: Message) -> bool:
-        return isinstance(message, BeginningRead)
+        return isinstance(message, OverviewRead)
 
 
 class OverviewScreen(SubjectScreen):
@@ -57,34 +65,48 @@ class OverviewScreen(SubjectScreen):
         Binding("D", "down", "Down"),
         Binding("R", "restart", "Restart"),
     ]
-    _steps: tuple[Step, ...] | None = None
-    _advice: Mapping[str, Advice] = {}
-    _now = ""
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (34, "-tall")]  # noqa: RUF012 (Textual declares it so)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._steps: tuple[Step, ...] | None = None
+        self._live: Measured = {}
+        self._measured = -MEASURE_SECONDS
+        self._advice: Mapping[str, Advice] = {}
+        self._now = ""
 
     def body(self) -> ComposeResult:
-        yield Listing(ADVICE, "✓ All is well.", "attention")
+        yield Listing(ADVICE, WELL, "attention")
         yield Line("gpus")
         yield Line("schedules")
         yield Listing(rows.SERVICES, "No services yet. Start the box: box up --detach", "services")
+        yield Listing(live_rows.COLUMNS, "", "live")
         with Container(id="lower"):
             yield Listing(rows.RUNS, "Nothing has run yet. Choose a flow: r", "runs")
             yield Listing(rows.EVENTS, "Nothing has happened yet.", "events")
 
-    def on_mount(self) -> None:
-        self.query_one("#attention", Listing).table.display = False
-
     def read(self) -> None:
-        # Nobody becomes a newcomer again.
-        if self._steps != ():
-            self.post_message(BeginningRead(self.box_app.box.beginning()))
+        # Nobody becomes a newcomer again, and the figures are of half a minute: less often is enough.
+        steps = () if self._steps == () else self.box_app.box.beginning()
+        due = time.monotonic() - self._measured >= MEASURE_SECONDS
+        if not steps and not due and self._steps == ():
+            return
+        self._measured = time.monotonic() if due else self._measured
+        live = self.box_app.box.endpoints.live() if due else tuple(self._live.values())
+        self.post_message(OverviewRead(steps, live))
 
-    def on_beginning_read(self, message: BeginningRead) -> None:
-        if message.steps != self._steps:
-            self._steps = message.steps
+    def on_overview_read(self, message: OverviewRead) -> None:
+        live = {(one.endpoint, one.release): one for one in message.live}
+        if (message.steps, live) != (self._steps, self._live):
+            self._steps, self._live = message.steps, live
             self.take()
 
     def readings(self) -> Sequence[Reading]:
         return [self.box_app.reading("schedule", every=300.0, kinds=("schedule.", "run.queued"))]
+
+    def _said(self) -> str:
+        # What is read apart is one line here, and no measure of the rest.
+        return ""
 
     def show(self, snapshot: Snapshot) -> None:
         schedules = self.readings()[0].data.get("schedules", ())
@@ -92,6 +114,9 @@ class OverviewScreen(SubjectScreen):
         self.query_one("#gpus", Line).say(self._gpus(snapshot))
         self._tell_schedules(schedules, snapshot.at)
         self.query_one("#services", Listing).show(rows.services(snapshot))
+        live = live_rows.live(snapshot, self._live)
+        self.query_one("#live", Listing).show(live)
+        self.query_one("#live", Listing).table.display = bool(live)
         self.query_one("#runs", Listing).show(rows.runs(snapshot)[:RECENT])
         self.query_one("#events", Listing).show(rows.events(snapshot.events)[:RECENT])
 
@@ -119,6 +144,8 @@ class OverviewScreen(SubjectScreen):
                 self._carry_out(advice.command)
             case ("attention", _):
                 pass
+            case ("live", key):
+                self.box_app.reveal("endpoints", key.partition("@")[0])
             case _:
                 super().action_open()
 
