@@ -23,6 +23,7 @@ from boxplat_tui.commands import Command
 from boxplat_tui.frame import text_of
 from boxplat_tui.screens.logs import LogScreen
 from boxplat_tui.screens.queue_rows import name_of, until
+from boxplat_tui.screens.runs import RunScreen
 from boxplat_tui.widgets.shares import Colours, bar, divided, legend
 from boxplat_tui.widgets.table import LiveTable
 from tests.tui.conftest import FakeBox, Recorder, showing
@@ -98,6 +99,10 @@ async def test_wide_screens_tell_everything_beside(box: FakeBox) -> None:
         await wait(pilot, lambda: "RetrainFlow" in text_of(app))
         await pilot.press("tab", "j")
         await wait(pilot, lambda: "came     data.ready" in text_of(app))
+        await pilot.press("tab", "enter")
+        await wait(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.trail == "run 14")
+        await pilot.press("escape", "G", "enter")
+        assert app.front is app.screen and app.screen.trail == "", "a process of others leads nowhere"
 
 
 ASKED = (
