@@ -22,7 +22,7 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Run, Snapshot
 from boxplat_tui import commands, flows, process, terminal
 from boxplat_tui.commands import Command
-from boxplat_tui.glyphs import AsciiFilter
+from boxplat_tui.glyphs import AsciiFilter, SafeFilter
 from boxplat_tui.jobs import Job
 from boxplat_tui.palette import BoxCommands
 from boxplat_tui.reading import Reading
@@ -38,7 +38,7 @@ from boxplat_tui.screens.overview import OverviewScreen
 from boxplat_tui.screens.queue import QueueScreen
 from boxplat_tui.screens.runs import RunScreen, RunsScreen
 from boxplat_tui.snapshot import STALE_SECONDS, Box, GpuHistory, Poller, SnapshotFailed, SnapshotTaken
-from boxplat_tui.theme import DARK, LIGHT, tones
+from boxplat_tui.theme import CONTRAST, DARK, LIGHT, tones
 
 MOST_READINGS = 64
 LARGEST_OUTPUT = 16 * 2**20
@@ -86,7 +86,7 @@ class BoxApp(App[str]):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
-        for theme in (DARK, LIGHT):
+        for theme in (DARK, LIGHT, CONTRAST):
             self.register_theme(theme)
         self.theme = DARK.name
         self.box = box
@@ -99,13 +99,13 @@ class BoxApp(App[str]):
         self.first_flow = flows.first_flow(box.root)
         self._clock = clock
         self._started = clock()
-        self._ascii = AsciiFilter(enabled=ascii)
+        self._filters_of_ours = (SafeFilter(), AsciiFilter()) if ascii else (SafeFilter(),)
         self._typed: dict[str, str] = {}
         self._readings: dict[tuple[str, ...], Reading] = {}
         self._one_at_a_time = asyncio.Lock()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        return [*super().get_line_filters(), self._ascii] if self._ascii.enabled else super().get_line_filters()
+        return [*super().get_line_filters(), *self._filters_of_ours]
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._retone)

@@ -14,6 +14,7 @@ from textual.filter import LineFilter
 
 from boxplat.core.model import RunState, State
 from boxplat_tui.format import NONE, share
+from boxplat_tui.lines import without_controls
 
 
 class Cell(NamedTuple):
@@ -108,3 +109,10 @@ class AsciiFilter(LineFilter):
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         return [Segment(to_ascii(text), style, control) for text, style, control in segments]
+
+
+class SafeFilter(LineFilter):
+    """Lets no widget write control characters, whatever text it was given: a terminal would obey them."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return [Segment(without_controls(text), style, control) for text, style, control in segments]

@@ -20,6 +20,11 @@ def clean(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+def without_controls(text: str) -> str:
+    """`text` without control characters and changes of writing direction: as many terminal cells as before."""
+    return text if text.isascii() and text.isprintable() else _CONTROLS.sub("", text)
+
+
 class LineSplitter:
     """Cuts chunks of bytes into clean lines; an unfinished one waits, `LONGEST` characters of it at most."""
 

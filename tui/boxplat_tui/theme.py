@@ -1,4 +1,4 @@
-"""The two themes of boxplat, and tones (ok, bad…) as styles of whatever theme is in use."""
+"""The themes of boxplat, and tones (ok, bad…) as styles of whatever theme is in use."""
 
 from __future__ import annotations
 
@@ -58,6 +58,34 @@ LIGHT = Theme(
         "scrollbar": "#d5d5cf",
         "scrollbar-background": "#fbfbf9",
         "scrollbar-corner-color": "#fbfbf9",
+    },
+)
+# Every pair of colours has a contrast of at least 7 to 1 (WCAG 2.2, level AAA).
+CONTRAST = Theme(
+    name="boxplat-contrast",
+    primary="#8ab8ff",
+    secondary="#c9b6ff",
+    accent="#5ce1ff",
+    success="#5fff87",
+    warning="#ffd75f",
+    error="#ff9ea0",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#1a1a1a",
+    dark=True,
+    variables={
+        "block-cursor-background": "#ffffff",
+        "block-cursor-foreground": "#000000",
+        "block-cursor-text-style": "bold",
+        "block-cursor-blurred-background": "#000000",
+        "block-hover-background": "#1a1a1a",
+        "footer-background": "#000000",
+        "footer-key-foreground": "#8ab8ff",
+        "footer-description-foreground": "#ffffff",
+        "scrollbar": "#ffffff",
+        "scrollbar-background": "#000000",
+        "scrollbar-corner-color": "#000000",
     },
 )
 _ROLES = {"ok": "success", "busy": "primary", "warn": "warning", "bad": "error", "accent": "accent"}
