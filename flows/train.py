@@ -59,6 +59,7 @@ class TrainFlow(FlowSpec):
         """Train and export."""
         self.package: dict[str, bytes] = {}
         self.fit_seconds = 0.0
+        self.losses: list[float] = []
         if not self.reused:
             self._train()
         self.next(self.evaluate)
@@ -74,7 +75,7 @@ class TrainFlow(FlowSpec):
         started = time.perf_counter()
         fitted = fit.fit(rows, recipe)
         self.fit_seconds = time.perf_counter() - started
-        self.best_epoch = fitted.best_epoch
+        self.best_epoch, self.losses = fitted.best_epoch, fitted.losses
         self.training_until = registry.until(rows.months(range(1, self.months + 1)).sched)
         details = package.specification(fitted, threshold=1 / (1 + self.miss_cost))
         with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +140,8 @@ class TrainFlow(FlowSpec):
         scalars = summary.scalars(self.report)
         with tempfile.TemporaryDirectory() as folder:
             package.add_to_specification(package.from_bytes(self.package, Path(folder)), metrics=scalars, tags=tags)
-            self.model_version, self.alias = registry.register(Path(folder), scalars, tags, self.gate_passed)
+            made = registry.register(Path(folder), scalars, self.losses, tags, self.gate_passed)
+            self.model_version, self.alias = made
 
     @step
     def end(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,21 @@ def until(sched: np.ndarray[Any, Any]) -> str:
     return datetime.fromtimestamp((int(sched.max()) - LEAD + 1) * 60, UTC).isoformat()
 
 
-def register(folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str], good: bool) -> tuple[int, str]:
+def register(
+    folder: Path, metrics: Mapping[str, float], losses: Sequence[float], tags: Mapping[str, str], good: bool
+) -> tuple[int, str]:
     """Register a model folder as the next version of `delay`; its number, and the alias that it got.
+
+    Args:
+        losses: log-loss after each epoch; a curve on the run.
+        good: it passed its checks.
 
     A good one becomes champion where there is none, else challenger: whether it is better is for the gates to say.
     The model belongs to the run that boxplat made for this flow (`BOXPLAT_TRACKING_RUN_ID`), else to a new one.
     """
     import mlflow
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
     client = MlflowClient()
     given = os.environ.get("BOXPLAT_TRACKING_RUN_ID")
@@ -51,6 +59,9 @@ def register(folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]
     mlflow.finalize_logged_model(model.model_id, "READY")
     for name, value in metrics.items():
         client.log_metric(run.info.run_id, name, value, model_id=model.model_id)
+    now = round(time.time() * 1000)
+    curve = [Metric("epoch_log_loss", loss, now, epoch) for epoch, loss in enumerate(losses, 1)]
+    client.log_batch(run.info.run_id, metrics=curve)
     version = mlflow.register_model(f"models:/{model.model_id}", MODEL, tags=dict(tags)).version
     alias = (CHALLENGER if champion_tags() else CHAMPION) if good else ""
     if alias:

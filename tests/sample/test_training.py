@@ -39,6 +39,8 @@ def test_a_newcomer_loads_the_champion(trained: Trained, champion: Path, monkeyp
     version = MlflowClient().get_model_version_by_alias("delay", "champion")
     assert version.tags["feature_service"] == "delay_v1" and version.tags["gate"] == "passed"
     assert packaged.specification["metrics"]["auc"] >= 0.770
+    losses = MlflowClient().get_metric_history(version.run_id, "epoch_log_loss")
+    assert [point.step for point in losses] == list(range(1, len(losses) + 1)) and losses[-1].value < losses[0].value
 
 
 def test_reuse_keeps_a_champion_made_of_the_same(trained: Trained) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 from textual.widgets import ContentSwitcher
@@ -103,20 +104,13 @@ async def test_a_run_opens_folded_and_its_parts_are_a_key_away(box: FakeBox) -> 
             assert seen in text_of(app), key
         await pilot.press("right_square_bracket")
         assert app.screen.query_one(ContentSwitcher).current == "measured"
+        for size in ((20, 5), (200, 60)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+        assert app.failure is None and "validation_loss" in text_of(app)
 
 
-async def test_a_run_that_nobody_knows_says_so(box: FakeBox) -> None:
-    def missing(run: int) -> None:
-        raise not_found("run", str(run), ["14"], "box runs")
-
-    box.history.show = missing  # type: ignore[assignment,method-assign]
-    async with showing(app := Recorder(box), (80, 24)) as pilot:
-        app.push_screen(RunScreen(99))
-        await until(pilot, lambda: "no run '99'" in text_of(app))
-        assert app.failure is None
-
-
-async def test_a_failed_run_is_gone_on_with_and_others_are_not(box: FakeBox) -> None:
+async def test_a_failed_run_is_gone_on_with_and_others_are_not(box: FakeBox, monkeypatch: pytest.MonkeyPatch) -> None:
     async with showing(app := Recorder(box)) as pilot:
         await pilot.press("2", "j", "enter")
         await until(pilot, lambda: "KeyError: 'tailnum'" in text_of(app))
@@ -127,6 +121,11 @@ async def test_a_failed_run_is_gone_on_with_and_others_are_not(box: FakeBox) -> 
         await pilot.pause()
         await pilot.press("e")
         assert app.asked == []
+        missing = not_found("run", "99", ["14"], "box runs")
+        monkeypatch.setattr(box.history, "show", Mock(side_effect=missing))
+        app.push_screen(RunScreen(99))
+        await until(pilot, lambda: "no run '99'" in text_of(app))
+        assert app.failure is None
 
 
 async def test_readonly_hides_what_changes_a_run(box: FakeBox) -> None:
@@ -213,13 +212,3 @@ def test_hostile_names_of_metrics_and_tasks_stay_text() -> None:
     evil = [series("\x1b[2J[bold]" + "航" * 200, [1.0, 2.0, 5.0]), series("\x07x", [1.0])]
     plain = run_views.metrics(evil, {}, 60).plain
     assert "\x1b" not in plain and "\x07" not in plain
-
-
-async def test_every_view_of_a_run_fits_every_size_and_ascii(box: FakeBox) -> None:
-    async with showing(app := Recorder(box, ascii=True), (80, 24)) as pilot:
-        await pilot.press("2", "enter")
-        for size in ((20, 5), (200, 60)):
-            await pilot.resize_terminal(*size)
-            await pilot.press("right_square_bracket")
-            await pilot.pause()
-        assert app.failure is None and app.screen.query_one(ContentSwitcher).current == "used"

@@ -73,6 +73,7 @@ class RunScreen(BoxScreen):
         Binding("x", "cancel", "Cancel"),
         Binding("e", "resume", "Go on after a failure", show=False),
         Binding("f", "follow", "Follow the log", show=False),
+        Binding("E", "earlier", "Earlier lines of the log", show=False),
         Binding("t", "trace", "Trace: what it was made of", show=False),
         Binding("right_square_bracket", "next_pane(1)", "The next of them", show=False, key_display="]"),
         Binding("left_square_bracket", "next_pane(-1)", "The one before", show=False, key_display="["),
@@ -229,6 +230,10 @@ class RunScreen(BoxScreen):
 
     def action_follow(self) -> None:
         self._pane.toggle_follow()
+
+    def action_earlier(self) -> None:
+        self._pane.earlier()
+        self.box_app.poller.wake()
 
     def action_run(self) -> None:
         self.box_app.choose_flow(self.run)
