@@ -64,6 +64,7 @@ async def test_the_releases_have_their_figures_and_the_comparison_its_verdict(
         for words in ("13.8", "brier: -0.023, 95%", "delay v3", "delay_v1", "open to everybody"):
             assert words in text
         assert ("99 % within" in text and "2 refused" in text) is (size[0] >= 120)
+        assert ("delay@7  requests a second  13" in text) is (size[1] >= 34)
         box.endpoints.shown = (replace(LIVE[1], p99_ms=2300.0, queue=9),)
         app.poller.wake()
         await until(pilot, lambda: releases(app)[0][6] == "2.3s" and releases(app)[1][3] == NONE)
@@ -83,9 +84,8 @@ async def test_nothing_is_compared_where_one_release_has_everything(box: FakeBox
 
 
 @anyio
-@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
-async def test_an_endpoint_shows_its_predictions_and_traces_them(box: FakeBox, size: tuple[int, int]) -> None:
-    async with showing(app := Recorder(box), size) as pilot:
+async def test_an_endpoint_shows_its_predictions_and_traces_them(box: FakeBox) -> None:
+    async with showing(app := Recorder(box), (80, 24)) as pilot:
         await pilot.press("6", "enter")
         await until(pilot, lambda: isinstance(app.screen, EndpointScreen))
         predictions = app.screen.query_one("#predictions LiveTable", LiveTable)
@@ -96,7 +96,9 @@ async def test_an_endpoint_shows_its_predictions_and_traces_them(box: FakeBox, s
         ]
         text = text_of(app)
         assert "17,985" in text and "0.1682" in text and "ZeroDivisionError" in text
-        assert "\x1b" not in text and "delay@7" in text
+        assert "\x1b" not in text and "delay@7" in text and "environment" not in text
+        await pilot.resize_terminal(140, 40)
+        await until(pilot, lambda: "environment" in text_of(app) and "00000003-a26c" not in text_of(app))
         await pilot.press("n")
         await until(pilot, lambda: "delay@5" in text_of(app))
         predictions.focus()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from boxplat.core.model import Endpoint, Release, Snapshot, State
+from boxplat.core.model import Endpoint, Release, ServiceStatus, Snapshot, State
 from boxplat.core.replicas import Replica
 from boxplat_tui.format import NONE, age, clock, figure, size, span
 from boxplat_tui.glyphs import Cell, service_state
-from boxplat_tui.pulse import Pulse
+from boxplat_tui.pulse import Pulse, Which
 from boxplat_tui.screens.rows import model_of, traffic
 from boxplat_tui.widgets.plots import spark
 from boxplat_tui.widgets.table import Column, Row
@@ -103,12 +103,15 @@ def releases(endpoint: Endpoint, snapshot: Snapshot, pulse: Pulse) -> list[Row]:
         used = endpoint.traffic.get(release.number, 0) > 0 or release.number == endpoint.shadow
         return not used, -release.number
 
-    return [_release(endpoint, release, snapshot, pulse) for release in sorted(endpoint.releases, key=place)]
+    running = processes(snapshot)
+    return [
+        _release(endpoint, release, memory(running.get((endpoint.name, release.number), ())), snapshot.at, pulse)
+        for release in sorted(endpoint.releases, key=place)
+    ]
 
 
-def _release(endpoint: Endpoint, release: Release, snapshot: Snapshot, pulse: Pulse) -> Row:
+def _release(endpoint: Endpoint, release: Release, held: int | None, now: float, pulse: Pulse) -> Row:
     weight, one = endpoint.traffic.get(release.number, 0), pulse.now.get((endpoint.name, release.number))
-    held = memory(endpoint.name, release.number, snapshot)
     failed = one.failed_share if one else None
     numbers = (one.per_second, one.p50_ms, one.p95_ms, one.p99_ms) if one else (None,) * 4
     queue, batch = (one.queue, one.batch) if one else (None, None)
@@ -125,7 +128,7 @@ def _release(endpoint: Endpoint, release: Release, snapshot: Snapshot, pulse: Pu
             Cell(NONE if queue is None else str(queue), "warn" if queue and one and one.waiting else ""),
             Cell(model_of(release)),
             Cell(size(held) if held else NONE, "muted"),
-            Cell(span(snapshot.at - release.created), "muted"),
+            Cell(span(now - release.created), "muted"),
             Cell(release.created_by, "muted"),
         ),
         (
@@ -159,15 +162,18 @@ def state(endpoint: Endpoint, release: Release) -> Cell:
     return Cell(f"{glyph} {release.state}", tone)
 
 
-def memory(endpoint: str, number: int, snapshot: Snapshot) -> int | None:
-    """What the processes of a release hold; None where none runs."""
-    held = [
-        service.memory_bytes
-        for service in snapshot.services
-        if service.memory_bytes is not None
-        and (which := Replica.of(service.name))
-        and (which.endpoint, which.release) == (endpoint, number)
-    ]
+def processes(snapshot: Snapshot) -> dict[Which, list[ServiceStatus]]:
+    """The processes of each release that has any, by endpoint and number."""
+    found: dict[Which, list[ServiceStatus]] = {}
+    for service in snapshot.services:
+        if which := Replica.of(service.name):
+            found.setdefault((which.endpoint, which.release), []).append(service)
+    return found
+
+
+def memory(rows: Iterable[ServiceStatus]) -> int | None:
+    """What processes hold; None where none runs."""
+    held = [row.memory_bytes for row in rows if row.memory_bytes is not None]
     return sum(held) if held else None
 
 
@@ -186,7 +192,7 @@ def about(endpoint: Endpoint) -> Cells:
 
 def brief(endpoint: Endpoint, release: Release, snapshot: Snapshot) -> Cells:
     """A release in one line, where there is no room for more."""
-    held = memory(endpoint.name, release.number, snapshot)
+    held = memory(processes(snapshot).get((endpoint.name, release.number), ()))
     facts = [model_of(release), release.feature_service, size(held) if held else None]
     told = "  ".join(fact for fact in (*facts, age(release.created, snapshot.at), f"by {release.created_by}") if fact)
     return (Cell(f"#{release.number}", "strong"), Cell(f"  {told}", "muted"))
@@ -197,7 +203,7 @@ def detail(endpoint: Endpoint, release: Release, snapshot: Snapshot, pulse: Puls
     which = (endpoint.name, release.number)
     yield (Cell(f"{endpoint.name}@{release.number}", "strong"), Cell("  "), state(endpoint, release))
     yield ()
-    processes = [row for row in snapshot.services if (r := Replica.of(row.name)) and (r.endpoint, r.release) == which]
+    running = processes(snapshot).get(which, [])
     facts = (
         ("model", model_of(release)),
         ("features", release.feature_service or NONE),
@@ -205,8 +211,8 @@ def detail(endpoint: Endpoint, release: Release, snapshot: Snapshot, pulse: Puls
         ("environment", release.environment.removeprefix("sha256:")[:16]),
         ("made", f"{age(release.created, snapshot.at)} by {release.created_by}"),
         ("tracking run", (release.run or NONE)[:12]),
-        ("processes", ", ".join(row.name for row in processes) or "none"),
-        ("memory", size(memory(*which, snapshot))),
+        ("processes", ", ".join(row.name for row in running) or "none"),
+        ("memory", size(memory(running))),
     )
     yield from ((Cell(f"{name:<13}", "muted"), Cell(value)) for name, value in facts)
     yield ()

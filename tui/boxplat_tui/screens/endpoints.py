@@ -15,7 +15,6 @@ from textual.widgets import DataTable
 
 from boxplat.core.errors import BoxError
 from boxplat.core.model import Endpoint, Release, Snapshot
-from boxplat.core.replicas import Replica
 from boxplat_tui import commands
 from boxplat_tui.commands import Command
 from boxplat_tui.glyphs import Cell
@@ -26,6 +25,7 @@ from boxplat_tui.screens.base import BoxScreen
 from boxplat_tui.screens.choose import Choice, ChooseScreen
 from boxplat_tui.screens.endpoint_dialogs import DeployScreen, SplitScreen
 from boxplat_tui.widgets.bars import Line, assemble
+from boxplat_tui.widgets.plots import chart, known
 from boxplat_tui.widgets.table import Listing
 
 if TYPE_CHECKING:
@@ -77,8 +77,11 @@ class EndpointActions(BoxScreen):
         self.post_message(PulseRead(endpoints.live(), name, back))
 
     def on_pulse_read(self, message: PulseRead) -> None:
+        first = not self.pulse.now
         self.pulse.take(message)
-        self.take()
+        # Else the snapshot that comes right after it is drawn with it.
+        if first:
+            self.take()
 
     @property
     def comparison(self) -> Reading | None:
@@ -166,12 +169,8 @@ class EndpointActions(BoxScreen):
         snapshot, endpoint, release = self.box_app.latest, self.endpoint, self.release
         if snapshot is None or endpoint is None or release is None:
             return
-        names = [
-            service.name
-            for service in snapshot.services
-            if (which := Replica.of(service.name))
-            and (which.endpoint, which.release) == (endpoint.name, release.number)
-        ]
+        running = endpoint_rows.processes(snapshot).get((endpoint.name, release.number), [])
+        names = [service.name for service in running]
         if len(names) == 1:
             self.box_app.perform(commands.restart(names[0]))
         elif names:
@@ -211,6 +210,7 @@ class EndpointsScreen(EndpointActions):
                 yield Listing(endpoint_rows.RELEASES, "No release yet. Make the first one: d", "releases")
                 yield Line("brief")
                 yield Line("beside")
+                yield Line("charts")
             with VerticalScroll(id="this-release", can_focus=False):
                 yield Line("known")
 
@@ -261,10 +261,26 @@ class EndpointsScreen(EndpointActions):
         if endpoint is None or release is None or snapshot is None:
             return
         brief.say(assemble(self.tones, *endpoint_rows.brief(endpoint, release, snapshot)))
+        self._draw_charts(endpoint, release)
         if pane.display:
             width = max(pane.size.width - 2, 40)
             lines = endpoint_rows.detail(endpoint, release, snapshot, self.pulse, width)
             self.query_one("#known", Line).say(self.lines(lines))
+
+    def _draw_charts(self, endpoint: Endpoint, release: Release) -> None:
+        """The last two minutes of the release under the cursor, where there is room for it."""
+        charts, which = self.query_one("#charts", Line), (endpoint.name, release.number)
+        charts.display = self.size.width >= 120 and self.size.height >= 34 and which in self.pulse.now
+        if charts.display:
+            name, width = f"{endpoint.name}@{release.number}", max(self.query_one("#served").size.width - 2, 40)
+            drawn = [
+                chart(Cell(f"{name}  {what}", "muted"), [*enumerate(values, 1 - len(values))], self.tones, width, 8)
+                for what, values in (
+                    ("requests a second", known(self.pulse.rates[which])),
+                    ("99 % of the answers within, ms", known(self.pulse.times[which])),
+                )
+            ]
+            charts.say(Text("\n\n").join(drawn))
 
     def on_resize(self, event: Resize) -> None:
         self.call_after_refresh(self.take)
