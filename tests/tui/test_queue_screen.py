@@ -184,6 +184,13 @@ async def test_eight_devices_have_a_line_each(box: FakeBox) -> None:
         await wait(pilot, lambda: "delay@7" in text_of(app))
         shown = [text for text in text_of(app).splitlines() if text.startswith(" GPU ") and "139 GiB" in text]
         assert len(shown) == 8 and "ends 2m" in text_of(app)
+        slices = tuple(
+            replace(DEVICE, uuid=f"MIG-{number}", name="NVIDIA H200 MIG 3g.71gb", memory=71 * GIB, slice=True)
+            for number in range(2)
+        )
+        box.shown = replace(box.shown, gpus=(one,))
+        box.queue.line = replace(line, capacity=replace(line.capacity, devices=slices))
+        await wait(pilot, lambda: text_of(app).count(" 3g.71gb ") == 2)
 
 
 async def test_hostile_and_wide_names_stay_in_their_place(box: FakeBox) -> None:

@@ -221,7 +221,8 @@ def about_schedule(one: Mapping[str, Any], now: float) -> Iterator[tuple[str, Ce
         "missed",
         Cell({"last": "the last time is made up for", "all": "all are made up for"}.get(one["missed"], "left out")),
     )
-    yield "overlap", Cell("starts beside a run of it" if one["overlap"] else "waits for the end of its last run")
+    beside = "waits" if one["missed"] == "all" else "left out"
+    yield "overlap", Cell("starts beside a run of it" if one["overlap"] else f"{beside} while a run of it is not over")
 
 
 def about_problem(problem: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:

@@ -146,7 +146,7 @@ def _gpu(shown: Machine, gpu: Gpu, height: int, full: bool) -> Iterator[Text]:
     yield from _history(shown, label, gpu.uuid, figures, height)
     shares = [one for one in shown.shares if one.index == gpu.index]
     for one in shares:
-        name_of = one.name if one.slice else "memory"
+        name_of = one.name.rpartition(" ")[2] if one.slice else "memory"
         yield from _parts(
             shown, one, name_of, of(round(one.total - one.free), round(one.total)) if one.slice else held, full
         )
