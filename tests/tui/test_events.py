@@ -195,8 +195,8 @@ async def test_an_event_leads_to_what_it_is_about_its_log_and_its_lineage(box: F
 
 @anyio
 async def test_data_of_an_event_is_shown_whole_and_harmless(box: FakeBox) -> None:
-    data = {"why": "航班" * 200 + "\x1b[2J[bold]", "gates": {"auc": {"passed": True}}, "none": None}
-    box.shown = replace(box.shown, events=(Event(1, 1.79e9, "x" * 300, "k" * 300, data),))
+    data = {"why": "航班" * 60 + "\x1b[2J[bold]", "gates": {"auc": {"passed": True}}, "none": None}
+    box.shown = replace(box.shown, events=(Event(1, 1.79e9, "x" * 90, "k" * 90, data),))
     async with showing(app := Recorder(box), (140, 40)) as pilot:
         await pilot.press("8")
         await until(pilot, lambda: "gates" in text_of(app))

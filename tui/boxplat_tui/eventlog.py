@@ -10,7 +10,7 @@ from boxplat_tui import commands
 from boxplat_tui.commands import Command
 from boxplat_tui.snapshot import Box
 
-PAGE = 300
+PAGE = 200
 MOST = 500
 # Ids that one reading looks at for an expression (30 ms), and for a kind (15 ms).
 SPAN, KIND_SPAN = 20_000, 200_000

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.message import Message
 from textual.widgets import DataTable, Input
 
@@ -26,6 +26,7 @@ from boxplat_tui.screens.ask import AskScreen
 from boxplat_tui.screens.base import SubjectScreen
 from boxplat_tui.screens.logs import LogsScreen
 from boxplat_tui.widgets.bars import FilterBar, Line, assemble
+from boxplat_tui.widgets.facts import Facts
 from boxplat_tui.widgets.table import Listing
 
 _PLACES = {"model": "models", "models": "models", "sweep": "runs", "schedule": "queue", "features": "features"}
@@ -77,8 +78,7 @@ class EventsScreen(SubjectScreen):
         yield Line("page")
         with Container(id="log-of-events"):
             yield Listing(rows.ALL_EVENTS, "Nothing has happened yet.", "events")
-            with VerticalScroll(id="event", can_focus=False):
-                yield Line("told")
+            yield Facts("event")
 
     def read(self) -> None:
         page = self._pages.read(self.box_app.box, self._asked)
@@ -135,16 +135,12 @@ class EventsScreen(SubjectScreen):
 
     @on(DataTable.RowHighlighted)
     def _tell(self) -> None:
-        self.query_one("#told", Line).say(self._told(self.event))
-
-    def _told(self, event: Event | None) -> Text:
+        event, pane = self.event, self.query_one(Facts)
         if event is None:
-            return Text("")
+            pane.tell(Text(""), (), self.tones)
+            return
         head = assemble(self.tones, Cell(event.kind, "strong"), Cell(f"  {said_moment(event.at)}", "muted"))
-        pairs = list(eventlog.lines(event))
-        widest = min(max(len(name) for name, _ in pairs), 24)
-        told = [assemble(self.tones, Cell(f"{name:<{widest}}  ", "muted"), Cell(value)) for name, value in pairs]
-        return Text("\n").join([head, *told])
+        pane.tell(head, eventlog.lines(event), self.tones)
 
     def under_cursor(self) -> str | None:
         return self.event.subject.removeprefix("run/") if self.event else None

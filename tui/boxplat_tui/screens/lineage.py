@@ -9,7 +9,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.widgets import Tree
 
 from boxplat.core.model import Snapshot
@@ -21,6 +21,7 @@ from boxplat_tui.reading import Reading
 from boxplat_tui.screens.ask import AskScreen
 from boxplat_tui.screens.base import BoxScreen
 from boxplat_tui.widgets.bars import Line, assemble
+from boxplat_tui.widgets.facts import Facts
 from boxplat_tui.widgets.thingtree import ThingTree
 
 _KINDS = ("release.", "endpoint.", "model.", "run.succeeded")
@@ -65,8 +66,7 @@ class LineageScreen(BoxScreen):
         yield Line("nothing")
         with Container(id="lineage"):
             yield ThingTree()
-            with VerticalScroll(id="details"):
-                yield Line("facts")
+            yield Facts("details")
 
     def on_mount(self) -> None:
         self.query_one(ThingTree).retone(self.tones)
@@ -106,18 +106,12 @@ class LineageScreen(BoxScreen):
 
     @on(Tree.NodeHighlighted)
     def _highlighted(self) -> None:
-        self.query_one("#facts", Line).say(self._facts(self.query_one(ThingTree).selected))
-        self.query_one("#details", VerticalScroll).scroll_home(animate=False)
-
-    def _facts(self, one: Thing | None) -> Text:
+        one, pane = self.query_one(ThingTree).selected, self.query_one(Facts)
         if one is None or one.role == "group":
-            return Text("")
-        lines = [assemble(self.tones, *label(one)[:2])]
-        lines += [assemble(self.tones, Cell(f"▲ {note}", "warn")) for note in one.notes]
-        pairs = list(details(one))
-        widest = min(max((len(name) for name, _ in pairs), default=0), 26)
-        lines += [assemble(self.tones, Cell(f"{name:<{widest}}  ", "muted"), Cell(value)) for name, value in pairs]
-        return Text("\n").join(lines)
+            pane.tell(Text(""), (), self.tones)
+            return
+        notes = [assemble(self.tones, Cell(f"▲ {note}", "warn")) for note in one.notes]
+        pane.tell(Text("\n").join([assemble(self.tones, *label(one)[:2]), *notes]), details(one), self.tones)
 
     def reveal(self, key: str) -> bool:
         """Put what `key` names in the middle."""
