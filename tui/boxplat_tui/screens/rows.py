@@ -139,7 +139,7 @@ def model_of(release: Release) -> str:
 
 ALL_EVENTS = (
     Column("TIME", 14),
-    Column("EVENT", 20),
+    Column("EVENT", 22),
     Column("SUBJECT", 12),
     Column("DETAIL"),
 )
