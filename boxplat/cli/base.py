@@ -105,7 +105,8 @@ def say(text: str) -> None:
 
 def progress(text: str) -> None:
     """One line of progress of long work."""
-    say(f"· {text}")
+    # `sys.stderr` is turned away while Feast is at work: its libraries print there.
+    click.echo(f"· {text}", file=sys.__stderr__)
 
 
 def next_step(text: str) -> None:

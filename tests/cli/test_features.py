@@ -53,6 +53,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for verb in ("apply", "materialize"):
         done = run_box(root, "features", verb)
         assert done.returncode == 0, done.stderr
+        # What Feast's libraries print meanwhile is kept away, our own lines are not.
+        assert done.stderr.startswith("· loading Feast (some seconds)\n· ")
     return root
 
 
