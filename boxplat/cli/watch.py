@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ def tui(once: bool, ascii_: bool, readonly: bool, web: bool, port: int) -> None:
     if web:
         _serve(the_box(), ascii_, readonly, port)
         return
+    # A fifth of the start was spent in looking for garbage where there is none; the dashboard turns it on again.
+    gc.disable()
     box, made = (the_box(), None) if once or readonly else _box_or_new(ascii_)
     from boxplat_tui.app import run
 

@@ -9,8 +9,10 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -28,20 +30,24 @@ from boxplat_tui.palette import BoxCommands
 from boxplat_tui.reading import Reading
 from boxplat_tui.screens.base import BoxScreen
 from boxplat_tui.screens.dialogs import ConfirmScreen, FlowScreen, HelpScreen, JobScreen, PredictScreen
-from boxplat_tui.screens.endpoints import EndpointsScreen
-from boxplat_tui.screens.events import EventsScreen
-from boxplat_tui.screens.features import FeaturesScreen
-from boxplat_tui.screens.lineage import LineageScreen
-from boxplat_tui.screens.logs import LogScreen
-from boxplat_tui.screens.models import ModelsScreen
-from boxplat_tui.screens.overview import OverviewScreen
-from boxplat_tui.screens.queue import QueueScreen
-from boxplat_tui.screens.runs import RunScreen, RunsScreen
 from boxplat_tui.snapshot import STALE_SECONDS, Box, GpuHistory, Poller, SnapshotFailed, SnapshotTaken
 from boxplat_tui.theme import CONTRAST, DARK, LIGHT, tones
+from boxplat_tui.widgets.bars import SCREENS
 
 MOST_READINGS = 64
 LARGEST_OUTPUT = 16 * 2**20
+
+
+def screen_of(mode: str) -> Screen[Any]:
+    """A new first screen of a mode; its module is loaded now: all of them would be a fifth of the start."""
+    module = import_module(f"boxplat_tui.screens.{mode}")
+    return cast("Screen[Any]", getattr(module, f"{mode.title()}Screen")())
+
+
+def _collect_from_here() -> None:
+    """Collect garbage again, but not in what was loaded for the start: that held a key up for 80 ms each time."""
+    gc.freeze()
+    gc.enable()
 
 
 class BoxApp(App[str]):
@@ -60,14 +66,7 @@ class BoxApp(App[str]):
     COMMANDS = App.COMMANDS | {BoxCommands}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 (Textual declares it so)
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        "overview": OverviewScreen,
-        "runs": RunsScreen,
-        "queue": QueueScreen,
-        "features": FeaturesScreen,
-        "models": ModelsScreen,
-        "endpoints": EndpointsScreen,
-        "lineage": LineageScreen,
-        "events": EventsScreen,
+        mode: partial(screen_of, mode) for mode, _ in SCREENS
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(digit), f"go('{mode}')", f"Go to {mode}", show=False) for digit, mode in enumerate(MODES, 1)),
@@ -110,6 +109,8 @@ class BoxApp(App[str]):
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._retone)
         self.set_interval(1.0, self._tick)
+        if not gc.isenabled():
+            self.set_timer(2.0, _collect_from_here)
         self.poller.start()
 
     def on_unmount(self) -> None:
@@ -229,6 +230,8 @@ class BoxApp(App[str]):
     def visit(self, subject: str) -> None:
         """Go to a run, an endpoint, or the log of a service."""
         if subject.isdecimal():
+            from boxplat_tui.screens.run import RunScreen
+
             self.push_screen(RunScreen(int(subject)))
         elif self.latest and any(endpoint.name == subject for endpoint in self.latest.endpoints):
             self.reveal("endpoints", subject)
@@ -237,6 +240,8 @@ class BoxApp(App[str]):
 
     def open_log(self, subject: str) -> None:
         """A log on a whole screen."""
+        from boxplat_tui.screens.logs import LogScreen
+
         self.push_screen(LogScreen(subject))
 
     def action_filter(self) -> None:
@@ -370,6 +375,4 @@ def run(box: Box, *, ascii: bool = False, readonly: bool = False, once: bool = F
         )
     else:
         terminal.end_with_server()
-        # What is imported stays: walking through it took 80 ms of the event loop each time (now 5 ms).
-        gc.freeze()
         app.run()
