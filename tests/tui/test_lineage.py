@@ -55,6 +55,12 @@ def asked(app: Recorder) -> list[str]:
     return [words.split()[2] for words in app.read if words.startswith("box why ")]
 
 
+class Tracer(Recorder):
+    """Begins at the lineage, which spares each test another screen."""
+
+    DEFAULT_MODE = "lineage"
+
+
 def tree(app: Recorder) -> ThingTree:
     return app.screen.query_one(ThingTree)
 
@@ -77,8 +83,7 @@ def test_values_have_units_and_tables_a_line_an_entry() -> None:
 @anyio
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)])
 async def test_the_live_release_is_in_the_middle_of_what_is_around_it(traced: FakeBox, size: tuple[int, int]) -> None:
-    async with showing(app := Recorder(traced), size) as pilot:
-        await pilot.press("7")
+    async with showing(app := Tracer(traced), size) as pilot:
         await until(pilot, lambda: "● release delay@7" in text_of(app))
         seen = text_of(app)
         for words in ("what came of it", "traffic  18021 predictions", "what it was made of", "came from: run 12"):
@@ -90,8 +95,7 @@ async def test_the_live_release_is_in_the_middle_of_what_is_around_it(traced: Fa
 
 @anyio
 async def test_enter_centres_escape_returns_and_going_to_it_opens_it(traced: FakeBox) -> None:
-    async with showing(app := Recorder(traced), (80, 24)) as pilot:
-        await pilot.press("7")
+    async with showing(app := Tracer(traced), (80, 24)) as pilot:
         await until(pilot, lambda: "● release delay@7" in text_of(app))
         await pilot.press("j", "j", "enter")
         await until(pilot, lambda: "● model version models:/delay/3" in text_of(app))
@@ -108,8 +112,8 @@ async def test_an_id_is_typed_or_chosen_and_its_command_is_shown(traced: FakeBox
     row = {"id": "7c9e", "endpoint": "delay", "time": "2026-11-22 14:45:29"}
     traced.printed[("predictions", "delay", "--limit", "12")] = {"predictions": [row]}
     traced.printed[("why", "prediction/7c9e")] = answer(node("prediction", "7c9e", below=(RELEASE,)))
-    async with showing(app := Recorder(traced), (80, 24)) as pilot:
-        await pilot.press("7", "i")
+    async with showing(app := Tracer(traced), (80, 24)) as pilot:
+        await pilot.press("i")
         await until(pilot, lambda: isinstance(app.screen, AskScreen))
         await typed(pilot, "12")
         await until(pilot, lambda: "run/12 " in text_of(app) and "run/13 " not in text_of(app))
@@ -133,7 +137,7 @@ async def test_what_nobody_knows_is_said_with_what_there_is(traced: FakeBox) -> 
         "fix": "box runs",
         "code": 9,
     }
-    async with showing(app := Recorder(traced), (80, 24)) as pilot:
+    async with showing(app := Tracer(traced), (80, 24)) as pilot:
         app.reveal("lineage", "nosuch")
         await until(pilot, lambda: "nothing is known of 'nosuch'" in text_of(app))
         assert "why  it is no release · models cannot be looked up" in text_of(app) and "fix  box runs" in text_of(app)
@@ -144,16 +148,14 @@ async def test_what_nobody_knows_is_said_with_what_there_is(traced: FakeBox) -> 
 @anyio
 async def test_where_nothing_was_made_it_says_how_to_begin(box: FakeBox) -> None:
     box.shown = empty()
-    async with showing(app := Recorder(box), (80, 24)) as pilot:
-        await pilot.press("7")
+    async with showing(app := Tracer(box), (80, 24)) as pilot:
         await until(pilot, lambda: "box run flows/ingest.py --wait" in text_of(app))
         assert asked(app) == []
 
 
 @anyio
 async def test_folds_filter_and_cursor_stay_when_the_same_is_read_again(traced: FakeBox) -> None:
-    async with showing(app := Recorder(traced), (80, 24)) as pilot:
-        await pilot.press("7")
+    async with showing(app := Tracer(traced), (80, 24)) as pilot:
         await until(pilot, lambda: "● release delay@7" in text_of(app))
         await pilot.press("j", "j", "space")
         await until(pilot, lambda: "run 12" not in text_of(app))
@@ -175,8 +177,7 @@ async def test_hostile_and_endless_names_stay_on_their_line(traced: FakeBox) -> 
     traced.printed[("why", "delay@7")] = answer(
         node("release", name, below=(*many, VERSION), notes=[name], facts={name: {name: name, "b": "\x07"}})
     )
-    async with showing(app := Recorder(traced), (80, 24)) as pilot:
-        await pilot.press("7")
+    async with showing(app := Tracer(traced), (80, 24)) as pilot:
         await until(pilot, lambda: "航班" in text_of(app))
         await pilot.press("G", "g", "tab", "down")
         seen = text_of(app)
