@@ -71,7 +71,7 @@ def what_of(run: Run) -> Cell:
 
 TASKS = (
     Column("STEP", 18),
-    Column("STATE", 14),
+    Column("STATE", 15),
     Column("TRY", 3, right=True),
     Column("TOOK", 7, right=True),
     Column("TIME LINE", from_width=58),
@@ -154,7 +154,8 @@ def _folded(step: str, tasks: list[Task], scale: _Scale, unfolded: bool) -> Row:
     shown = RunState.RUNNING if busy and worst is not RunState.FAILED else worst or RunState.SUCCEEDED
     done = counts[RunState.SUCCEEDED]
     glyph = run_state(shown).text.split()[0]
-    words = f"{glyph} {done} of {len(tasks)}" + (f" {counts[RunState.FAILED]}✗" if counts[RunState.FAILED] else "")
+    failed = counts[RunState.FAILED]
+    words = f"{glyph} {failed}/{len(tasks)} failed" if failed else f"{glyph} {done} of {len(tasks)}"
     tries = max(task.attempt for task in tasks)
     return Row(
         step,
@@ -249,7 +250,8 @@ def data(found: Execution) -> list[Row]:
 def about_task(task: Task, attempts: Iterable[Profile]) -> list[Cell]:
     """A task in a line: its attempts, what it used, why it waits or failed."""
     own = [one for one in attempts if (one.step, one.task) == (task.step, task.task)]
-    cells = [Cell(_name(task), "strong"), Cell(f"  task {task.task}  attempt {task.attempt + 1}", "muted")]
+    name = task.step if task.index is None else _name(task)
+    cells = [Cell(name, "strong"), Cell(f"  task {task.task}  attempt {task.attempt + 1}", "muted")]
     cells += [Cell(f"  {duration(one.seconds)} {size(one.memory)} {one.cores:.1f} cores", "muted") for one in own]
     if task.waits:
         cells.append(Cell(f"  {task.waits}", "warn"))

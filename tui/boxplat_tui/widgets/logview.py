@@ -264,7 +264,8 @@ class LogView(ScrollView, can_focus=True):
             begin, end = span
             chosen = self.screen.get_component_rich_style("screen--selection")
             text.stylize(chosen, begin, len(text) if end == -1 else end)
-        strip = Strip(text.render(self.app.console), cell_len(row.text))
+        # Without a span Rich leaves the style of a text out.
+        strip = Strip(text.render(self.app.console), cell_len(row.text)).apply_style(style)
         return strip.crop_extend(left, left + width, style).apply_offsets(left, at)
 
     def _spans(self, row: Row) -> Iterator[tuple[int, int]]:
