@@ -15,7 +15,7 @@ BINS = 30
 TOP = 10
 LONGEST = 80
 # Beyond this many times the span of the middle 98 %, the ends of a range say nothing of its middle.
-_FAR = 4.0
+_FAR = 2.5
 _WHOLE = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 
 

@@ -98,7 +98,7 @@ def life(lag: float | None, ttl: float | None) -> Cell:
 
 FEATURES = (
     Column("FEATURE"),
-    Column("TYPE", 9),
+    Column("TYPE", 9, from_width=64),
     Column("NULLS", 6, right=True),
     Column("MINIMUM", 9, right=True, from_width=88),
     Column("MEDIAN", 9, right=True),
