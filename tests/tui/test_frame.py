@@ -43,7 +43,7 @@ async def test_a_reading_keeps_its_object_and_age_through_a_failure() -> None:
     reading = Reading(("features", "list"))
     assert reading.said(NOW) == "reading …" and not reading.known
     await read(reading, 0, json.dumps({"schema_version": 1, "views": [7]}))
-    assert reading.data["views"] == [7] and reading.said(NOW + 12) == "as of 12s ago"
+    assert reading.data["views"] == [7] and reading.said(NOW + 12) == "as of 10s ago"
     failed = {"schema_version": 1, "error": "no store", "why": "it is away", "fix": "box up", "log": "a.log", "code": 4}
     await read(reading, 4, json.dumps(failed), at=NOW + 60)
     error = reading.error
@@ -121,6 +121,11 @@ async def test_the_palette_has_the_keys_of_the_screen_in_front(box: FakeBox) -> 
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         await pilot.press("y")
         assert app.asked == ["box cancel 14"]
+
+
+async def test_readonly_is_said(box: FakeBox) -> None:
+    async with showing(app := Recorder(box, readonly=True), (80, 24)):
+        assert "read-only" in text_of(app).splitlines()[0]
 
 
 async def test_the_screens_fit_the_title_at_every_width(box: FakeBox) -> None:

@@ -18,6 +18,7 @@ from boxplat_tui.commands import Command
 from boxplat_tui.format import age
 
 REST = 40.0
+STEP = 5.0
 LONGEST_SECONDS = 120.0
 Output = Callable[[Command], Awaitable[tuple[int, bytes, bytes]]]
 
@@ -74,10 +75,12 @@ class Reading:
         return now - self._tried >= max(self._every, REST * self._took)
 
     def said(self, now: float) -> str:
-        """How old what is shown is: `as of 12s ago`; `reading …` before the first."""
+        """How old what is shown is: `as of 10s ago`; `reading …` before the first."""
         if self.at is None:
             return "" if self.error else "reading …"
-        return f"as of {age(self.at, now)}"
+        passed = now - self.at
+        # In steps, so that the line changes rarely.
+        return f"as of {age(self.at, self.at + (passed - passed % STEP if passed < 60 else passed))}"
 
     async def read(self, output: Output, clock: Callable[[], float]) -> None:
         """Run the command and keep what it printed, or why it failed; what was known before stays.

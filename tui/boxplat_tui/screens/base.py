@@ -133,7 +133,8 @@ class BoxScreen(Screen[None]):
         snapshot = self.box_app.latest
         if snapshot is not None and self._drawable:
             with self.app.batch_update():
-                self.query_one(TitleBar).show(snapshot, self.tones, self.trail, self._said())
+                said = [self._said(), "read-only" if self.box_app.readonly else ""]
+                self.query_one(TitleBar).show(snapshot, self.tones, self.trail, "  ·  ".join(filter(None, said)))
                 self.show(snapshot)
             if self._wanted and self.reveal(self._wanted):
                 self._wanted = ""
