@@ -71,6 +71,7 @@ class JobScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         self._log.append(list(self.job.lines), follow=True)
         self.refresh_outcome()
+        self.set_interval(1.0, self.refresh_outcome)
 
     def add(self, line: str) -> None:
         """One more line of output."""
@@ -98,7 +99,7 @@ class FlowScreen(ModalScreen[Command | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "run", "Run", key_display="enter", priority=True),
-        Binding("tab", "app.focus_next", "Parameters"),
+        Binding("tab", "other_field", "Parameters", priority=True),
         Binding("escape", "dismiss(None)", "Close", key_display="esc"),
     ]
 
@@ -111,6 +112,7 @@ class FlowScreen(ModalScreen[Command | None]):
             self._last[again.flow] = again
             self._flows = list(dict.fromkeys([*self._flows, again.flow]))
         self._first = self._flows.index(again.flow) if again is not None else 0
+        self._shown = ""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -128,6 +130,13 @@ class FlowScreen(ModalScreen[Command | None]):
         if self._flows:
             self.query_one(OptionList).highlighted = self._first
 
+    def action_other_field(self) -> None:
+        # Typed fast, tab comes before anything has the focus: the parameters are what it is for. And the keys after it
+        # may have come with it, so that `Widget.focus`, which waits its turn, would be too late for them.
+        if self._flows:
+            field = self.query_one("#params", Input)
+            self.set_focus(self.query_one(OptionList) if field.has_focus else field)
+
     @property
     def flow(self) -> str | None:
         """The flow that is chosen."""
@@ -136,8 +145,10 @@ class FlowScreen(ModalScreen[Command | None]):
 
     @on(OptionList.OptionHighlighted)
     def _chosen(self) -> None:
-        if self.flow is None:
+        # It is told more than once of the same flow, also after parameters were typed.
+        if self.flow is None or self.flow == self._shown:
             return
+        self._shown = self.flow
         names = flows.parameter_names(self._root / self.flow)
         self.query_one("#names", Static).update(f"parameters: {', '.join(names)}" if names else "takes no parameters")
         last = self._last.get(self.flow)
