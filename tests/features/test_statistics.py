@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.features.database import Defaults, connect
@@ -33,6 +33,7 @@ def of(con: duckdb.DuckDBPyConnection, values: list[Any], kind: pa.DataType) -> 
     return distribution(con, "given", "a b", name)
 
 
+@settings(deadline=None)
 @given(values=st.lists(NUMBERS, min_size=1, max_size=60))
 def test_every_row_is_in_one_place(con: duckdb.DuckDBPyConnection, values: list[float | None]) -> None:
     """Nulls, NaN and infinities apart, each value is in one bin, or below or above all."""
@@ -52,6 +53,7 @@ def test_every_row_is_in_one_place(con: duckdb.DuckDBPyConnection, values: list[
         assert found.quantiles["0.5"] == pytest.approx(statistics.median(finite), rel=1e-9, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(values=st.lists(st.integers(-40, 40), min_size=1, max_size=80))
 def test_few_whole_numbers_have_a_bar_each(con: duckdb.DuckDBPyConnection, values: list[int]) -> None:
     found = of(con, values, pa.int64()).histogram

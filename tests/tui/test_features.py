@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual.widgets import Input
 
@@ -175,6 +175,7 @@ def drawn(values: dict[str, Any], width: int, room: int) -> list[str]:
     return ["".join(cell.text for cell in cells) for cells in lines]
 
 
+@settings(deadline=None)
 @given(
     counts=st.lists(st.integers(0, 10**9), min_size=1, max_size=30),
     points=st.lists(st.floats(-1e9, 1e9), min_size=7, max_size=7),
