@@ -42,8 +42,8 @@ def test_every_key_told_exists_and_every_key_shown_is_told() -> None:
 
 
 def test_every_screen_is_told() -> None:
-    app = importlib.import_module("boxplat_tui.app").BoxApp
-    assert issubclass(app, App)
-    screens = [mode for mode in app.MODES if isinstance(app.MODES[mode], type) and issubclass(app.MODES[mode], Screen)]
+    app = importlib.import_module("boxplat_tui.app")
+    assert issubclass(app.BoxApp, App)
+    screens = [mode for mode in app.BoxApp.MODES if isinstance(app.screen_of(mode), Screen)]
     told = re.findall(r"^\| (\w+) \| ", PAGE, flags=re.MULTILINE)
     assert [name.lower() for name in told if name not in ("screen", "key")] == screens
