@@ -74,7 +74,7 @@ class RunScreen(BoxScreen):
         Binding("e", "resume", "Go on after a failure", show=False),
         Binding("f", "follow", "Follow the log", show=False),
         Binding("E", "earlier", "Earlier lines of the log", show=False),
-        Binding("t", "trace", "Trace: what it was made of", show=False),
+        Binding("t", "trace", "Trace (lineage)", show=False),
         Binding("right_square_bracket", "next_pane(1)", "The next of them", show=False, key_display="]"),
         Binding("left_square_bracket", "next_pane(-1)", "The one before", show=False, key_display="["),
         Binding("escape", "back", "Back", key_display="esc"),
@@ -159,7 +159,8 @@ class RunScreen(BoxScreen):
 
     def _about(self, now: float) -> Text:
         if self.run:
-            return run_views.head(self.run, now, self.tones, self._read.found.freed if self._read.found else None)
+            freed = self._read.found.freed if self._read.found else None
+            return run_views.head(self.run, now, self.tones, freed, self.query_one("#about").content_size.width)
         error = self._read.error
         return assemble(self.tones, Cell(f"✗ {error.what}: {error.fix}", "bad")) if error else Text("reading …")
 

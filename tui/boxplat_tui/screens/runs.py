@@ -68,7 +68,7 @@ class RunsScreen(BoxScreen):
         Binding("l", "log", "Log", show=False),
         Binding("equals_sign", "compare", "Compare", key_display="="),
         Binding("w", "sweeps", "Sweeps"),
-        Binding("t", "trace", "Trace: what it was made of", show=False),
+        Binding("t", "trace", "Trace (lineage)", show=False),
     ]
 
     def __init__(self) -> None:

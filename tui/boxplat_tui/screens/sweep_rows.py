@@ -16,7 +16,6 @@ from boxplat_tui.widgets.plots import chart
 from boxplat_tui.widgets.table import Column, Row
 
 Tones = Mapping[str, str]
-_HEIGHT = 9
 
 SWEEPS = (
     Column("SWEEP", 5),
@@ -133,15 +132,15 @@ def _trial(sweep: Sweep, trial: Trial, winner: Trial | None, now: float) -> Row:
     )
 
 
-def values(sweep: Sweep, found: Sequence[Trial], chosen: str | None, tones: Tones, width: int) -> Text:
-    """The values by trial, and of the trial under the cursor what it reported on the way."""
+def values(sweep: Sweep, found: Sequence[Trial], chosen: str | None, tones: Tones, width: int, height: int) -> Text:
+    """The values by trial, and of the trial under the cursor what it reported on the way; each `height` cells high."""
     metric = sweep.plan.metric or "value"
     judged = [(float(trial.number), trial.value) for trial in found if trial.value is not None]
-    parts = [chart(Cell(f"{metric} by trial", "strong"), judged, tones, width, _HEIGHT)] if judged else []
+    parts = [chart(Cell(f"{metric} by trial", "strong"), judged, tones, width, height)] if judged else []
     trial = next((trial for trial in found if str(trial.number) == chosen), None)
     if trial and trial.reported:
         told = [(float(step), trial.reported[step]) for step in sorted(trial.reported)]
-        parts += [Text(""), chart(Cell(f"trial {trial.number} on the way", "strong"), told, tones, width, _HEIGHT)]
+        parts += [Text(""), chart(Cell(f"trial {trial.number} on the way", "strong"), told, tones, width, height)]
     if trial and trial.note:
         parts += [Text(""), assemble(dict(tones), Cell(clean(trial.note), "warn"))]
     return Text("\n").join(parts)

@@ -24,6 +24,7 @@ from boxplat_tui.widgets.table import Listing
 
 NEWEST = 20
 SELDOM = 5
+HIGHEST = 9
 Found = tuple[tuple[Sweep, tuple[Trial, ...]], ...]
 
 
@@ -172,7 +173,8 @@ class SweepScreen(_SweepReading):
         key = self.query_one(Listing).table.selected
         text = Text("")
         if self._found and pane.size.width:
-            text = sweep_rows.values(*self._found, key, self.tones, pane.size.width - 2)
+            each = max(min(pane.size.height, HIGHEST), 5)
+            text = sweep_rows.values(*self._found, key, self.tones, pane.size.width - 2, each)
         self.query_one("#previewed", Line).say(text)
 
     def _runs(self, keys: list[str]) -> list[int]:
