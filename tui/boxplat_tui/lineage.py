@@ -98,10 +98,10 @@ def _brief(one: Thing) -> Iterator[Cell]:
         return
     for key in _BRIEF.get(one.kind, ()):
         value = one.facts.get(key)
-        if value in (None, "", [], 0):
+        if value in (None, "", [], 0) and key != "predictions":
             continue
         if one.kind == "run" and key == "state":
-            yield run_state(RunState(value))
+            yield run_state(RunState(str(value)))
         else:
             yield Cell(_said(key, value), "muted")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual import on
@@ -45,6 +45,8 @@ class LineageScreen(BoxScreen):
     def __init__(self) -> None:
         super().__init__()
         self._centres: list[str] = []
+        self._told: Mapping[str, Any] | None = None
+        self._thing: Thing | None = None
 
     @property
     def centre(self) -> str:
@@ -92,7 +94,9 @@ class LineageScreen(BoxScreen):
         if not self.centre or not self._reading.known:
             return None
         found = self._reading.data.get("why", {}).get("subject")
-        return thing(found) if found else None
+        if found is not self._told:
+            self._told, self._thing = found, thing(found) if found else None
+        return self._thing
 
     def _nothing(self, answer: Thing | None) -> Text:
         if answer:
