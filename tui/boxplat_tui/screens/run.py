@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
+from textual.geometry import Size
 from textual.message import Message
 from textual.widgets import ContentSwitcher, DataTable
 
@@ -86,6 +87,7 @@ class RunScreen(BoxScreen):
         self._read = RunRead(None)
         self._reads = 0
         self._unfolded: set[str] = set()
+        self._drawn: tuple[tuple[Series, ...], Size, str] | None = None
         self._pane = LogPane(str(run_id))
 
     @property
@@ -145,11 +147,18 @@ class RunScreen(BoxScreen):
         self.query_one("#usage", Listing).show(run_rows.usage(found.used))
         self.query_one("#data", Listing).show(run_rows.data(found.found) if found.found else [])
         self.query_one("#advice", Line).say(self._advice())
-        room = self.query_one("#run-side").size
-        charts = run_views.metrics(found.series, self.tones, room.width - 4, room.height - 2)
-        self.query_one("#charts", Line).say(charts)
+        if self.query_one(ContentSwitcher).current == "measured":
+            self._draw(self.query_one("#run-side").size)
         self.query_one("#panes", Line).say(assemble(self.tones, *self._tabs()))
         self._say_task()
+
+    def _draw(self, room: Size) -> None:
+        """The charts, where they differ from what was drawn: a dozen takes some 20 ms."""
+        drawn = (self._read.series, room, self.box_app.theme)
+        if drawn != self._drawn:
+            self._drawn = drawn
+            charts = run_views.metrics(self._read.series, self.tones, room.width - 4, room.height - 2)
+            self.query_one("#charts", Line).say(charts)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.take)

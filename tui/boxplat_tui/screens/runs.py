@@ -79,6 +79,7 @@ class RunsScreen(BoxScreen):
         self._limit = NEWEST
         self._chosen: int | None = None
         self._preview: PreviewRead | None = None
+        self._drawn: tuple[PreviewRead | None, int, str] | None = None
         self._reads = 0
         self._rest: Timer | None = None
 
@@ -112,7 +113,9 @@ class RunsScreen(BoxScreen):
         self.take()
 
     def on_preview_read(self, message: PreviewRead) -> None:
-        self._preview = message
+        before = self._preview
+        if before is None or (before.found, before.series) != (message.found, message.series):
+            self._preview = message
         self._say_preview()
 
     def show(self, snapshot: Snapshot) -> None:
@@ -125,7 +128,10 @@ class RunsScreen(BoxScreen):
         found, snapshot = self._preview, self.box_app.latest
         pane = self.query_one(".beside-runs")
         there = found is not None and found.found.run.id == self._chosen
-        if found and snapshot and there and pane.size.width:
+        drawn = (found, pane.size.width, self.box_app.theme)
+        still = drawn == self._drawn and found is not None and found.found.run.state.over
+        if found and snapshot and there and pane.size.width and not still:
+            self._drawn = drawn
             text = run_views.preview(found.found, found.series, snapshot.at, self.tones, pane.size.width - 2)
             self.query_one("#previewed", Line).say(text)
 
