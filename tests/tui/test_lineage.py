@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
+from boxplat_tui import commands
 from boxplat_tui.frame import text_of
 from boxplat_tui.lineage import count, details, halves, label, text, thing
 from boxplat_tui.screens.ask import AskScreen
@@ -78,6 +79,14 @@ def test_values_have_units_and_tables_a_line_an_entry() -> None:
     rows = list(details(thing(node("data", facts={"digests": {"a.parquet": "12ab", "b": "cd"}}, record=[4]))))
     assert rows == [("digests", ""), ("  a.parquet", "12ab"), ("  b", "cd"), ("record", "#4")]
     assert "✓ succeeded" in [cell.text for cell in label(thing(RUN))]
+
+
+def test_what_is_copied_is_what_the_command_line_accepts() -> None:
+    from boxplat.cli import box
+
+    for command in (commands.why("delay@7"), commands.events("run/1", "run.failed", "!x"), commands.events()):
+        verb, *words = command.words
+        box.commands[verb].make_context(command.text, words)
 
 
 @anyio
