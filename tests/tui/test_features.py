@@ -83,7 +83,10 @@ async def test_a_wide_terminal_shows_the_view_beside_the_list(filled: FakeBox) -
         await pilot.press("4")
         await until(pilot, lambda: "a sample of 1,000" in text_of(app))
         assert "box features show ops --json" in app.read
-        await pilot.press("enter", "j")
+        await pilot.press("slash")
+        await typed(pilot, "sky")
+        assert [len(table(app, name).texts) for name in ("views", "fields")] == [4, 2]
+        await pilot.press("escape", "enter", "j")
         await until(pilot, lambda: "12 different values" in text_of(app))
         await pilot.press("escape", "j")
         assert table(app, "views").has_focus

@@ -25,6 +25,8 @@ VIEWS = (
     Column("FEATURES", 8, right=True, from_width=100),
     Column("KEYS", 20, from_width=118),
     Column("SOURCE", 40, from_width=150),
+    # Hardly ever drawn, but a filter finds a view by them.
+    Column("HOLDS", 40, from_width=200),
 )
 _LIFE = 8
 # From this share of its life time on, a view is soon stale.
@@ -45,6 +47,7 @@ def _view(view: Values, now: float) -> Row:
     lag, ttl, rows = view.get("lag_seconds"), view["ttl_seconds"], view.get("rows")
     loaded = seconds(view.get("materialized_at"))
     keys = ", ".join(key["name"] for key in view["keys"])
+    holds = ", ".join(feature["name"] for feature in view["features"])
     return Row(
         view["view"],
         (
@@ -58,6 +61,7 @@ def _view(view: Values, now: float) -> Row:
             Cell(str(len(view["features"])), "muted"),
             Cell(keys or NONE, "muted"),
             Cell(view["source"] or NONE, "muted"),
+            Cell(holds, "muted"),
         ),
         (
             view["view"],
@@ -70,6 +74,7 @@ def _view(view: Values, now: float) -> Row:
             len(view["features"]),
             keys,
             view["source"],
+            holds,
         ),
     )
 

@@ -245,6 +245,10 @@ class FeaturesScreen(ViewScreen):
         if self.chosen:
             self.app.push_screen(OneViewScreen(self.chosen, self.query_one("#fields", Listing).table.selected))
 
+    def apply_filter(self, pattern: str) -> None:
+        """Views, by their names and by those of their features; the one beside them shows all it has."""
+        self.query_one("#views", Listing).filter(pattern)
+
     def action_back(self) -> None:
         fields, views = self.query_one("#fields", Listing).table, self.query_one("#views", Listing).table
         if fields.has_focus:
