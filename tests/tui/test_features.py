@@ -201,6 +201,12 @@ def test_the_histogram_takes_the_room_there_is() -> None:
     assert heights == sorted(heights) and heights[0] <= 3 < heights[2] <= 16
 
 
+def test_whole_numbers_end_the_axis_as_they_are() -> None:
+    halves = [n - 0.5 for n in range(31)]
+    lines = drawn(NUMBERS | {"histogram": HISTOGRAM | {"edges": halves}}, 60, 9)
+    assert any(line.split() == ["0", "29"] for line in lines)
+
+
 def test_a_feature_that_the_source_has_not_says_why() -> None:
     feature = {"name": "f", "type": "", "distribution": None, "why": "its source has no column f"}
     lines = list(feature_plots.distribution(feature, 80, 20, ""))

@@ -69,7 +69,9 @@ def _histogram(values: Values, width: int, height: int) -> Lines:
     for line in graph(columns, len(columns), height, top):
         yield (Cell(line, "accent"),)
     yield _strip(values["quantiles"], edges[0], edges[-1], len(columns))
-    low, high = number(values, edges[0]), number(values, edges[-1])
+    # Whole numbers stand in the middle of their bins.
+    half = 0.5 if edges[0] % 1 == edges[-1] % 1 == 0.5 else 0.0
+    low, high = number(values, edges[0] + half), number(values, edges[-1] - half)
     yield (Cell(f"{low}{high:>{max(len(columns) - len(low), len(high) + 1)}}", "muted"),)
 
 
