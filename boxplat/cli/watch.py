@@ -60,6 +60,7 @@ def _box_or_new(ascii_: bool) -> tuple[Any, str | None]:
         made = welcome(Path.cwd(), ascii_ or terminal.ascii_only())
         if made is None:
             raise
+        say(f"the project is in {os.path.relpath(made)}; its dashboard starts …")
         root.params["project"] = str(made)
         return the_box(), os.path.relpath(made)
 

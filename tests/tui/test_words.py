@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from boxplat.core.model import RunState, State
 from boxplat_tui import commands
-from boxplat_tui.flows import first_flow, flow_files, parameter_names
+from boxplat_tui.flows import first_flow, flow_files, parameters, purpose
 from boxplat_tui.format import NONE, age, duration, size, span
 from boxplat_tui.glyphs import graph, meter, run_state, service_state, to_ascii
 from boxplat_tui.lines import LONGEST, LineSplitter, clean
@@ -221,9 +221,12 @@ def test_input_of_a_prediction_is_json_or_a_file(tmp_path: Path) -> None:
 
 def test_flows_and_their_parameters_are_found_without_running_them(box: FakeBox) -> None:
     assert flow_files(box.root) == ["flows/ingest.py", "flows/train.py"]
-    assert parameter_names(box.root / "flows" / "train.py") == ["epochs"]
+    assert parameters(box.root / "flows" / "train.py") == {"epochs": "1"}
     assert first_flow(box.root) == "flows/ingest.py"
     (box.root / "flows" / "ingest.py").unlink()
     assert first_flow(box.root) == "flows/train.py" and first_flow(box.root / "no") == "flows/ingest.py"
     (box.root / "flows" / "broken.py").write_text("class F(FlowSpec:")
-    assert parameter_names(box.root / "flows" / "broken.py") == []
+    assert parameters(box.root / "flows" / "broken.py") == {} and purpose(box.root / "flows" / "broken.py") == ""
+    (box.root / "flows" / "said.py").write_text('"""Scores.\n\nMore."""\nday = Parameter("day", default=str(today))\n')
+    assert parameters(box.root / "flows" / "said.py") == {"day": ""}, "only what is written out is known"
+    assert purpose(box.root / "flows" / "said.py") == "Scores."

@@ -314,6 +314,8 @@ class BoxApp(App[str]):
         if self.screen is screen:
             if not job.succeeded or job.command.keep:
                 screen.refresh_outcome()
+                if job.succeeded:
+                    screen.read_from_the_top()
                 return
             screen.dismiss()
         said = next((line for line in reversed(job.lines) if " " in line.strip()), job.outcome())

@@ -1,4 +1,4 @@
-"""Which flows a project has, and the names of their parameters, without running any of their code."""
+"""Which flows a project has, what they say they do, and their parameters, without running any of their code."""
 
 from __future__ import annotations
 
@@ -19,17 +19,27 @@ def first_flow(root: Path) -> str:
     return "flows/ingest.py" if "flows/ingest.py" in found or not found else found[0]
 
 
-def parameter_names(path: Path) -> list[str]:
-    """The names given to Metaflow's `Parameter(…)` in a flow; none where the file does not parse."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8", errors="replace"))
-    except (OSError, SyntaxError, ValueError):
-        return []
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args)
-    names = []
+def parameters(path: Path) -> dict[str, str]:
+    """The names given to Metaflow's `Parameter(…)` in a flow, with the defaults that are written out there."""
+    calls = (node for node in ast.walk(_tree(path)) if isinstance(node, ast.Call) and node.args)
+    found = {}
     for call in calls:
         called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         first = call.args[0]
         if called == "Parameter" and isinstance(first, ast.Constant) and isinstance(first.value, str):
-            names.append(first.value)
-    return names
+            default = next((word.value for word in call.keywords if word.arg == "default"), None)
+            written = isinstance(default, ast.Constant) and default.value is not None
+            found[first.value] = ast.unparse(default).strip("'") if default is not None and written else ""
+    return found
+
+
+def purpose(path: Path) -> str:
+    """The first line of what a flow's file says about itself; nothing where it says nothing or does not parse."""
+    return (ast.get_docstring(_tree(path)) or "").partition("\n")[0]
+
+
+def _tree(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8", errors="replace"))
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module([], [])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 
 from boxplat_tui import process
 from boxplat_tui.commands import Command
+from boxplat_tui.format import span
 
 MOST_LINES = 2000
 
@@ -25,6 +27,7 @@ class Job:
         self._root = root
         self._argv = command.argv(root)
         self._task: asyncio.Task[None] | None = None
+        self._began = time.monotonic()
 
     @property
     def over(self) -> bool:
@@ -63,5 +66,5 @@ class Job:
         if self.failure:
             return f"✗ could not start: {self.failure}"
         if self.status is None:
-            return "◐ running"
+            return f"◐ running for {span(time.monotonic() - self._began)}"
         return "✓ done" if self.succeeded else f"✗ failed with exit status {self.status}"

@@ -81,6 +81,10 @@ class JobScreen(ModalScreen[None]):
         """Say how the command stands."""
         self.query_one("#outcome", Static).update(self.job.outcome())
 
+    def read_from_the_top(self) -> None:
+        """Show the first lines: an answer is read from its beginning."""
+        self._log.scroll_home(animate=False)
+
     def action_escape(self) -> None:
         if self.job.over:
             self.dismiss()
@@ -120,7 +124,9 @@ class FlowScreen(ModalScreen[Command | None]):
             if self._flows:
                 yield OptionList(*[Content(flow) for flow in self._flows], compact=True)
                 yield _plain("", "names")
-                yield Input(placeholder="parameters: name=value name=value", id="params", compact=True)
+                # What was typed last is there to be changed: selected, the first key would take it all away.
+                typed = "name=value name=value; what is left out keeps its default"
+                yield Input(placeholder=typed, id="params", compact=True, select_on_focus=False)
             else:
                 yield _plain("There is no flow here yet: a file in flows/ with a class of FlowSpec.")
             yield _plain("", "preview", classes="command")
@@ -149,12 +155,17 @@ class FlowScreen(ModalScreen[Command | None]):
         if self.flow is None or self.flow == self._shown:
             return
         self._shown = self.flow
-        names = flows.parameter_names(self._root / self.flow)
-        self.query_one("#names", Static).update(f"parameters: {', '.join(names)}" if names else "takes no parameters")
+        self.query_one("#names", Static).update(self._about(self._root / self.flow))
         last = self._last.get(self.flow)
         params = last.params if last else {}
         self.query_one("#params", Input).value = commands.parameter_text(params)
         self._preview()
+
+    @staticmethod
+    def _about(path: Path) -> str:
+        given = [f"{name}={default}" if default else name for name, default in flows.parameters(path).items()]
+        lines = [flows.purpose(path), f"parameters: {', '.join(given)}" if given else "takes no parameters"]
+        return "\n".join([line for line in lines if line])
 
     @on(Input.Changed)
     def _preview(self) -> None:

@@ -119,6 +119,10 @@ class OverviewScreen(SubjectScreen):
         self.query_one("#live", Listing).table.display = bool(live)
         self.query_one("#runs", Listing).show(rows.runs(snapshot)[:RECENT])
         self.query_one("#events", Listing).show(rows.events(snapshot.events)[:RECENT])
+        self.set_class(bool(self._steps), "-beginning")
+        for name in ("#runs", "#events"):
+            if (table := self.query_one(name, Listing).table) is not self.focused:
+                table.to_top()
 
     # What needs a person.
 

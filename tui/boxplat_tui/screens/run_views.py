@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 from rich.text import Text
 
@@ -18,12 +19,13 @@ from boxplat_tui.widgets.bars import assemble
 from boxplat_tui.widgets.plots import chart, spark
 
 Tones = Mapping[str, str]
-NO_METRICS = "No metrics yet: a number that a step stores (self.auc = …) becomes one, and so does mlflow.log_metric."
+NO_METRICS = "No metrics yet: self.auc = … in a step makes one, so does mlflow.log_metric."
+MOST_REASON = 3
 _CHART_WIDTH, _CHART_HEIGHT = 38, 7
 
 
-def head(run: Run, now: float, tones: Tones, freed: float | None = None) -> Text:
-    """What a run is, in three lines, and a fourth where it failed."""
+def head(run: Run, now: float, tones: Tones, freed: float | None, width: int) -> Text:
+    """What a run is, in three lines of `width` cells, and in at most three more why it failed, and so what to do."""
     shade = dict(tones)
     state = Cell("◌ held", "warn") if run.held and not run.state.over else run_state(run.state)
     began = f"  {duration(taken(run, now))}  since {moment(run.started or run.created)}"
@@ -33,7 +35,10 @@ def head(run: Run, now: float, tones: Tones, freed: float | None = None) -> Text
         assemble(shade, Cell(f"metaflow {run.pathspec or NONE}   mlflow {run.tracking_run_id or NONE}", "muted")),
     ]
     if run.error:
-        lines.append(assemble(shade, Cell(clean(run.error.strip().splitlines()[-1]), "bad")))
+        reason = wrap(
+            clean(run.error.strip().splitlines()[-1]), max(width, 20), max_lines=MOST_REASON, placeholder=" …"
+        )
+        lines += [assemble(shade, Cell(line, "bad")) for line in reason]
     if freed:
         lines.append(assemble(shade, Cell(f"its artifacts and log were freed on {moment(freed)} (box gc)", "warn")))
     return Text("\n").join(lines)
@@ -92,7 +97,7 @@ def beside(texts: Sequence[Text], width: int, gap: int) -> list[Text]:
 def preview(found: Execution, series: Sequence[Series], now: float, tones: Tones, width: int) -> Text:
     """One run beside the list: its head, parameters, steps and metrics."""
     shade, run = dict(tones), found.run
-    lines = [head(run, now, tones, found.freed), Text("")]
+    lines = [head(run, now, tones, found.freed, width), Text("")]
     lines += [assemble(shade, Cell(f"{clean(key)} ", "muted"), Cell(value)) for key, value in run.params.items()]
     lines += [Text("")] if run.params else []
     lines.append(assemble(shade, Cell(run_rows.progress(found.tasks), "muted")))

@@ -132,6 +132,11 @@ class LiveTable(DataTable[Text]):
         if key in self._drawn:
             self.move_cursor(row=list(self._drawn).index(key), animate=False)
 
+    def to_top(self) -> None:
+        """Show the first rows again, whatever the cursor was on."""
+        if self.cursor_row or self.scroll_y:
+            self.move_cursor(row=0, animate=False)
+
     @property
     def marked(self) -> list[str]:
         """The keys of the rows that a person marked and that are still there, in the order of the rows."""
