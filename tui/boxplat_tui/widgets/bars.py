@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -36,9 +37,17 @@ class Line(Static):
 
     def say(self, text: Text) -> None:
         """Show `text`."""
-        if text != self._shown or text.spans != getattr(self._shown, "spans", None):
+        before = self._shown
+        if text != before or text.spans != getattr(before, "spans", None):
             self._shown = text
-            self.update(text)
+            self.update(text, layout=before is None or self._moves(before.plain, text.plain))
+
+    def _moves(self, before: str, after: str) -> bool:
+        """Whether other widgets may have to move for a new text: not for as many lines that fit as before."""
+        if self.styles.width is not None and self.styles.width.is_auto:
+            return cell_len(before) != cell_len(after)
+        old, new, width = before.split("\n"), after.split("\n"), self.size.width
+        return not before or not after or len(old) != len(new) or any(cell_len(line) > width for line in (*old, *new))
 
     @property
     def text(self) -> str:
