@@ -15,7 +15,6 @@ from boxplat_tui.app import BoxApp
 SIZES = ((80, 24), (140, 40))
 # The keys that lead to each screen from the one before.
 SCREENS = {
-    "overview": ("1",),
     "runs": ("2",),
     "run": ("slash", *"TrainF", "enter", "enter"),
     "metrics": ("m",),
@@ -26,6 +25,8 @@ SCREENS = {
     "lineage": ("7",),
     "events": ("8",),
     "help": ("question_mark",),
+    # Last: by now its figures over time have begun.
+    "overview": ("escape", "1"),
 }
 PATIENCE = 60.0
 SNAPSHOTS = 2
