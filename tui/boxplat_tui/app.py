@@ -377,4 +377,6 @@ def run(box: Box, *, ascii: bool = False, readonly: bool = False, once: bool = F
         )
     else:
         terminal.end_with_server()
+        # A reading that computes lets go of the interpreter sooner than Python's 5 ms: a key passes three threads.
+        sys.setswitchinterval(0.001)
         app.run()
