@@ -14,7 +14,7 @@ from textual.widgets import Input
 
 from boxplat.beginning import Step
 from boxplat.core.errors import not_found
-from boxplat.core.model import Event, Snapshot, Task
+from boxplat.core.model import Event, Snapshot
 from boxplat.core.patterns import matcher
 from boxplat_tui.app import BoxApp
 from boxplat_tui.commands import Command
@@ -22,7 +22,7 @@ from tests.tui.demo import NOW, busy
 from tests.tui.demo_endpoints import FakeEndpoints
 from tests.tui.demo_models import FakeModels
 from tests.tui.demo_queue import FakeQueue
-from tests.tui.demo_runs import PastRuns, tasks_of
+from tests.tui.demo_runs import PastRuns
 
 
 class FakeBox(PastRuns):
@@ -38,11 +38,11 @@ class FakeBox(PastRuns):
         self.gate = threading.Event()
         self.gate.set()
         self.readings = 0
-        self.steps: tuple[Step, ...] = ()
         super().__init__(lambda: self.shown.runs)
         self.models = FakeModels()
         self.endpoints = FakeEndpoints()
         self.queue = FakeQueue(NOW)
+        self.steps: tuple[Step, ...] = ()
         self.log = root / "some.log"
         self.printed: dict[tuple[str, ...], dict[str, object]] = {}
 
@@ -55,9 +55,6 @@ class FakeBox(PastRuns):
 
     def beginning(self) -> tuple[Step, ...]:
         return self.steps
-
-    def tasks(self, run_id: int) -> tuple[Task, ...]:
-        return next((tasks_of(run) for run in self.shown.runs if run.id == run_id), ())
 
     def events(
         self,

@@ -181,13 +181,22 @@ def test_every_command_is_one_that_the_command_line_accepts() -> None:
     for command in (
         commands.up("a"), commands.down("a"), commands.restart("a"), commands.run("f", {"a": "b"}),
         commands.cancel(1, "f"), commands.deploy("e"), commands.undeploy("e"), commands.predict("e", "{}"),
-        commands.split("e", {7: 90, 8: 10}, 9), commands.rollback("e", "x"), commands.live("e"), commands.compare("e"),
+        commands.split("e", {7: 90, 8: 10}, 9), commands.rollback("e", "x"), commands.live("e"),
         commands.features_apply(), commands.features_materialize(), commands.doctor(), commands.logs("a"),
-        commands.runs(), commands.events(), commands.endpoints(), commands.gpu(), commands.status(),
+        commands.runs(), commands.events("a", "b", "c"), commands.endpoints(), commands.endpoint_history("e"),
+        commands.gpu(), commands.status(), commands.queue(), commands.hold(1), commands.release(1),
+        commands.move(1, "first"), commands.pause("f"), commands.resume("f"), commands.run_now("f"),
+        commands.schedules(), commands.deploy("e", "3", 10), commands.features_show("v"), commands.features_audit(),
+        commands.features_skew("e"), commands.features_get("v", {"k": 1}), commands.features_materialize("2026-11-22"),
+        commands.models_show("m"), commands.judge("m", 1, "a"), commands.promote("m", 1, "a", None, ()),
+        commands.force("m", 1, "a", None, (), "why"), commands.models_rollback("m", "a", 2, 1, ()),
+        commands.calibrate("m", 1), commands.run_shown(1), commands.run_metrics(1), commands.compare_runs([1, 2]),
+        commands.resume_run(1, "f"), commands.sweeps(), commands.sweep(1), commands.resume_sweep(1),
+        commands.cancel_sweep(1, 2), commands.why("a"),
     ):  # fmt: skip
         group, words = box, list(command.words)
-        # `box endpoints` is a verb and a group.
-        while words and hasattr(group, "commands"):
+        # `box endpoints`, `box events` and `box queue` are verbs and groups.
+        while words and words[0] in getattr(group, "commands", ()):
             group = group.commands[words.pop(0)]
         group.make_context(command.text, words)
 

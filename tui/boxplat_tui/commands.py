@@ -114,10 +114,6 @@ def live(endpoint: str) -> Command:
     return Command(("endpoints", "live", endpoint), keep=True)
 
 
-def compare(endpoint: str) -> Command:
-    return Command(("compare", endpoint), keep=True)
-
-
 def predict(endpoint: str, data: str) -> Command:
     return Command(("predict", endpoint, data), keep=True)
 

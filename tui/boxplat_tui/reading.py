@@ -59,6 +59,11 @@ class Reading:
         """Read again as soon as possible."""
         self._wanted = True
 
+    def looked_at(self, now: float) -> None:
+        """Somebody comes to its screen: what is older than `every` is read at once, however long that takes."""
+        if self._tried is not None and now - self._tried >= self._every:
+            self._wanted = True
+
     def hear(self, snapshot: Snapshot) -> None:
         """Follow the events: one of the named kinds makes what is known old."""
         newest = max((event.id for event in snapshot.events if event.kind.startswith(self._kinds)), default=0)

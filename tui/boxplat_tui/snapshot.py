@@ -16,7 +16,7 @@ from textual.message import Message
 
 from boxplat.beginning import Step
 from boxplat.core.metrics import Execution, Series, SideBySide
-from boxplat.core.model import Event, Run, ServiceStatus, Snapshot, Task
+from boxplat.core.model import Event, Run, ServiceStatus, Snapshot
 from boxplat.core.registry import Registered
 from boxplat.core.sweeps import Sweep, Trial
 
@@ -119,9 +119,6 @@ class Box(Protocol):
 
     def usage(self, run: int) -> tuple[StepUse, ...]:
         """What the steps of a run used, and should ask for."""
-
-    def tasks(self, run_id: int) -> tuple[Task, ...]:
-        """The tasks of a run in the order in which they started."""
 
     def events(
         self,

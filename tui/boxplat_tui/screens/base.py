@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -18,6 +20,7 @@ from boxplat_tui.format import span
 from boxplat_tui.glyphs import Cell
 from boxplat_tui.lines import clean
 from boxplat_tui.reading import Reading
+from boxplat_tui.screens.choose import Choice, ChooseScreen
 from boxplat_tui.widgets.bars import FilterBar, Line, TitleBar, assemble
 from boxplat_tui.widgets.logpane import LogPane
 from boxplat_tui.widgets.logview import LogView
@@ -78,6 +81,10 @@ class BoxScreen(Screen[None]):
         """What to keep fresh while this screen is in front: `[self.box_app.reading("features", "freshness")]`."""
         return ()
 
+    def lines(self, rows: Iterable[tuple[Cell, ...]]) -> Text:
+        """Lines of cells as one text."""
+        return Text("\n").join(assemble(self.tones, *cells) for cells in rows)
+
     def subject(self) -> tuple[str, Command] | None:
         """The id under the cursor and the command that shows the same in a shell."""
         return None
@@ -115,7 +122,13 @@ class BoxScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         self.box_app.poller.also = self.read
         self.box_app.poller.wake()
+        for reading in self.readings() if self._drawable else ():
+            reading.looked_at(time.monotonic())
         self.take()
+
+    def on_resize(self) -> None:
+        # What is beside what, and how wide, is known once the widgets have their new sizes.
+        self.call_after_refresh(self.take)
 
     @property
     def _drawable(self) -> bool:
@@ -178,6 +191,20 @@ class BoxScreen(Screen[None]):
         yield Cell(f"▲ {clean(error.what)}{shown}", "warn")
         yield Cell(f"  why  {_one_line(error.why)}", "")
         yield Cell(f"  fix  {clean(error.fix)}{f'   log  {clean(error.log)}' if error.log else ''}", "accent")
+
+    def choose(self, title: str, choices: Sequence[Choice], none: str = "") -> None:
+        """Ask which of several commands to run, unless there is one only that asks for nothing, or `none`."""
+        if not choices:
+            self.notify(none, markup=False)
+        elif len(choices) == 1 and not choices[0].asks:
+            self.perform(choices[0].make(""))
+        else:
+            self.app.push_screen(ChooseScreen(title, choices), self.perform)
+
+    def perform(self, command: Command | None) -> None:
+        """Run what a dialog came to; nothing where it was closed."""
+        if command is not None:
+            self.box_app.perform(command)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return not (self.box_app.readonly and (action in COMMON_CHANGES or action in self.CHANGES))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -10,7 +10,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
-from textual.events import Resize
 from textual.widgets import DataTable
 
 from boxplat.core.errors import BoxError
@@ -22,7 +21,7 @@ from boxplat_tui.pulse import Pulse, PulseRead
 from boxplat_tui.reading import Reading
 from boxplat_tui.screens import endpoint_rows, endpoint_ways
 from boxplat_tui.screens.base import BoxScreen
-from boxplat_tui.screens.choose import Choice, ChooseScreen
+from boxplat_tui.screens.choose import Choice
 from boxplat_tui.screens.endpoint_dialogs import DeployScreen, SplitScreen
 from boxplat_tui.widgets.bars import Line, assemble
 from boxplat_tui.widgets.plots import chart, known
@@ -104,10 +103,6 @@ class EndpointActions(BoxScreen):
         said = [Cell(line, "muted" if number == 0 else tone) for number, line in enumerate(lines)]
         return self.lines((cell,) for cell in said)
 
-    def lines(self, rows: Iterable[tuple[Cell, ...]]) -> Text:
-        """Lines of cells as one text."""
-        return Text("\n").join(assemble(self.tones, *cells) for cells in rows)
-
     def subject(self) -> tuple[str, Command] | None:
         endpoint = self.endpoint
         return (endpoint.url or endpoint.name, commands.live(endpoint.name)) if endpoint else None
@@ -121,17 +116,13 @@ class EndpointActions(BoxScreen):
         endpoint, release = self.endpoint, self.release
         return f"{endpoint.name}@{release.number}" if endpoint and release else None
 
-    def _perform(self, command: Command | None) -> None:
-        if command is not None:
-            self.box_app.perform(command)
-
     def action_predict(self) -> None:
         if self.endpoint:
             self.box_app.try_prediction(self.endpoint.name)
 
     def action_deploy(self) -> None:
         if self.endpoint:
-            self.app.push_screen(DeployScreen(self.endpoint), self._perform)
+            self.app.push_screen(DeployScreen(self.endpoint), self.perform)
 
     def action_split(self) -> None:
         endpoint, release = self.endpoint, self.release
@@ -141,7 +132,7 @@ class EndpointActions(BoxScreen):
             self.notify(f"{endpoint.name} has no second release. Make one: d, with 10 percent.", markup=False)
             return
         chosen = release.number if release else None
-        self.app.push_screen(SplitScreen(endpoint, chosen, self.tones), self._perform)
+        self.app.push_screen(SplitScreen(endpoint, chosen, self.tones), self.perform)
 
     def action_promote(self) -> None:
         endpoint, release = self.endpoint, self.release
@@ -171,13 +162,8 @@ class EndpointActions(BoxScreen):
             return
         running = endpoint_rows.processes(snapshot).get((endpoint.name, release.number), [])
         names = [service.name for service in running]
-        if len(names) == 1:
-            self.box_app.perform(commands.restart(names[0]))
-        elif names:
-            ways = [Choice(name, lambda _, name=name: commands.restart(name)) for name in names]  # type: ignore[misc]
-            self.app.push_screen(ChooseScreen("Replace which process by a new one?", ways), self._perform)
-        else:
-            self.notify(f"Release {release.number} has no process now.", markup=False)
+        ways = [Choice(name, lambda _, name=name: commands.restart(name)) for name in names]  # type: ignore[misc]
+        self.choose("Replace which process by a new one?", ways, f"Release {release.number} has no process now.")
 
     def action_log(self) -> None:
         if subject := self._process or (self.endpoint and self.endpoint.name):
@@ -282,9 +268,6 @@ class EndpointsScreen(EndpointActions):
             ]
             charts.say(Text("\n\n").join(drawn))
 
-    def on_resize(self, event: Resize) -> None:
-        self.call_after_refresh(self.take)
-
     @on(DataTable.RowSelected)
     def _row_selected(self) -> None:
         self.action_open()
@@ -303,6 +286,7 @@ class EndpointScreen(EndpointActions):
         "box compare; below are the newest predictions, and enter on one traces it to its data."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "deploy", "Deploy", show=False),
         Binding("n", "next_release", "The next release", show=False),
         Binding("escape", "back", "Back", key_display="esc"),
     ]
@@ -367,9 +351,6 @@ class EndpointScreen(EndpointActions):
             return [*endpoint_rows.detail(endpoint, release, snapshot, self.pulse, width)]
         brief = endpoint_rows.brief(endpoint, release, snapshot)
         return [brief, *endpoint_rows.graphs(endpoint, release, self.pulse, width)]
-
-    def on_resize(self, event: Resize) -> None:
-        self.call_after_refresh(self.take)
 
     def subject(self) -> tuple[str, Command] | None:
         key = self.query_one("#predictions", Listing).table.selected

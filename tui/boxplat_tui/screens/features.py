@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
-from textual.events import Resize
 from textual.timer import Timer
 from textual.widgets import DataTable
 
@@ -22,8 +20,7 @@ from boxplat_tui.glyphs import Cell
 from boxplat_tui.reading import Reading
 from boxplat_tui.screens import feature_plots, feature_rows, feature_ways
 from boxplat_tui.screens.base import BoxScreen
-from boxplat_tui.screens.choose import Choice, ChooseScreen
-from boxplat_tui.widgets.bars import Line, assemble
+from boxplat_tui.widgets.bars import Line
 from boxplat_tui.widgets.table import Listing
 
 Values = Mapping[str, Any]
@@ -54,10 +51,10 @@ class ViewScreen(BoxScreen):
     CHANGES = frozenset({"apply", "materialize", "ask", "audit", "skew"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "materialize", "Materialize"),
-        Binding("a", "apply", "Apply"),
+        Binding("a", "apply", "Apply", show=False),
         Binding("p", "ask", "Try a key"),
         Binding("A", "audit", "Audit"),
-        Binding("w", "skew", "Skew"),
+        Binding("w", "skew", "Skew", show=False),
         Binding("v", "report", "View the last audit", show=False),
         Binding("l", "log", "Log of the feature server", show=False),
     ]
@@ -95,10 +92,6 @@ class ViewScreen(BoxScreen):
         snapshot = self.box_app.latest
         return next((one.url for one in snapshot.services if one.name == SERVICE), None) if snapshot else None
 
-    def lines(self, rows: Iterable[tuple[Cell, ...]]) -> Text:
-        """Lines of cells as one text."""
-        return Text("\n").join(assemble(self.tones, *cells) for cells in rows)
-
     def show_view(self) -> None:
         """Fill the pane."""
         view, reading = self.view, self.values
@@ -126,22 +119,6 @@ class ViewScreen(BoxScreen):
         elif reading is not None and not reading.known and reading.error is None:
             lines = iter([(Cell("looking at its source …", "muted"),)])
         self.query_one("#distribution", Line).say(self.lines(lines))
-
-    def on_resize(self, event: Resize) -> None:
-        self.call_after_refresh(self.take)
-
-    def choose(self, title: str, choices: Sequence[Choice], none: str = "") -> None:
-        """Ask which of several commands to run; of one that asks for nothing, run it."""
-        if not choices:
-            self.notify(none, markup=False)
-        elif len(choices) == 1 and not choices[0].asks:
-            self._perform(choices[0].make(""))
-        else:
-            self.app.push_screen(ChooseScreen(title, choices), self._perform)
-
-    def _perform(self, command: Command | None) -> None:
-        if command is not None:
-            self.box_app.perform(command)
 
     def action_materialize(self) -> None:
         self.choose("Bring the newest rows online", feature_ways.materializations(self.listing.data))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
-from textual.events import Resize
 from textual.message import Message
 from textual.widgets import DataTable
 
@@ -24,8 +22,7 @@ from boxplat_tui.lines import clean
 from boxplat_tui.reading import Reading
 from boxplat_tui.screens import model_rows, model_times, model_ways
 from boxplat_tui.screens.base import BoxScreen
-from boxplat_tui.screens.choose import Choice, ChooseScreen
-from boxplat_tui.widgets.bars import Line, assemble
+from boxplat_tui.widgets.bars import Line
 from boxplat_tui.widgets.table import Listing, LiveTable
 
 _KINDS = ("model.", "release.", "endpoint.", "traffic.", "rollback", "models.")
@@ -64,13 +61,13 @@ class VersionScreen(BoxScreen):
     CHANGES = frozenset({"promote", "roll_back", "measure"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "promote", "Promote"),
-        Binding("b", "roll_back", "Roll back"),
+        Binding("b", "roll_back", "Rollback"),
         Binding("d", "deploy", "Deploy"),
         Binding("m", "measure", "Measure back ends", show=False),
         Binding("l", "log", "Log of its run", show=False),
         Binding("u", "go_run", "The run that made it", show=False),
         Binding("e", "go_endpoint", "The endpoint that serves it", show=False),
-        Binding("t", "trace", "Trace"),
+        Binding("t", "trace", "Trace", show=False),
     ]
 
     def __init__(self) -> None:
@@ -150,10 +147,6 @@ class VersionScreen(BoxScreen):
         found = self.found
         return f"{found[0].url}/versions/{found[1].version.version}" if found and found[0].url else None
 
-    def lines(self, rows: Iterable[tuple[Cell, ...]]) -> Text:
-        """Lines of cells as one text."""
-        return Text("\n").join(assemble(self.tones, *cells) for cells in rows)
-
     def show_detail(self, snapshot: Snapshot, with_chart: bool) -> None:
         """Fill the pane with what is known of the version."""
         pane, found = self.query_one(Detail), self.found
@@ -166,36 +159,23 @@ class VersionScreen(BoxScreen):
         lines = model_rows.detail(*found, snapshot.at, width, self.marked, live)
         pane.query_one("#known", Line).say(self.lines(lines))
 
-    def _choose(self, title: str, choices: Sequence[Choice], none: str) -> None:
-        if not choices:
-            self.notify(none, markup=False)
-            return
-        if len(choices) == 1 and not choices[0].asks:
-            self.box_app.perform(choices[0].make(""))
-            return
-        self.app.push_screen(ChooseScreen(title, choices), self._perform)
-
-    def _perform(self, command: Command | None) -> None:
-        if command is not None:
-            self.box_app.perform(command)
-
     def action_promote(self) -> None:
         if self.found:
             model, one = self.found
             title = f"Promote {model.name} v{one.version.version}"
-            self._choose(title, model_ways.promotions(model, one), "")
+            self.choose(title, model_ways.promotions(model, one))
 
     def action_roll_back(self) -> None:
         if self.found:
             model = self.found[0]
             none = f"No alias of {model.name} has been moved yet, so none can go back."
-            self._choose(f"Roll an alias of {model.name} back", model_ways.rollbacks(model), none)
+            self.choose(f"Roll an alias of {model.name} back", model_ways.rollbacks(model), none)
 
     def action_deploy(self) -> None:
         if self.found:
             model, one = self.found
             none = f"No endpoint is declared with model {model.name}: [endpoints.NAME] in boxplat.toml"
-            self._choose(f"Deploy {model.name} v{one.version.version}", model_ways.deploys(model, one), none)
+            self.choose(f"Deploy {model.name} v{one.version.version}", model_ways.deploys(model, one), none)
 
     def action_measure(self) -> None:
         if self.found:
@@ -251,10 +231,7 @@ class ModelsScreen(VersionScreen):
     @property
     def marked(self) -> list[Standing]:
         keys = self.query_one("#versions", Listing).table.marked
-        known = {
-            model_rows.key(model.name, one.version.version): one for model in self.models for one in model.versions
-        }
-        return [known[key] for key in keys if key in known]
+        return [self.known[key][1] for key in keys if key in self.known]
 
     def show(self, snapshot: Snapshot) -> None:
         # A thousand rows need not be made again each second for the sake of their age.
@@ -279,9 +256,6 @@ class ModelsScreen(VersionScreen):
             periods = self.periods()
             chart.say(self.lines(model_times.chart(periods, found[0], snapshot.at, chart.size.width)))
             listing.show(model_times.rows(periods, found[0], snapshot.at))
-
-    def on_resize(self, event: Resize) -> None:
-        self.call_after_refresh(self.take)
 
     @on(DataTable.RowSelected, "#versions LiveTable")
     def _row_selected(self) -> None:
@@ -324,6 +298,3 @@ class OneVersionScreen(VersionScreen):
 
     def show(self, snapshot: Snapshot) -> None:
         self.show_detail(snapshot, with_chart=True)
-
-    def on_resize(self, event: Resize) -> None:
-        self.call_after_refresh(self.take)

@@ -131,9 +131,6 @@ class QueueScreen(BoxScreen):
         processes.show(rows.gpu_processes(snapshot))
         self._tell()
 
-    def on_resize(self) -> None:
-        self.take()
-
     @property
     def _runs(self) -> Mapping[int, Run]:
         snapshot = self.box_app.latest

@@ -103,35 +103,6 @@ def taken(run: Run | Task, now: float) -> float | None:
     return None if run.started is None else max((run.ended or now) - run.started, 0.0)
 
 
-TASKS = (
-    Column("STEP"),
-    Column("TASK", 6, right=True),
-    Column("STATE", 11),
-    Column("TRY", 3, right=True),
-    Column("TOOK", 7, right=True),
-)
-
-
-def tasks(found: tuple[Task, ...], now: float) -> list[Row]:
-    """A row a task, in the order in which they started; attempts count from 1."""
-    return [_task(task, now) for task in found]
-
-
-def _task(task: Task, now: float) -> Row:
-    step = task.step if task.index is None else f"{task.step}[{task.index}]"
-    return Row(
-        f"{task.step}/{task.task}",
-        (
-            Cell(step, "strong"),
-            Cell(task.task, "muted"),
-            run_state(task.state),
-            Cell(str(task.attempt + 1), "warn" if task.attempt else "muted"),
-            Cell(duration(taken(task, now))),
-        ),
-        (step, task.task, task.state, task.attempt, taken(task, now)),
-    )
-
-
 def model_of(release: Release) -> str:
     """`delay v3`."""
     return NONE if release.model is None else f"{release.model} v{release.model_version}"

@@ -160,9 +160,6 @@ class RunScreen(BoxScreen):
             charts = run_views.metrics(self._read.series, self.tones, room.width - 4, room.height - 2)
             self.query_one("#charts", Line).say(charts)
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self.take)
-
     def _bar_width(self) -> int:
         return self.query_one("#tasks LiveTable").size.width - run_rows.BEFORE_BARS - 1
 
