@@ -35,9 +35,9 @@ _REST_SECONDS = 0.15
 class RunsRead(Message):
     """More runs than a snapshot has. Posted from the reading thread."""
 
-    def __init__(self, runs: tuple[Run, ...]) -> None:
+    def __init__(self, runs: tuple[Run, ...], rows: run_rows.Made) -> None:
         super().__init__()
-        self.runs = runs
+        self.runs, self.rows = runs, rows
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, RunsRead)
@@ -96,7 +96,8 @@ class RunsScreen(BoxScreen):
         newest = latest.runs if latest else ()
         if newest != self._seen or not self._runs:
             self._seen = newest
-            self.post_message(RunsRead(tuple(box.runs(self._limit))))
+            runs = tuple(box.runs(self._limit))
+            self.post_message(RunsRead(runs, run_rows.RunRows.ahead(runs, self.box_app.now)))
         chosen, known = self._chosen, self._preview
         if chosen is None or not self.has_class("-wide"):
             return
@@ -110,6 +111,7 @@ class RunsScreen(BoxScreen):
 
     def on_runs_read(self, message: RunsRead) -> None:
         self._runs = message.runs
+        self._rows.take(message.rows)
         self.take()
 
     def on_preview_read(self, message: PreviewRead) -> None:
