@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from boxplat import looks, profiled, render, storage
+from boxplat import metrics_table, profiled, render, storage
 from boxplat.box import Box
 from boxplat.cli import complete
 from boxplat.cli.base import json_option, next_step, say, the_box
@@ -119,10 +119,10 @@ def runs(words: tuple[str, ...], limit: int, as_json: bool) -> None:
         _show(box, numbers[0], as_json)
     elif verb == "metrics":
         series = box.history.metrics(numbers[0])
-        click.echo(render.as_json(metrics=series) if as_json else looks.metrics(series, numbers[0]))
+        click.echo(render.as_json(metrics=series) if as_json else metrics_table.metrics(series, numbers[0]))
     elif verb == "compare":
         found = box.history.compare(numbers)
-        click.echo(render.as_json(compared=found) if as_json else looks.side_by_side(found))
+        click.echo(render.as_json(compared=found) if as_json else metrics_table.side_by_side(found))
     else:
         rows = box.runs(limit)
         nothing = "nothing has run yet: box run flows/ingest.py --wait"

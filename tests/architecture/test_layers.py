@@ -46,7 +46,8 @@ FLOORS = (
     ("boxplat.beginning", "boxplat.gc", "boxplat.lifecycle", "boxplat.logbook", "boxplat.snapshot", "boxplat.template"),
     ("boxplat.box", "boxplat.groups", "boxplat.groups_models", "boxplat.history", "boxplat.housekeeping"),
     (
-        "boxplat.looks",
+        "boxplat.metrics_table",
+        "boxplat.queue_table",
         "boxplat.render",
         "boxplat.storage",
         "boxplat.trees",

@@ -15,8 +15,8 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Run, RunState, Task
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
-from boxplat.looks import metrics as told
-from boxplat.looks import side_by_side
+from boxplat.metrics_table import metrics as told
+from boxplat.metrics_table import side_by_side
 from boxplat.runs.measured import metrics
 from boxplat.runs.outbox import spool_path
 from boxplat.runs.sidebyside import MOST, compare

@@ -24,9 +24,8 @@ from boxplat.core.model import (
     Snapshot,
     State,
     Supervisor,
-    Task,
 )
-from tests.tui.demo_runs import PastRuns, tasks_of
+from tests.tui.demo_runs import PastRuns
 
 GIB = 1024**3
 MIB = 1024**2
@@ -208,9 +207,6 @@ class DemoBox(PastRuns):
 
     def beginning(self) -> tuple[()]:
         return ()
-
-    def tasks(self, run_id: int) -> tuple[Task, ...]:
-        return next(tasks_of(run) for run in runs(self._began) if run.id == run_id)
 
     def events(self, after: int = 0, *_: object, **__: object) -> list[Event]:
         return [one for one in events(self._began) if one.id > after]
