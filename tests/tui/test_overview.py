@@ -12,6 +12,7 @@ from boxplat.core.model import Event, RunState, Schedule, State
 from boxplat_tui.attention import attention
 from boxplat_tui.format import NONE
 from boxplat_tui.frame import text_of
+from boxplat_tui.screens import overview
 from boxplat_tui.screens.dialogs import PredictScreen
 from boxplat_tui.screens.runs import RunScreen
 from boxplat_tui.widgets.table import LiveTable
@@ -125,7 +126,10 @@ async def test_what_starts_by_itself_is_told_with_what_is_wrong(box: FakeBox) ->
 
 
 @anyio
-async def test_where_there_is_room_the_live_releases_are_told_and_lead_to_their_endpoint(box: FakeBox) -> None:
+async def test_where_there_is_room_the_live_releases_are_told_and_lead_to_their_endpoint(
+    box: FakeBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "MEASURE_SECONDS", 0.0)
     async with showing(app := Recorder(box), (100, 40)) as pilot:
         live = app.screen.query_one("#live LiveTable", LiveTable)
         await until(pilot, lambda: [row[0] for row in live.texts] == ["delay #6", "delay #7"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import run_box
-from tests.tui.tmux import ENDED, box_tui, found
+from tests.tui.tmux import box_tui, found
 
 pytestmark = [
     pytest.mark.integration,
@@ -136,8 +136,7 @@ def test_the_story_by_keys_alone(project: Path) -> None:
         terminal.until("$ box rollback share", "y Yes, do it")
         terminal.press("y")
         terminal.until("100 %", "○ retired", without=UNDER_WAY)
-        terminal.press("q")
-        terminal.until(ENDED)
+        terminal.leave()
 
 
 def test_without_a_box_one_is_made(tmp_path: Path) -> None:
@@ -147,6 +146,5 @@ def test_without_a_box_one_is_made(tmp_path: Path) -> None:
         terminal.until("$ box init my-project --empty")
         terminal.press("Enter")
         terminal.until("✓ 1  have a project: my-project", "→ 2  start the box")
-        terminal.press("q")
-        assert "cd my-project" in terminal.until(ENDED)
+        assert "cd my-project" in terminal.leave()
     assert (tmp_path / "my-project" / "boxplat.toml").is_file()

@@ -18,10 +18,6 @@ def found() -> bool:
     return shutil.which("tmux") is not None
 
 
-# What tmux shows below a program that has ended.
-ENDED = "Pane is dead"
-
-
 class Terminal:
     """A session of a tmux server of its own."""
 
@@ -67,6 +63,21 @@ class Terminal:
                 return
         self.until(word)
 
+    def ended(self) -> bool:
+        done = subprocess.run(
+            [*self._tmux, "display", "-p", "#{pane_dead}"], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip() == "1"
+
+    def leave(self, seconds: float = 30.0) -> str:
+        """Press q and wait until the program has ended; returns what it said last."""
+        self.press("q")
+        end = time.monotonic() + seconds
+        while not self.ended():
+            assert time.monotonic() < end, self.screen()
+            time.sleep(0.1)
+        return self.screen()
+
     def until(self, *words: str, without: str = "", seconds: float = 60.0) -> str:
         """Wait until all of `words` are on the screen, and `without` is not; returns the screen."""
         end = time.monotonic() + seconds
@@ -74,7 +85,7 @@ class Terminal:
             seen = self.screen()
             if all(word in seen for word in words) and not (without and without in seen):
                 return seen
-            if ENDED in seen:
+            if self.ended():
                 break
             time.sleep(0.1)
         raise AssertionError(f"not within {seconds:.0f} s: {words} without {without!r}\n{self.screen()}")
