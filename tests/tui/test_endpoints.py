@@ -17,8 +17,8 @@ from boxplat_tui.format import NONE
 from boxplat_tui.frame import text_of
 from boxplat_tui.screens import endpoint_rows, endpoint_ways
 from boxplat_tui.screens.dialogs import ConfirmScreen
+from boxplat_tui.screens.endpoint import EndpointScreen
 from boxplat_tui.screens.endpoint_dialogs import DeployScreen, SplitScreen
-from boxplat_tui.screens.endpoints import EndpointScreen
 from boxplat_tui.widgets.table import LiveTable
 from tests.tui.conftest import FakeBox, Recorder, showing, until
 from tests.tui.demo import busy

@@ -16,8 +16,8 @@ from boxplat_tui.format import NONE
 from boxplat_tui.frame import text_of
 from boxplat_tui.screens import feature_plots, feature_rows, feature_ways
 from boxplat_tui.screens.choose import ChooseScreen
-from boxplat_tui.screens.features import OneViewScreen
 from boxplat_tui.screens.logs import LogScreen
+from boxplat_tui.screens.view import OneViewScreen
 from tests.tui.conftest import FakeBox, Recorder, showing, typed, until
 from tests.tui.demo_features import HISTOGRAM, NUMBERS, listing, shown, view
 from tests.tui.test_screens import table

@@ -14,8 +14,9 @@ from boxplat_tui.frame import text_of
 from boxplat_tui.screens import model_rows, model_times, model_ways
 from boxplat_tui.screens.choose import ChooseScreen
 from boxplat_tui.screens.dialogs import ConfirmScreen
-from boxplat_tui.screens.models import Detail, ModelsScreen, OneVersionScreen
+from boxplat_tui.screens.models import ModelsScreen
 from boxplat_tui.screens.run import RunScreen
+from boxplat_tui.screens.version import Detail, OneVersionScreen
 from boxplat_tui.widgets.table import Listing
 from tests.tui.conftest import FakeBox, Recorder, showing, typed, until
 from tests.tui.demo import NOW
