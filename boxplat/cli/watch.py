@@ -19,7 +19,7 @@ from boxplat.core.errors import BoxError, ExitCode
 @click.option("--ascii", "ascii_", is_flag=True, help="No characters beyond ASCII.")
 @click.option("--readonly", is_flag=True, help="Look only: no action can be started.")
 @click.option("--web", is_flag=True, help="Serve it to a browser on this machine until Ctrl-C.")
-@click.option("--port", default=0, show_default="a free one", help="Of --web.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="a free one", help="Of --web.")
 def tui(once: bool, ascii_: bool, readonly: bool, web: bool, port: int) -> None:
     """The dashboard."""
     if web and once:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import io
 import os
@@ -10,11 +11,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from textual_serve.app_service import AppService
+from textual_serve.download_manager import DownloadManager
 
+from boxplat_tui import web
 from tests.tui.browser import browsing, found
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
@@ -92,6 +97,55 @@ def test_pages_of_other_sites_get_no_dashboard(served: Served, headers: dict[str
     if headers:
         assert served.ask(served.path, **headers)[0] == 403
     assert served.dashboards == []
+
+
+def test_nonsense_is_refused_and_told_in_a_line(served: Served) -> None:
+    connection = http.client.HTTPConnection(served.host, timeout=10)
+    connection.request("OPTIONS", "*")
+    assert connection.getresponse().status == 403
+    connection.close()
+    mine = {**UPGRADE, "Origin": f"http://{served.host}"}
+    for size in ("width=100000000", "height=-1"):
+        assert served.ask(f"{served.path}ws?{size}", **mine)[0] == 400
+    assert served.dashboards == []
+
+
+async def test_a_dashboard_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unheard(_: object) -> None:
+        return None
+
+    async def close() -> None:
+        return None
+
+    monkeypatch.setattr(web, "_HUNG_SECONDS", 0.1)
+    service = AppService(
+        "exec sleep 60", write_bytes=unheard, write_str=unheard, close=close, download_manager=DownloadManager()
+    )
+    await service.start(80, 24)
+    process = service._process
+    assert process is not None
+    await web._end(service)
+    assert await asyncio.wait_for(process.wait(), 10) == -signal.SIGKILL
+
+
+async def test_only_messages_of_the_page_are_obeyed() -> None:
+    class Heard:
+        def __init__(self) -> None:
+            self.told: list[object] = []
+
+        async def send_bytes(self, data: bytes) -> None:
+            self.told.append(data)
+
+        async def set_terminal_size(self, *size: int) -> None:
+            self.told.append(size)
+
+    heard: Any = Heard()
+    for text in ("{nope", "[" * 100_000, "[]", '{"a": 1}', '["stdin", 5]', '["resize", {"width": "x", "height": 2}]'):
+        await web._obey(text, heard, heard)
+    assert heard.told == []
+    for text in ('["stdin", "a\\ud800"]', '["resize", {"width": 100000000, "height": -5}]'):
+        await web._obey(text, heard, heard)
+    assert heard.told == [b"a?", (web.WIDEST, 1)]
 
 
 def test_the_page_brings_everything_itself_and_keeps_its_address(served: Served) -> None:

@@ -26,6 +26,7 @@ from boxplat_tui import commands, flows, process, terminal
 from boxplat_tui.commands import Command
 from boxplat_tui.glyphs import AsciiFilter, SafeFilter
 from boxplat_tui.jobs import Job
+from boxplat_tui.lines import clean, without_controls
 from boxplat_tui.palette import BoxCommands
 from boxplat_tui.reading import Reading
 from boxplat_tui.screens.base import BoxScreen
@@ -270,13 +271,16 @@ class BoxApp(App[str]):
         yield SystemCommand("Quit", "leave the dashboard; the box runs on", self.action_quit)
 
     def copy(self, text: str) -> None:
-        """Put a text on the terminal's clipboard, and say so."""
+        """Put a text on the terminal's clipboard, and say so. What a shell or terminal would obey is left out."""
+        text = without_controls(text)
         self.copy_to_clipboard(text)
-        self.notify(text, title="Copied", markup=False, timeout=3)
+        self.notify(clean(text, 200), title="Copied", markup=False, timeout=3)
 
     def open_address(self, address: str) -> None:
         """Show a web address in a browser where there is a display, else put it on the clipboard."""
-        if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        if not address.startswith(("http://", "https://")):
+            self.notify(f"This is no web address: {clean(address, 200)}", severity="warning", markup=False)
+        elif self.is_web or sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
             self.open_url(address)
         else:
             # A browser of the terminal would draw over the dashboard.

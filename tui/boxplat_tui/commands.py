@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from boxplat_tui.lines import without_controls
+
 _CHAMPION = "champion"
 
 
@@ -29,26 +31,46 @@ class Command:
     @property
     def text(self) -> str:
         """As typed in a shell inside the project: `box run flows/train.py --param epochs=3`."""
-        return shlex.join(("box", *self.words))
+        return " ".join(map(_quoted, ("box", *self.words)))
 
     def argv(self, root: str) -> list[str]:
         """The same for the project at `root`, whatever is on PATH."""
         return [sys.executable, "-m", "boxplat", "--project", root, *self.words]
 
 
+def _quoted(word: str) -> str:
+    """For a shell; control characters are spelled out as bash and zsh read them: a terminal obeys pasted ones."""
+    if without_controls(word) == word:
+        return shlex.quote(word)
+    return "$'" + "".join(map(_spelled, word)) + "'"
+
+
+def _spelled(char: str) -> str:
+    if char in "\\'":
+        return f"\\{char}"
+    if without_controls(char):
+        return char
+    return f"\\x{ord(char):02x}" if ord(char) < 128 else f"\\u{ord(char):04x}"
+
+
+def _named(*names: str) -> tuple[str, ...]:
+    """Arguments, the last words of a command: after `--` where one of them would be read as an option."""
+    return ("--", *names) if any(name.startswith("-") for name in names) else names
+
+
 def up(service: str | None = None) -> Command:
-    return Command(("up", service) if service else ("up", "--detach"))
+    return Command(("up", *_named(service)) if service else ("up", "--detach"))
 
 
 def down(service: str | None = None) -> Command:
     if service:
         effect = f"This stops {service}, and what needs it waits. It stays down until: box up {service}"
-        return Command(("down", service), effect=effect)
+        return Command(("down", *_named(service)), effect=effect)
     return Command(("down",), effect="This stops every service and every running flow of this box. Nothing is deleted.")
 
 
 def restart(service: str) -> Command:
-    return Command(("restart", service))
+    return Command(("restart", *_named(service)))
 
 
 def run(flow: str, params: Mapping[str, str]) -> Command:
@@ -97,7 +119,7 @@ def deploy(endpoint: str, version: str = "", percent: int = 100) -> Command:
 
 def undeploy(endpoint: str, effect: str = "") -> Command:
     general = f"This takes endpoint {endpoint} down: its URL stops answering. Its releases are kept."
-    return Command(("undeploy", endpoint), effect=effect or general)
+    return Command(("undeploy", *_named(endpoint)), effect=effect or general)
 
 
 def split(endpoint: str, weights: Mapping[int, int], shadow: int | None = None, effect: str = "") -> Command:
@@ -107,15 +129,15 @@ def split(endpoint: str, weights: Mapping[int, int], shadow: int | None = None, 
 
 
 def rollback(endpoint: str, effect: str) -> Command:
-    return Command(("rollback", endpoint), effect=effect)
+    return Command(("rollback", *_named(endpoint)), effect=effect)
 
 
 def live(endpoint: str) -> Command:
-    return Command(("endpoints", "live", endpoint), keep=True)
+    return Command(("endpoints", "live", *_named(endpoint)), keep=True)
 
 
 def predict(endpoint: str, data: str) -> Command:
-    return Command(("predict", endpoint, data), keep=True)
+    return Command(("predict", *_named(endpoint, data)), keep=True)
 
 
 def prediction_data(text: str, root: Path) -> str:
@@ -130,9 +152,11 @@ def prediction_data(text: str, root: Path) -> str:
             raise ValueError(f"no file {text[1:]}")
         return text
     try:
-        return json.dumps(json.loads(text), ensure_ascii=False)
+        return json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace").decode()
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON yet: {error.msg} in line {error.lineno}") from error
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def features_apply() -> Command:
@@ -148,7 +172,7 @@ def features_materialize(end: str = "") -> Command:
 
 
 def features_show(view: str) -> Command:
-    return Command(("features", "show", view), keep=True)
+    return Command(("features", "show", *_named(view)), keep=True)
 
 
 def features_audit() -> Command:
@@ -156,16 +180,16 @@ def features_audit() -> Command:
 
 
 def features_skew(endpoint: str) -> Command:
-    return Command(("features", "skew", endpoint), keep=True)
+    return Command(("features", "skew", *_named(endpoint)), keep=True)
 
 
 def features_get(name: str, keys: Mapping[str, object]) -> Command:
     """The online features of one entity: of a feature view, or of a feature service."""
-    return Command(("features", "get", name, json.dumps([keys], ensure_ascii=False)), keep=True)
+    return Command(("features", "get", *_named(name, json.dumps([keys], ensure_ascii=False))), keep=True)
 
 
 def models_show(model: str) -> Command:
-    return Command(("models", "show", model), keep=True)
+    return Command(("models", "show", *_named(model)), keep=True)
 
 
 def judge(model: str, version: int, alias: str) -> Command:
@@ -262,7 +286,7 @@ def events(subject: str = "", kind: str = "", match: str = "") -> Command:
 
 
 def why(subject: str) -> Command:
-    return Command(("why", subject), keep=True)
+    return Command(("why", *_named(subject)), keep=True)
 
 
 def endpoints() -> Command:
@@ -270,7 +294,7 @@ def endpoints() -> Command:
 
 
 def endpoint_history(endpoint: str) -> Command:
-    return Command(("endpoints", "history", endpoint), keep=True)
+    return Command(("endpoints", "history", *_named(endpoint)), keep=True)
 
 
 def schedules() -> Command:

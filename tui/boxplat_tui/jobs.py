@@ -53,6 +53,8 @@ class Job:
             self.cancelled = True
         except OSError as error:
             self.failure = f"{error.strerror}: {error.filename}"
+        except ValueError as error:
+            self.failure = f"an argument that no program can be given: {error}"
         self.changed(None)
 
     def _add(self, line: str) -> None:

@@ -8,6 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+from textual.fuzzy import Matcher
 
 from boxplat_tui import commands
 from boxplat_tui.commands import Command
@@ -15,6 +17,8 @@ from boxplat_tui.lines import clean
 
 if TYPE_CHECKING:
     from boxplat_tui.app import BoxApp
+
+_LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +101,26 @@ class BoxCommands(Provider):
 
     async def discover(self) -> Hits:
         for entry in self._entries():
-            yield DiscoveryHit(entry.spelling, entry.do, help=entry.says)
+            spelling = clean(entry.spelling, _LONGEST)
+            yield DiscoveryHit(Content(spelling), entry.do, text=spelling, help=_verbatim(entry.says))
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
         for entry in self._entries():
-            score = max(matcher.match(entry.spelling), matcher.match(entry.says))
+            spelling = clean(entry.spelling, _LONGEST)
+            score = max(matcher.match(spelling), matcher.match(entry.says))
             if score > 0:
-                yield Hit(score, matcher.highlight(entry.spelling), entry.do, text=entry.spelling, help=entry.says)
+                yield Hit(score, _marked(matcher, spelling), entry.do, text=spelling, help=_verbatim(entry.says))
+
+
+def _verbatim(text: str) -> str:
+    # The palette reads a string as markup, and a name may contain some; a Content is taken as it is.
+    return cast("str", Content(clean(text, _LONGEST)))
+
+
+def _marked(matcher: Matcher, text: str) -> Content:
+    """`text` with the letters that match; the matcher's own `highlight` reads the text as markup."""
+    shown = Content(text)
+    for offset in matcher.fuzzy_search.match(matcher.query, text)[1]:
+        shown = shown.stylize(matcher.match_style, offset, offset + 1)
+    return shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import sys
 
@@ -28,3 +29,8 @@ def end_with_server() -> None:
     """In a browser's dashboard: end when the server of its page does, also where that was killed (Linux)."""
     if "TEXTUAL_DRIVER" in os.environ and sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        # It may have died before: then nobody holds the other end of this any more.
+        ended = select.poll()
+        ended.register(sys.stdin.fileno(), 0)
+        if ended.poll(0):
+            raise SystemExit(1)

@@ -7,24 +7,32 @@ keeps out pages of other sites, also ones whose name was made to point here (DNS
 
 from __future__ import annotations
 
+import asyncio
 import html
+import json
+import logging
 import secrets
 import shlex
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from hmac import compare_digest
 from pathlib import Path
 from string import Template
 
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.typedefs import Handler
 from textual_serve.app_service import AppService
 from textual_serve.server import Server, to_int
 
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat_tui.lines import clean
 
 LOOPBACK = "127.0.0.1"
+# Each page is a process of some 60 MB.
+MOST_PAGES = 16
+WIDEST, TALLEST = 1200, 400
 _PAGE = Path(__file__).with_name("web.html")
 _HEADERS = {
     # xterm.js sets styles of its own; nothing is fetched from elsewhere, and no other page may show this one.
@@ -41,6 +49,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _SHUTDOWN_SECONDS = 3.0
+_HUNG_SECONDS = 5.0
 
 
 class Dashboards(Server):
@@ -57,6 +66,7 @@ class Dashboards(Server):
         self.token = secrets.token_urlsafe(24)
         self._hosts = (f"{LOOPBACK}:{port}", f"localhost:{port}")
         self._pages: set[web.WebSocketResponse] = set()
+        self._open = 0
 
     @property
     def address(self) -> str:
@@ -82,7 +92,7 @@ class Dashboards(Server):
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        first = request.path.split("/")[1]
+        first = request.path[1:].partition("/")[0]
         origin = request.headers.get("Origin")
         allowed = [f"http://{host}" for host in self._hosts]
         if request.headers.get("Host") not in self._hosts:
@@ -112,17 +122,77 @@ class Dashboards(Server):
         )
         return web.Response(text=page, content_type="text/html")
 
+    async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
+        """A dashboard for one page, until either of them ends."""
+        width, height = (to_int(request.query.get(side, "80"), 80) for side in ("width", "height"))
+        if not (0 < width <= WIDEST and 0 < height <= TALLEST):
+            raise web.HTTPBadRequest(text="No terminal is of this size.\n")
+        if self._open >= MOST_PAGES:
+            raise web.HTTPServiceUnavailable(text=f"{MOST_PAGES} pages are open; close one.\n")
+        self._open += 1
+        try:
+            return await super().handle_websocket(request)
+        finally:
+            self._open -= 1
+
     async def _process_messages(self, websocket: web.WebSocketResponse, app_service: AppService) -> None:
         self._pages.add(websocket)
         try:
-            await super()._process_messages(websocket, app_service)
+            async for message in websocket:
+                if message.type is WSMsgType.TEXT:
+                    async with asyncio.timeout(_HUNG_SECONDS):
+                        await _obey(message.data, websocket, app_service)
+        except TimeoutError:
+            await websocket.close(code=WSCloseCode.TRY_AGAIN_LATER)
         finally:
             self._pages.discard(websocket)
+            await _end(app_service)
 
     async def on_shutdown(self, app: web.Application) -> None:
         """Close every page, which ends its dashboard."""
         for page in tuple(self._pages):
             await page.close(code=WSCloseCode.GOING_AWAY)
+
+
+async def _obey(text: str, websocket: web.WebSocketResponse, app_service: AppService) -> None:
+    """Do what a page asks for; what is none of its messages is left alone."""
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    match asked:
+        case ["stdin", str(typed)]:
+            await app_service.send_bytes(typed.encode("utf-8", "replace"))
+        case ["resize", {"width": int(width), "height": int(height)}]:
+            await app_service.set_terminal_size(min(max(width, 1), WIDEST), min(max(height, 1), TALLEST))
+        case ["ping", data]:
+            await websocket.send_json(["pong", data])
+        case ["blur", *_]:
+            await app_service.blur()
+        case ["focus", *_]:
+            await app_service.focus()
+
+
+async def _end(app_service: AppService) -> None:
+    """Ask the dashboard to end, and end it where it does not: it may hang, or have much to read first."""
+    process = app_service._process
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_HUNG_SECONDS):
+            await app_service.stop()
+    if process is not None:
+        # Its own time limit: `stop` takes the one above for an ordinary end.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), 1.0)
+        if process.returncode is None:
+            process.kill()
+
+
+def _brief(record: logging.LogRecord) -> bool:
+    """One clean line for what went wrong with a request, whoever sent it and whatever it was."""
+    error = record.exc_info[1] if record.exc_info else None
+    record.msg = clean(f"{record.getMessage()}{f' ({type(error).__name__})' if error else ''}", 300)
+    record.args, record.exc_info = (), None
+    return True
 
 
 def serve(root: Path, title: str, port: int, options: tuple[str, ...], told: Callable[[str], None]) -> None:
@@ -139,6 +209,8 @@ def serve(root: Path, title: str, port: int, options: tuple[str, ...], told: Cal
     with _listen(port) as sock:
         argv = [sys.executable, "-m", "boxplat", "--project", str(root), "tui", *options]
         server = Dashboards(f"exec {shlex.join(argv)}", sock.getsockname()[1], title)
+        for name in ("aiohttp.server", "textual-serve"):
+            logging.getLogger(name).addFilter(_brief)
         told(server.address)
         web.run_app(
             server.application(),
