@@ -13,7 +13,7 @@ from boxplat.core.errors import BoxError
 from boxplat.core.model import Endpoint
 from boxplat.core.percents import given, shared
 from boxplat.releases.traffic import Return
-from boxplat_tui.format import NONE
+from boxplat_tui.format import NONE, percent
 from boxplat_tui.frame import text_of
 from boxplat_tui.screens import endpoint_rows, endpoint_ways
 from boxplat_tui.screens.dialogs import ConfirmScreen
@@ -223,10 +223,18 @@ def test_rates_fit_their_column(value: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(None, NONE), (0.0, "0 %"), (0.0001, "<0.1 %"), (0.024, "2.4 %"), (0.0996, "10 %"), (1.0, "100 %")],
+    [
+        (None, NONE),
+        (0.0, "0 %"),
+        (0.0001, "<0.1 %"),
+        (0.018, "1.8 %"),
+        (0.024, "2.4 %"),
+        (0.0996, "10 %"),
+        (1.0, "100 %"),
+    ],
 )
 def test_a_little_failure_is_never_none(share: float | None, text: str) -> None:
-    assert endpoint_rows.percent(share) == text and len(text) <= 6
+    assert percent(share) == text and len(text) <= 6
 
 
 @having(st.dictionaries(st.integers(1, 9), st.integers(1, 100), min_size=1, max_size=6), st.integers(0, 100))

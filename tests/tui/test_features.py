@@ -213,13 +213,6 @@ def test_a_feature_that_the_source_has_not_says_why() -> None:
     assert lines[-1][0].text == "its source has no column f"
 
 
-@pytest.mark.parametrize(
-    ("part", "text"), [(None, NONE), (0, "0 %"), (0.00004, "<0.1 %"), (0.018, "1.8 %"), (0.104, "10 %"), (1, "100 %")]
-)
-def test_shares_never_hide_a_little(part: float | None, text: str) -> None:
-    assert feature_rows.percent(part) == text
-
-
 def test_states_are_glyph_and_word() -> None:
     told = [view("a", 1, 2), view("a", 3, 2), view("a", 3, 2, rows=0), view("a", None, 2), view("a", 1, 2, closed="x")]
     told.append(view("a", None, 2, online=None))

@@ -68,6 +68,15 @@ def share(part: float, whole: float) -> float:
     return min(max(part / whole, 0.0), 1.0) if whole > 0 else 0.0
 
 
+def percent(part: float | None) -> str:
+    """A share in at most 6 characters, `0 %`, `0.3 %`, `12 %`; a little is never none: `<0.1 %`."""
+    if part is None:
+        return NONE
+    if 0 < part < 0.0005:
+        return "<0.1 %"
+    return f"{100 * part:.1f} %" if 0 < part < 0.0995 else f"{100 * part:.0f} %"
+
+
 def number(value: float | None, unit: str) -> str:
     """A whole number with its unit: `412 W`."""
     return NONE if value is None else f"{value:.0f} {unit}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from boxplat.core.model import Endpoint, Release, ServiceStatus, Snapshot, State
 from boxplat.core.replicas import Replica
-from boxplat_tui.format import NONE, age, clock, figure, size, span
+from boxplat_tui.format import NONE, age, clock, figure, percent, size, span
 from boxplat_tui.glyphs import Cell, service_state
 from boxplat_tui.pulse import Pulse, Which
 from boxplat_tui.screens.rows import model_of, traffic
@@ -145,15 +145,6 @@ def _release(endpoint: Endpoint, release: Release, held: int | None, now: float,
             release.created_by,
         ),
     )
-
-
-def percent(share: float | None) -> str:
-    """`0 %`, `0.3 %`, `12 %`; a little is never none: `<0.1 %`."""
-    if share is None:
-        return NONE
-    if 0 < share < 0.0005:
-        return "<0.1 %"
-    return f"{100 * share:.1f} %" if 0 < share < 0.0995 else f"{100 * share:.0f} %"
 
 
 def state(endpoint: Endpoint, release: Release) -> Cell:

@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from boxplat_tui.format import NONE, plural, share
+from boxplat_tui.format import NONE, percent, plural, share
 from boxplat_tui.glyphs import Cell, graph
 from boxplat_tui.lines import clean
-from boxplat_tui.screens.feature_rows import number, percent
+from boxplat_tui.screens.feature_rows import number
 
 Lines = Iterator[tuple[Cell, ...]]
 Values = Mapping[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from boxplat_tui.format import NONE, age, figure, plural, share, span
+from boxplat_tui.format import NONE, age, figure, percent, plural, share, span
 from boxplat_tui.glyphs import Cell
 from boxplat_tui.widgets.plots import spark
 from boxplat_tui.widgets.table import Column, Row
@@ -145,15 +145,6 @@ def _feature(declared: Values, found: Values) -> Row:
             values.get("distinct"),
         ),
     )
-
-
-def percent(part: float | None) -> str:
-    """A share in at most 6 characters, never 0 % where there is one."""
-    if part is None:
-        return NONE
-    if 0 < part < 0.001:
-        return "<0.1 %"
-    return f"{100 * part:.0f} %" if part in (0, 1) or part >= 0.1 else f"{100 * part:.1f} %"
 
 
 def number(values: Values, value: float | None) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from boxplat.core.model import Endpoint, Release, Snapshot
-from boxplat_tui.format import span
+from boxplat_tui.format import percent, span
 from boxplat_tui.glyphs import Cell
-from boxplat_tui.screens.endpoint_rows import percent, rate, state, time
+from boxplat_tui.screens.endpoint_rows import rate, state, time
 from boxplat_tui.screens.rows import model_of
 from boxplat_tui.widgets.table import Column, Row
 
