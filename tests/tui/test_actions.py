@@ -67,11 +67,13 @@ async def test_parameters_are_edited_and_the_command_is_shown(box: FakeBox) -> N
         assert "'epochs' is not of the form name=value" in text_of(app)
         await pilot.press("enter")
         assert app.asked == [] and isinstance(app.screen, FlowScreen)
-        app.screen.query_one("#params", Input).value = "epochs=2"
+        field = app.screen.query_one("#params", Input)
+        field.value = "epochs=2"
         await pilot.pause()
+        field.cursor_position = len(field.value)
         assert "$ box run flows/train.py --param epochs=2" in text_of(app)
-        await pilot.press("tab", "enter")
-        assert app.asked == ["box run flows/train.py --param epochs=2"]
+        await pilot.press("tab", "0", "enter")
+        assert app.asked == ["box run flows/train.py --param epochs=20"], "what was there is changed, not taken away"
 
 
 async def test_a_flow_that_is_gone_can_still_be_chosen_again(box: FakeBox) -> None:

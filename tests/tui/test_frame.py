@@ -68,6 +68,11 @@ async def test_a_reading_rests_in_proportion_to_what_it_takes_and_hears_its_even
     assert not reading.due(began + 14) and reading.due(began + 15.1)
     reading._took = 2.0
     assert not reading.due(began + 2 * REST - 1) and reading.due(began + 2 * REST + 1)
+    reading.looked_at(began + 14)
+    assert not reading.due(began + 14), "who looks at it finds it new enough"
+    reading.looked_at(began + 16)
+    assert reading.due(began + 16), "who comes to look need not wait for the rest"
+    reading._wanted = False
     reading.hear(replace(snapshot, events=(*snapshot.events, Event(98, NOW, "run/1", "run.failed", {}))))
     assert not reading.due(began + 1)
     reading.hear(replace(snapshot, events=(*snapshot.events, Event(99, NOW, "delay/1", "model.added", {}))))

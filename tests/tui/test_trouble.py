@@ -151,6 +151,15 @@ def test_without_a_terminal_the_error_names_the_way(box: FakeBox) -> None:
     assert caught.value.code is ExitCode.USAGE and "--once" in caught.value.fix
 
 
+def test_a_dashboard_that_fails_says_so_in_its_exit_status(box: FakeBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module.terminal, "usable", lambda: True)
+    monkeypatch.setattr(app_module.terminal, "end_with_server", lambda: None)
+    monkeypatch.setattr(BoxApp, "run", lambda app: app.exit(return_code=1))
+    with pytest.raises(BoxError, match="an error of its own") as caught:
+        app_module.run(box)
+    assert caught.value.code is not ExitCode.OK
+
+
 def test_a_picture_is_svg(box: FakeBox) -> None:
     assert frame(BoxApp(box), (80, 24), render=lambda seen: seen.export_screenshot()).startswith("<svg")
 

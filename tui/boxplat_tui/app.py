@@ -384,3 +384,7 @@ def run(box: Box, *, ascii: bool = False, readonly: bool = False, once: bool = F
         # A reading that computes lets go of the interpreter sooner than Python's 5 ms: a key passes three threads.
         sys.setswitchinterval(0.001)
         app.run()
+        if app.return_code:
+            raise BoxError(
+                "the dashboard came to an error of its own", why="it stands above; the box runs on", fix="box tui"
+            )

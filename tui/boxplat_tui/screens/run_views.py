@@ -35,9 +35,8 @@ def head(run: Run, now: float, tones: Tones, freed: float | None, width: int) ->
         assemble(shade, Cell(f"metaflow {run.pathspec or NONE}   mlflow {run.tracking_run_id or NONE}", "muted")),
     ]
     if run.error:
-        reason = wrap(
-            clean(run.error.strip().splitlines()[-1]), max(width, 20), max_lines=MOST_REASON, placeholder=" …"
-        )
+        said, room = clean(run.error.strip().splitlines()[-1]), max(width, 20)
+        reason = wrap(said, room, max_lines=MOST_REASON, placeholder=" …", break_on_hyphens=False)
         lines += [assemble(shade, Cell(line, "bad")) for line in reason]
     if freed:
         lines.append(assemble(shade, Cell(f"its artifacts and log were freed on {moment(freed)} (box gc)", "warn")))
