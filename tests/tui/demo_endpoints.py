@@ -22,7 +22,7 @@ COMPARISON = {
         "effect": {"verdict": "better", "older_loss": 0.1911, "newer_loss": 0.1682},
         "answers": [answered(6, 17985, 0), answered(7, 2015, 3)],
     },
-    "said": "delay: release 7 beside it against 6, since 2026-11-22 14:10:03+00:00\n\nbrier: -0.023, 95% confidence "
+    "said": "delay: release 7 compared with 6, since 2026-11-22 14:10:03+00:00\n\nbrier: -0.023, 95% confidence "
     "sequence -0.0389 to -0.006175, 20000 labelled units\nrelease 7 is better (known since unit 14389)",
 }  # fmt: skip
 PREDICTIONS = {

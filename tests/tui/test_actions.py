@@ -76,6 +76,15 @@ async def test_parameters_are_edited_and_the_command_is_shown(box: FakeBox) -> N
         assert app.asked == ["box run flows/train.py --param epochs=20"], "what was there is changed, not taken away"
 
 
+async def test_what_is_typed_goes_behind_the_parameters_of_the_last_run(box: FakeBox) -> None:
+    async with showing(app := Recorder(box), (80, 24)) as pilot:
+        await pilot.press("r", "down")
+        await until(pilot, lambda: isinstance(app.screen, FlowScreen))
+        await until(pilot, lambda: app.screen.query_one("#params", Input).value == "epochs=12 seeds=3")
+        await pilot.press("tab", "0", "enter")
+        assert app.asked == ["box run flows/train.py --param epochs=12 --param seeds=30"]
+
+
 async def test_a_flow_that_is_gone_can_still_be_chosen_again(box: FakeBox) -> None:
     async with showing(app := Recorder(box)) as pilot:
         await pilot.press("2", "j", "r")

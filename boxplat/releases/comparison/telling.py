@@ -32,8 +32,8 @@ def words(found: Comparison) -> str:
     """What it says, and how sure that is."""
     seen = found.effect
     since = datetime.fromtimestamp(found.since, UTC).isoformat(" ", "seconds")
-    how = "as its shadow" if found.method == "shadow" else "beside it"
-    lines = [f"{found.endpoint}: release {found.newer} {how} against {found.older}, since {since}", ""]
+    how = " as its shadow" if found.method == "shadow" else ""
+    lines = [f"{found.endpoint}: release {found.newer} compared with {found.older}{how}, since {since}", ""]
     if seen.estimate is not None:
         lines.append(
             f"{found.loss}: {seen.estimate:+.4g}, {1 - found.level:.0%} confidence sequence {seen.low:+.4g} to "
@@ -52,7 +52,7 @@ def _verdict(found: Comparison) -> str:
         shrunk = "; the difference has shrunk since" if seen.low <= 0 <= seen.high else ""
         return f"{found.verdict.value} (known since unit {seen.first}{shrunk})"
     if not seen.units:
-        return "not decided yet: no prediction of the two has an outcome"
+        return "not decided yet: no prediction of the two has an outcome (box outcomes add)"
     if seen.missing is None:
         return "not decided yet, and hardly ever will be at this margin"
     return f"not decided yet: about {seen.missing} more labelled units, if things go on like this"

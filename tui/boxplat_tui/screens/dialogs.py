@@ -158,7 +158,9 @@ class FlowScreen(ModalScreen[Command | None]):
         self.query_one("#names", Static).update(self._about(self._root / self.flow))
         last = self._last.get(self.flow)
         params = last.params if last else {}
-        self.query_one("#params", Input).value = commands.parameter_text(params)
+        field = self.query_one("#params", Input)
+        field.value = commands.parameter_text(params)
+        field.cursor_position = len(field.value)
         self._preview()
 
     @staticmethod
