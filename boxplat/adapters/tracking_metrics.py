@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from pathlib import Path
 
-from boxplat.core.errors import BoxError, ExitCode
+from boxplat.adapters.tracking_reading import reading
 from boxplat.core.metrics import Point, Series
 
 MOST_POINTS = 400
@@ -24,28 +23,16 @@ def series(mlflow: Path, run: str) -> list[Series]:
     Raises:
         BoxError: the database cannot be read (exit code 4).
     """
-    database = mlflow / "mlflow.db"
-    if not database.exists():
-        return []
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=2)) as db:
-            db.execute("begin")
-            if not db.execute("select 1 from sqlite_master where name = 'metrics'").fetchone():
-                return []
-            nested = db.execute(
-                "select tags.run_uuid, coalesce(runs.name, '') from tags join runs on runs.run_uuid = tags.run_uuid "
-                "where key = 'mlflow.parentRunId' and value = ? and lifecycle_stage = 'active' "
-                "order by start_time limit ?",
-                (run, MOST_NESTED),
-            ).fetchall()
-            return [one for number, source in [(run, ""), *nested] for one in _of_run(db, number, source)]
-    except sqlite3.Error as error:
-        raise BoxError(
-            "the metrics cannot be read",
-            why=f"{database}: {error}",
-            fix="box doctor   (box logs tracking says what the server found)",
-            code=ExitCode.PRECONDITION,
-        ) from error
+    with reading(mlflow, "metrics", "the metrics") as db:
+        if db is None:
+            return []
+        nested = db.execute(
+            "select tags.run_uuid, coalesce(runs.name, '') from tags join runs on runs.run_uuid = tags.run_uuid "
+            "where key = 'mlflow.parentRunId' and value = ? and lifecycle_stage = 'active' "
+            "order by start_time limit ?",
+            (run, MOST_NESTED),
+        ).fetchall()
+        return [one for number, source in [(run, ""), *nested] for one in _of_run(db, number, source)]
 
 
 def _of_run(db: sqlite3.Connection, run: str, source: str) -> list[Series]:

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from boxplat.adapters.tracking_reading import reading
 from boxplat.core.environment import QUIET
-from boxplat.core.errors import BoxError, ExitCode
+from boxplat.core.errors import BoxError
 from boxplat.core.model import ModelVersion
 
 _SCHEME = "mlflow-artifacts:/"
@@ -79,14 +80,12 @@ def read(mlflow: Path) -> Tracked:
 
     Args:
         mlflow: its folder, `.box/mlflow`.
+
+    Raises:
+        BoxError: the database cannot be read (exit code 4).
     """
-    database = mlflow / "mlflow.db"
-    if not database.exists():
-        return Tracked()
-    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)) as db:
-        db.row_factory = sqlite3.Row
-        db.execute("begin")
-        if not db.execute("select 1 from sqlite_master where name = 'logged_models'").fetchone():
+    with reading(mlflow, "logged_models", "the tracking store", timeout=20) as db:
+        if db is None:
             return Tracked()
         parents = dict(db.execute("select run_uuid, value from tags where key = 'mlflow.parentRunId'").fetchall())
         aliases: dict[tuple[str, int], list[str]] = {}
@@ -122,23 +121,8 @@ def registered(mlflow: Path) -> list[ModelVersion]:
     Raises:
         BoxError: the database cannot be read (exit code 4).
     """
-    database = mlflow / "mlflow.db"
-    if not database.exists():
-        return []
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=2)) as db:
-            db.row_factory = sqlite3.Row
-            db.execute("begin")
-            if not db.execute("select 1 from sqlite_master where name = 'model_versions'").fetchone():
-                return []
-            return _registered(db)
-    except sqlite3.Error as error:
-        raise BoxError(
-            "the registered models cannot be read",
-            why=f"{database}: {error}",
-            fix="box doctor   (box logs tracking says what the server found)",
-            code=ExitCode.PRECONDITION,
-        ) from error
+    with reading(mlflow, "model_versions", "the registered models") as db:
+        return _registered(db) if db is not None else []
 
 
 def _registered(db: sqlite3.Connection) -> list[ModelVersion]:
