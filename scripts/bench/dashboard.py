@@ -46,8 +46,9 @@ def slowly(self):
         sum(range(1000))
     return read(self)
 Box.snapshot = slowly
-from boxplat_tui.app import run
-run(Box(sys.argv[1]))
+from boxplat.cli import main
+sys.argv[1:] = ["--project", sys.argv[1], "tui"]
+main()
 """
 STATES = ("succeeded", "failed", "cancelled")
 LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"

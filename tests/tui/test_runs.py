@@ -21,7 +21,7 @@ from boxplat_tui.screens.run import RunScreen
 from boxplat_tui.screens.sweeps import SweepScreen
 from boxplat_tui.widgets.logpane import LogPane
 from boxplat_tui.widgets.plots import curve, resampled, span_bar, spark
-from boxplat_tui.widgets.table import LiveTable
+from boxplat_tui.widgets.table import MOST_ROWS, LiveTable
 from tests.tui.conftest import FakeBox, Recorder, showing, typed, until
 from tests.tui.demo import NOW
 from tests.tui.demo_runs import SWEEP, TRIALS, series
@@ -156,7 +156,7 @@ async def test_older_runs_than_a_snapshot_has_are_listed_and_searched(box: FakeB
     box.runs = runs  # type: ignore[assignment,method-assign]
     async with showing(app := Recorder(box)) as pilot:
         await pilot.press("2")
-        await until(pilot, lambda: len(table(app, "runs").texts) == 500)
+        await until(pilot, lambda: len(table(app, "runs").texts) == MOST_ROWS)
         await pilot.press("slash")
         await typed(pilot, "^-59")
         await until(pilot, lambda: "-598" in text_of(app))

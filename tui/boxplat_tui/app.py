@@ -17,6 +17,7 @@ from typing import Any, ClassVar, cast
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
+from textual.events import Event, InputEvent
 from textual.filter import LineFilter
 from textual.screen import Screen
 
@@ -24,6 +25,7 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Run, Snapshot
 from boxplat_tui import commands, flows, process, terminal
 from boxplat_tui.commands import Command
+from boxplat_tui.garbage import Collection
 from boxplat_tui.glyphs import AsciiFilter, SafeFilter
 from boxplat_tui.jobs import Job
 from boxplat_tui.lines import clean, without_controls
@@ -43,12 +45,6 @@ def screen_of(mode: str) -> Screen[Any]:
     """A new first screen of a mode; its module is loaded now: all of them would be a fifth of the start."""
     module = import_module(f"boxplat_tui.screens.{mode}")
     return cast("Screen[Any]", getattr(module, f"{mode.title()}Screen")())
-
-
-def _collect_from_here() -> None:
-    """Collect garbage again, but not in what was loaded for the start: that held a key up for 80 ms each time."""
-    gc.freeze()
-    gc.enable()
 
 
 class BoxApp(App[str]):
@@ -103,6 +99,7 @@ class BoxApp(App[str]):
         self._typed: dict[str, str] = {}
         self._readings: dict[tuple[str, ...], Reading] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._garbage = Collection()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), *self._filters_of_ours]
@@ -111,11 +108,17 @@ class BoxApp(App[str]):
         self.theme_changed_signal.subscribe(self, self._retone)
         self.set_interval(1.0, self._tick)
         if not gc.isenabled():
-            self.set_timer(2.0, _collect_from_here)
+            self.set_timer(2.0, self._garbage.begin)
+            self.set_interval(60.0, self._garbage.in_a_pause)
         self.poller.start()
 
     def on_unmount(self) -> None:
         self.poller.stop()
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, InputEvent):
+            self._garbage.touched()
+        await super().on_event(event)
 
     def _retone(self, _: object) -> None:
         self.tones = tones(self.get_css_variables(), plain=self.no_color)

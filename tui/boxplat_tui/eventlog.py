@@ -11,7 +11,7 @@ from boxplat_tui.commands import Command
 from boxplat_tui.snapshot import Box
 
 PAGE = 200
-MOST = 500
+MOST = 200
 # Ids that one reading looks at for an expression (30 ms), and for a kind (15 ms).
 SPAN, KIND_SPAN = 20_000, 200_000
 _AHEAD = 20

@@ -19,7 +19,7 @@ from boxplat_tui.format import plural
 from boxplat_tui.glyphs import Cell
 from boxplat_tui.lines import clean
 
-MOST_ROWS = 500
+MOST_ROWS = 200
 _LONGEST_CELL = 400
 
 
@@ -47,7 +47,7 @@ class Row:
 
 
 class LiveTable(DataTable[Text]):
-    """Rows by key, one of them under the cursor. At most 500 rows are drawn; a filter reaches the rest."""
+    """Rows by key, one of them under the cursor. At most 200 rows are drawn; a filter reaches the rest."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "Open", key_display="enter"),
