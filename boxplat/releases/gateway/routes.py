@@ -114,7 +114,7 @@ def _action(route: Route, grpc: bool, retry_on: str) -> Json:
             "retry_host_predicate": [
                 {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": _ELSEWHERE}
             ],
-            "host_selection_retry_max_attempts": "3",
+            "host_selection_retry_max_attempts": "10",
             "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
         }
     return action

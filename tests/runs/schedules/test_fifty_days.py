@@ -142,15 +142,15 @@ def test_on_a_quiet_machine_every_time_is_met_within_a_look(desk: Desk) -> None:
 
 @pytest.mark.integration
 def test_the_same_files_compile_for_argo_with_the_same_times(desk: Desk) -> None:
-    from boxplat.export.compile import compile_flows
+    from boxplat.export.flows.compile import compile_flows
+    from boxplat.export.flows.schedules import cron_workflow
     from boxplat.export.model import Policy
-    from boxplat.export.schedules import cron_workflow
 
     for name in ("NightFlow", "OfficeFlow", "WeeklyFlow"):
         desk.flow(name, FLOWS[name][0])
     folder = desk.paths.root / "flows"
     policy = Policy(project="p", namespace="p", images={"flows": "boxplat/p-flows:1"}, storage="s3://boxplat-p")
-    compiled = compile_flows(sorted(folder.glob("*.py")), desk.paths.root, policy)
+    compiled, _ = compile_flows(sorted(folder.glob("*.py")), desk.paths.root, policy)
     seen = {}
     for flow in compiled:
         document = cron_workflow(

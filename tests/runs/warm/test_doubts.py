@@ -21,7 +21,7 @@ print(doubts.first_doubt() or module_code.doubt() or "", file=sys.__stderr__)
 
 SPEAKS = {
     "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()": "started threads",
-    "import subprocess; child = subprocess.Popen(['sleep', '60'])": "started processes",
+    "import subprocess; child = subprocess.Popen(['sleep', '9'], stdout=-3, stderr=-3)": "started processes",
     "import signal; signal.alarm(60)": "a timer is set",
     "file = open(__file__)": "open",
     "import socket; one = socket.socket()": "socket:",
