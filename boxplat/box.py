@@ -14,10 +14,12 @@ from boxplat.core.errors import BoxError
 from boxplat.core.model import Check, Event, Gpu, Release, Run, ServiceStatus, Snapshot, Supervisor, Task
 from boxplat.core.paths import Paths, find_root
 from boxplat.core.sweeps import Sweep as SweepRow
-from boxplat.groups import Endpoints, Export, Features, Keys, Outcomes, Queue, Schedules, Sweep, Told, silent
+from boxplat.groups import Endpoints, Features, Keys, Outcomes, Queue, Schedules, Sweep, Told, silent
+from boxplat.groups_export import Export
 from boxplat.groups_models import Models
 from boxplat.history import History
 from boxplat.housekeeping import Housekeeping
+from boxplat.lifting import Lifting
 
 if TYPE_CHECKING:
     from boxplat.core.state import StateStore
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from boxplat.snapshot import Snapshots
 
 
-class Box(Housekeeping):
+class Box(Housekeeping, Lifting):
     """A project folder and everything that runs for it.
 
     Args:

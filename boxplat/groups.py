@@ -318,26 +318,6 @@ class Endpoints:
         return Meter(self._box.paths)
 
 
-class Export:
-    """`box export …`"""
-
-    def __init__(self, box: Box) -> None:
-        self._box = box
-
-    def kubernetes(self, output: str | Path, overlay: str = "dev", told: Told = silent) -> list[str]:
-        """Write the project as Kubernetes manifests; returns the paths written, relative to `output`."""
-        from boxplat.adapters import bentos
-        from boxplat.declarations import services
-        from boxplat.export import kubernetes
-        from boxplat.releases.deployment import live_release
-
-        box = self._box
-        live = [live_release(box.state, name) for name in box.state.endpoints.settings()]
-        endpoints = [bentos.service(one, box.settings, box.paths) for one in live if one is not None]
-        declared = [*services(box.settings, box.paths), *endpoints]
-        return kubernetes(self._box.paths, self._box.settings, declared, Path(output), overlay, told)
-
-
 class Outcomes:
     """`box outcomes …`"""
 

@@ -8,10 +8,17 @@ flights that leave soon after that moment. Whatever is already up to date is lef
 """
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from flights import feature_rows, online, requests
-from flights.paths import data_folder, digests, feature_folder, raw_folder, read_manifest, training_folder
+from flights.paths import (
+    data_folder,
+    digests,
+    feature_folder,
+    project_folder,
+    raw_folder,
+    read_manifest,
+    training_folder,
+)
 from flights.turns import alone
 from flights.views import SERVED, SERVICE
 from metaflow import FlowSpec, Parameter, resources, retry, schedule, step
@@ -26,7 +33,7 @@ class FeatureFlow(FlowSpec):
         help="The moment to bring online, ISO with zone: the last hours before the weather feed dies",
         default="2013-12-30T22:00:00+00:00",
     )
-    repo = Parameter("repo", help="Folder of the Feast definitions", default="feature_repo")
+    repo = Parameter("repo", help="Folder of the Feast definitions, in the project", default="feature_repo")
 
     @resources(cpu=2, memory=800)
     @retry(times=1)
@@ -49,7 +56,9 @@ class FeatureFlow(FlowSpec):
     def publish(self) -> None:
         """Apply the definitions, join the training table and materialize."""
         with alone():
-            self.joined, self.published = online.publish(Path(self.repo), digests(feature_folder()), self.moment)
+            self.joined, self.published = online.publish(
+                project_folder() / self.repo, digests(feature_folder()), self.moment
+            )
         self.data_digests = digests(raw_folder()) | digests(feature_folder()) | digests(training_folder())
         self.feature_seconds += read_manifest(training_folder())["seconds"]
         self.next(self.end)

@@ -13,6 +13,7 @@ from boxplat.cli import (
     gc,
     keys,
     life,
+    lift,
     models,
     queue,
     record,
@@ -31,7 +32,7 @@ _GROUPS = (
     ("models", models.COMMANDS),
     ("serving", (*serving.COMMANDS, *comparison.COMMANDS, *record.COMMANDS, *keys.COMMANDS)),
     ("watch", (*watch.COMMANDS, *events.COMMANDS)),
-    ("cluster", cluster.COMMANDS),
+    ("cluster", (*cluster.COMMANDS, *lift.COMMANDS)),
 )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from boxplat.core.compute import ComputeConfig
 from boxplat.core.errors import BoxError, ExitCode, nearest
+from boxplat.core.export_config import ExportConfig, GpuConfig, OverlayConfig, VerifyConfig, checked
 from boxplat.core.gates import GateConfig
 from boxplat.core.live import GuardsConfig, OutcomesConfig
 from boxplat.core.values import convert, wrong
@@ -220,6 +221,7 @@ class Config:
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
     skew: SkewConfig = field(default_factory=SkewConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
     sources: Mapping[str, SourceConfig] = field(default_factory=dict)
     endpoints: Mapping[str, EndpointConfig] = field(default_factory=dict)
     services: Mapping[str, ServiceConfig] = field(default_factory=dict)
@@ -227,6 +229,9 @@ class Config:
     outcomes: Mapping[str, OutcomesConfig] = field(default_factory=dict)
     guards: Mapping[str, GuardsConfig] = field(default_factory=dict)
     schedules: Mapping[str, StartsConfig] = field(default_factory=dict)
+    gpus: Mapping[str, GpuConfig] = field(default_factory=dict)
+    overlays: Mapping[str, OverlayConfig] = field(default_factory=dict)
+    verify: Mapping[str, VerifyConfig] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def flat(self) -> dict[str, tuple[object, str]]:
@@ -250,6 +255,7 @@ _SECTIONS: dict[str, type] = {
     "gateway": GatewayConfig,
     "audit": AuditConfig,
     "skew": SkewConfig,
+    "export": ExportConfig,
 }
 _TABLES: dict[str, type] = {
     "endpoints": EndpointConfig,
@@ -259,6 +265,9 @@ _TABLES: dict[str, type] = {
     "outcomes": OutcomesConfig,
     "guards": GuardsConfig,
     "schedules": StartsConfig,
+    "gpus": GpuConfig,
+    "overlays": OverlayConfig,
+    "verify": VerifyConfig,
 }
 
 
@@ -300,6 +309,7 @@ def load(path: Path, environ: Mapping[str, str], flags: Mapping[str, object] | N
         tables = tree.get(section, {})
         values[section] = {name: _named(kind, tables[name], path, section, name) for name in tables}
     _fit_together(path, values["endpoints"])
+    checked(path, values["export"], values["gpus"], values["overlays"])
     return Config(**values, origins=origins)
 
 

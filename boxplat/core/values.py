@@ -31,6 +31,7 @@ _LEAST = {
     "gpu_memory_mib": 0,
     "retries": 0,
     "in_flight": 1,
+    "max_replicas": 0,
 }
 _SHARES = (".log_sample", "skew.limit", ".errors", ".alpha", ".level")
 
@@ -58,6 +59,8 @@ def convert(hint: Any, value: Any, path: Path, key: str) -> Any:
         return _text(value, path, key)
     if hint == Mapping[str, float] and isinstance(value, Mapping):
         return {name: _float(item, path, f"{key}.{name}") for name, item in value.items()}
+    if hint == Mapping[str, int] and isinstance(value, Mapping):
+        return {name: _int(item, path, f"{key}.{name}") for name, item in value.items()}
     if origin not in (str, tuple) and isinstance(value, Mapping):
         return {name: str(item) for name, item in value.items()}
     wanted = {str: "a text", tuple: "a list of texts"}.get(origin, "a table of texts")
@@ -95,7 +98,9 @@ def _int(value: object, path: Path, key: str) -> int:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise wrong(path, key, "a whole number", value)
-    last = key.rpartition(".")[2]
+    section, _, last = key.rpartition(".")
+    if section.endswith(".replicas") and value < 1:
+        raise wrong(path, key, "1 or more", value)
     if last in _LEAST and value < _LEAST[last]:
         raise wrong(path, key, f"{_LEAST[last]} or more", value)
     if (key.startswith("audit.") or (key.startswith("endpoints.") and last == "memory_mib")) and value < 1:

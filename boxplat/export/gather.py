@@ -13,53 +13,82 @@ from boxplat.core.config import Config
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import Service
 from boxplat.core.paths import Paths
-from boxplat.export import document, names
-from boxplat.export.compile import compile_flows
-from boxplat.export.model import FEATURES, FLOWS, TRACKING, ExportInput, Policy
-from boxplat.export.sources import flow_files, folder_digest
-
-_CONSTRAINTS = Path(boxplat.__file__).parent / "constraints.txt"
+from boxplat.export import document, images, names, overlays
+from boxplat.export.flows import refusals
+from boxplat.export.flows.compile import compile_flows
+from boxplat.export.model import FEATURES, ExportInput, LiveRelease, Peak, Policy
+from boxplat.export.sources import flow_files
 
 
 def gather(
     paths: Paths,
     config: Config,
     services: Sequence[Service],
-    overlay: str = "dev",
+    overlay: str | None = None,
+    releases: Mapping[str, tuple[LiveRelease, ...]] | None = None,
+    measured: Mapping[str, Mapping[str, Peak]] | None = None,
 ) -> ExportInput:
     """Read a project and compile its flows.
 
-    Every component gets the name of an image to be built, `boxplat/<project>-<component>:<digest>`, where the digest
-    changes with whatever goes into it; the bucket is `s3://boxplat-<project>`.
+    Every component gets an image: by digest if one made of the same inputs was pushed, else the name of the one to be
+    built, `boxplat/<project>-<component>:<digest>`, where the digest changes with whatever goes into it. The bucket is
+    `s3://boxplat-<project>` if none is set.
 
     Args:
         services: the declarations to export, references unresolved.
+        overlay: the only one to render.
+        releases: all that get requests or copies of them, by endpoint; an endpoint without has the declared one only.
+        measured: what steps took, by flow and step.
 
     Raises:
-        BoxError: a flow does not compile, or `feature_store.yaml` cannot be read.
+        BoxError: a flow does not compile or cannot be on a cluster, `feature_store.yaml` cannot be read, or an image
+            cannot be locked.
     """
     # The cluster has a feature server of its own, of Feast's, over its own online store.
     services = [service for service in services if service.name != FEATURES]
     project = names.label_name(config.project.name)
     repo = paths.root / config.features.repo
-    bentos = {name: paths.root / (own.bento or f"bentos/{name}") for name, own in config.endpoints.items()}
-    policy = Policy(
-        project=project,
-        namespace=project,
-        images=_images(project, paths.root, repo, bentos, services),
-        storage=f"s3://boxplat-{project}",
-    )
+    releases = releases or {}
+    planned = images.plan(paths, config, services, releases)
+    policy = _policy(config, project, images.references(paths, planned, config.export.registry))
+    flows, failed = compile_flows(flow_files(paths.root / "flows"), paths.root, policy)
+    refusals.check(flows, policy, measured or {}, paths.root, failed)
     return ExportInput(
         root=paths.root,
         policy=policy,
-        overlay=overlay,
-        flows=compile_flows(flow_files(paths.root / "flows"), paths.root, policy),
-        services=tuple(services),
+        images=planned,
+        flows=flows,
+        services=tuple(sorted(services, key=lambda service: service.name)),
         feature_store=_feature_store(repo / "feature_store.yaml"),
         feature_repo=config.features.repo,
         undeployed=tuple(sorted(config.endpoints.keys() - {service.name for service in services})),
         versions=_versions(),
         schedules=config.schedules,
+        overlays=overlays.chosen(config.overlays, overlay),
+        guards=config.guards,
+        settings={key: value for key, (value, origin) in config.flat().items() if origin != "default"},
+        releases=releases,
+        measured=measured or {},
+    )
+
+
+def _policy(config: Config, project: str, references: Mapping[str, str]) -> Policy:
+    export = config.export
+    return Policy(
+        project=project,
+        namespace=names.checked(export.namespace or project, "namespace"),
+        images=references,
+        storage=export.storage or f"s3://boxplat-{project}",
+        storage_endpoint=export.storage_endpoint.rstrip("/"),
+        margin=export.margin,
+        deadline=round(export.deadline_hours * 3600),
+        gpus=config.gpus,
+        allowed_hosts=export.allowed_hosts,
+        gateway=export.gateway,
+        secrets=export.secrets,
+        data_size=export.data_size,
+        data_class=export.data_class,
+        materialize=export.materialize,
     )
 
 
@@ -68,19 +97,6 @@ def _versions() -> dict[str, str]:
         "boxplat": boxplat.__version__,
         "metaflow": importlib.metadata.version("metaflow"),
         "python": ".".join(map(str, sys.version_info[:3])),
-    }
-
-
-def _images(
-    project: str, root: Path, repo: Path, bentos: Mapping[str, Path], services: Sequence[Service]
-) -> dict[str, str]:
-    locked = _CONSTRAINTS.read_text(encoding="utf-8")
-    folders: dict[str, list[Path]] = {service.name: [root / "flows"] for service in services}
-    folders |= {name: [folder, repo] for name, folder in bentos.items()}
-    folders |= {FLOWS: [root / "flows", repo], FEATURES: [repo], TRACKING: []}
-    return {
-        component: f"boxplat/{project}-{component}:{folder_digest(parts, boxplat.__version__, locked)}"
-        for component, parts in folders.items()
     }
 
 

@@ -12,6 +12,8 @@ STATE = "/var/lib/boxplat"
 DATA = f"{STATE}/data"
 FEATURE_STORE = "/etc/boxplat/feature_store"
 COMPONENT = "app.kubernetes.io/component"
+INSTANCE = "app.kubernetes.io/instance"
+RELEASE = "boxplat/release"
 _LABEL = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
 
 

@@ -9,11 +9,14 @@ from pathlib import Path
 from boxplat.core.environment import QUIET
 from boxplat.core.graph import resolve
 from boxplat.core.model import Service
-from boxplat.export import names
+from boxplat.export import names, sensitive
 from boxplat.export.model import FEATURES
 
 PORT = 8080
-_SENSITIVE = re.compile(r"secret|token|passw|credential|api_?key|private_?key", re.IGNORECASE)
+GRPC_PORT = 9000
+_PRIVILEGED = 1024
+# A user and a password in an address.
+_LOGIN = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 FEATURES_PORT = 6566
 # What a run gets from its launcher, in the same words; the folders are those of the image and of the shared volume.
 FLOW_ENV: Mapping[str, str] = {
@@ -31,7 +34,7 @@ STEP_ENV: Mapping[str, str] = {"METAFLOW_SKIP_INSTALL_DEPENDENCIES": "1", **CLUS
 
 def secret_names(service: Service) -> list[str]:
     """The service's variables that must not be written out, by their names."""
-    return sorted(key for key in service.env if _SENSITIVE.search(key))
+    return sorted(key for key, value in service.env.items() if sensitive.NAMED.search(key) or _LOGIN.search(value))
 
 
 class Cluster:
@@ -55,19 +58,16 @@ class Cluster:
         self._folders = ((str(root / ".box"), names.STATE), (str(root), names.ROOT))
 
     def text(self, text: str, own: Service | None = None) -> str:
-        """The text with every reference and every folder of the project replaced.
-
-        `$(` is doubled: Kubernetes would expand it.
-        """
+        """The text with every reference and every folder of the project replaced."""
         values = self._values
         if own is not None:
             number = str(port(own))
             values = {**values, "self.port": number, "self.host": "0.0.0.0", "self.url": values[f"{own.name}.url"]}
-            values["self.grpc_port"] = str(own.grpc_port)
+            values["self.grpc_port"] = str(grpc_port(own))
         found = resolve(text, values)
         for folder, there in self._folders:
             found = found.replace(folder, there)
-        return found.replace("$(", "$$(")
+        return found
 
     def flow_env(self) -> dict[str, str]:
         """What every step of every flow gets."""
@@ -75,7 +75,7 @@ class Cluster:
 
     def env(self, service: Service) -> dict[str, str]:
         """The service's environment: the keys are those of the local run."""
-        return {key: self.text(value, service) for key, value in service.env.items()}
+        return {key: _literal(self.text(value, service)) for key, value in service.env.items()}
 
     def command(self, service: Service) -> list[str]:
         """The service's command, listening on every address of its pod instead of on a loopback socket passed to it."""
@@ -84,9 +84,19 @@ class Cluster:
             at = words.index("--fd")
             words[at : at + 2] = ["--host", "${self.host}", "--port", "${self.port}"]
         words = ["${self.host}" if word in ("127.0.0.1", "localhost") else word for word in words]
-        return [self.text(word, service) for word in words]
+        return [_literal(self.text(word, service)) for word in words]
+
+
+def _literal(text: str) -> str:
+    """Kubernetes expands `$(NAME)` in variables and commands, and takes `$$` for a `$`."""
+    return text.replace("$", "$$")
 
 
 def port(service: Service) -> int:
     """The port on the cluster, where no other service can hold it."""
     return service.port or PORT
+
+
+def grpc_port(service: Service) -> int:
+    """The port for gRPC on the cluster, where a user other than root may bind it."""
+    return service.grpc_port if service.grpc_port >= _PRIVILEGED else GRPC_PORT

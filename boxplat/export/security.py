@@ -6,8 +6,6 @@ from typing import Any
 
 from boxplat.export.model import USER
 
-GPU = "nvidia.com/gpu"
-
 
 def pod() -> dict[str, Any]:
     """`securityContext` of a pod. The group owns the volumes, so that the user can write to them."""
@@ -29,8 +27,3 @@ def container(read_only: bool) -> dict[str, Any]:
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     return {**context, "readOnlyRootFilesystem": True} if read_only else context
-
-
-def gpu_tolerations() -> list[dict[str, Any]]:
-    """GPU nodes carry this taint, so that only pods that ask for a GPU land on them."""
-    return [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}]

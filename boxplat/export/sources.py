@@ -1,15 +1,11 @@
-"""What of a project is exported: its flow files, and digests of the folders that go into images."""
+"""Which files of a project are flows."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
 from pathlib import Path
 
-from boxplat.core import digests
 from boxplat.core.errors import BoxError
-
-_IGNORED = frozenset({"__pycache__", ".git", ".venv", "venv", ".box"})
 
 
 def flow_files(folder: Path) -> list[Path]:
@@ -37,15 +33,3 @@ def _defines_flow(file: Path) -> bool:
 
 def _name(base: ast.expr) -> str:
     return ast.unparse(base).rpartition(".")[2]
-
-
-def folder_digest(folders: Iterable[Path], *texts: str) -> str:
-    """12 hexadecimal digits over the names and contents of the files in some folders, and over some texts."""
-    found = (
-        (file.relative_to(folder), file)
-        for folder in folders
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.suffix != ".pyc"
-    )
-    files = ((name.as_posix(), file) for name, file in found if not _IGNORED.intersection(name.parts))
-    return digests.of_tree(files, *texts)[:12]

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import ctypes
+import glob
 import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+import psutil
+
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.export.model import LOCK, Export
+
+# Linux: `AT_FDCWD` and `RENAME_EXCHANGE` of renameat2(2).
+_HERE, _EXCHANGE = -100, 2
 
 
 def write(export: Export, output: Path) -> None:
     """Replace the folder's content by the export; files of an earlier export that are no longer made disappear.
 
-    The new files are written beside the folder first, so that a failure leaves the earlier export as it was.
+    The new files are written beside the folder first and take its place in one step, so that neither a failure nor a
+    kill leaves a half of them there.
 
     Raises:
         BoxError: the folder holds something else than an export (exit code 4), or cannot be written.
@@ -24,18 +32,11 @@ def write(export: Export, output: Path) -> None:
     check(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+        _sweep(output)
+        staging = Path(tempfile.mkdtemp(prefix=f"{_staging(output)}{os.getpid()}.", dir=output.parent))
         try:
-            fresh, former = staging / "new", staging / "old"
-            _fill(fresh, export)
-            if output.exists():
-                output.rename(former)
-            try:
-                fresh.rename(output)
-            except OSError:
-                if former.exists():
-                    former.rename(output)
-                raise
+            _fill(staging / "new", export)
+            _take_place(staging / "new", output)
         finally:
             shutil.rmtree(staging)
     except OSError as error:
@@ -44,6 +45,40 @@ def write(export: Export, output: Path) -> None:
             why=f"{error.strerror}: {error.filename}",
             fix="choose a folder that you can write to: box export kubernetes -o DIR",
         ) from error
+
+
+def _staging(output: Path) -> str:
+    return f".{output.name}.boxplat-"
+
+
+def _sweep(output: Path) -> None:
+    """Remove what writers that were killed have left beside the folder."""
+    for left in output.parent.glob(f"{glob.escape(_staging(output))}*"):
+        pid = left.name.removeprefix(_staging(output)).partition(".")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _take_place(fresh: Path, output: Path) -> None:
+    if not output.exists():
+        fresh.rename(output)
+    elif not _exchanged(fresh, output):
+        former = fresh.with_name("old")
+        output.rename(former)
+        try:
+            fresh.rename(output)
+        except OSError:
+            former.rename(output)
+            raise
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Swap two folders in one step; False where the system or the file system cannot."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        return False
+    found: int = call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE)
+    return found == 0
 
 
 def _fill(folder: Path, export: Export) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from boxplat.core.errors import BoxError, ExitCode
+from boxplat.features.remote import load_remote
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -67,14 +68,15 @@ def connect(limits: Limits, paths: Iterable[str] = ()) -> DuckDBPyConnection:
     known = {"memory_limit": limits.memory_limit, "threads": limits.threads, "temp_directory": spill}
     options = {name: str(value) for name, value in known.items() if value is not None}
     options |= {name: str(value) for name, value in limits.settings.items()}
+    paths = tuple(paths)
     remote = _needs_remote(limits.settings, paths)
     key = (remote, *options.items())
     with _lock:
         try:
-            return _cursor(_databases.get(key) or _database(key, options, remote))
+            return _cursor(_databases.get(key) or _database(key, options, remote, paths))
         except duckdb.FatalException:
             # A job broke it; the next one gets a new one.
-            return _cursor(_database(key, options, remote))
+            return _cursor(_database(key, options, remote, paths))
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _own_folder() -> Path:
     return folder
 
 
-def _database(key: tuple[object, ...], options: Mapping[str, str], remote: bool) -> _Database:
+def _database(key: tuple[object, ...], options: Mapping[str, str], remote: bool, paths: Iterable[str]) -> _Database:
     import duckdb
 
     # Extensions are never downloaded behind the user's back, and a file is read anew by every job.
@@ -131,7 +133,7 @@ def _database(key: tuple[object, ...], options: Mapping[str, str], remote: bool)
     con = duckdb.connect(":memory:", config=base)
     try:
         if remote:
-            load_remote(con)
+            load_remote(con, paths)
         # Also for cursors that a job makes of its own.
         _set(con, "TimeZone", "UTC")
         own = {name: value for name, value in options.items() if not _set(con, name, value)}
@@ -178,25 +180,6 @@ def is_remote(path: str) -> bool:
 
 def _needs_remote(settings: Mapping[str, str], paths: Iterable[str]) -> bool:
     return any(map(is_remote, paths)) or any(name.startswith(_REMOTE) for name in settings)
-
-
-def load_remote(con: DuckDBPyConnection) -> None:
-    """Let a connection read URLs.
-
-    Raises:
-        BoxError: DuckDB's extension for them is not installed (exit code 4).
-    """
-    import duckdb
-
-    try:
-        con.execute("LOAD httpfs")
-    except duckdb.Error as error:
-        raise BoxError(
-            "remote files cannot be read: DuckDB's extension httpfs is not installed",
-            why=str(error).splitlines()[0],
-            fix="python -c \"import duckdb; duckdb.sql('INSTALL httpfs')\"  (once, with internet)",
-            code=ExitCode.PRECONDITION,
-        ) from error
 
 
 def quoted(name: str) -> str:

@@ -34,7 +34,7 @@ def apply(state: StateStore, paths: Paths, config: Config, by: str, told: Told) 
     began, repo = time.monotonic(), folder(paths, config)
     with opened(paths, config, told) as store:
         told(f"reading the definitions in {repo.name}")
-        contents = _definitions(store, repo)
+        contents = read(store, repo)
         told(f"registering project {store.project}")
         fix = "run the flow that writes the source, then: box features apply"
         with explained(f"cannot apply {repo}", repo, fix=fix), redirect_stdout(io.StringIO()) as changes:
@@ -57,7 +57,12 @@ def apply(state: StateStore, paths: Paths, config: Config, by: str, told: Told) 
     return names
 
 
-def _definitions(store: FeatureStore, repo: Path) -> RepoContents:
+def read(store: FeatureStore, repo: Path) -> RepoContents:
+    """What the Python files of a repository define.
+
+    Raises:
+        BoxError: they do not parse, or define another project (exit code 2).
+    """
     from feast import Project
     from feast.repo_operations import parse_repo
 

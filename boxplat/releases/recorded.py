@@ -48,7 +48,7 @@ def choose(folder: Path, schema: Mapping[str, Any], most: int, most_bytes: int) 
         schema: the service's own (`/schema.json`).
         most, most_bytes: limits of their number and of their bodies together.
     """
-    routes = {str(route["name"]): route for route in schema.get("routes", ())}
+    routes = _routes(schema)
     requests: dict[tuple[str, str], Request] = {}
     unsent = size = 0
     for row in _recorded(folder, most):
@@ -64,8 +64,17 @@ def choose(folder: Path, schema: Mapping[str, Any], most: int, most_bytes: int) 
             requests[what] = Request(str(row["id"]), what[0], path, body)
     if requests:
         return Chosen("recorded", tuple(requests.values()), unsent)
-    examples = tuple(_examples(routes))
-    return Chosen("example" if examples else "none", examples, unsent)
+    given = examples(schema)
+    return Chosen("example" if given else "none", given, unsent)
+
+
+def examples(schema: Mapping[str, Any]) -> tuple[Request, ...]:
+    """One request for each API whose parameters all have an example or a default in the service's schema."""
+    return tuple(_examples(_routes(schema)))
+
+
+def _routes(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(route["name"]): route for route in schema.get("routes", ())}
 
 
 def _recorded(folder: Path, most: int) -> list[dict[str, Any]]:
@@ -99,7 +108,6 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _examples(routes: Mapping[str, Mapping[str, Any]]) -> Iterator[Request]:
-    """One request for each API whose parameters all have an example or a default in the schema."""
     for name, route in routes.items():
         taken = route.get("input", {})
         values = {key: _example(one) for key, one in taken.get("properties", {}).items()}

@@ -18,7 +18,9 @@ class Settings:
     Attributes:
         workers: processes of the endpoint; 0: as many as its service says.
         worker: number of this one, counted from 1.
-        grpc_port: loopback port of the gRPC server, shared by all workers; 0: none.
+        keep_alive: seconds after which a connection that nothing is asked on is closed.
+        host: address of the gRPC server, and of the other one where no socket is passed to the worker.
+        grpc_port: port of the gRPC server, shared by all workers; 0: none.
         log: folder of the prediction log; None: nothing is logged.
         log_sample: share of the requests that are logged, 0 to 1.
         log_days: age at which a file of the log is deleted, in days; 0: never.
@@ -29,6 +31,8 @@ class Settings:
 
     workers: int = _DEFAULT.workers
     worker: int = 1
+    keep_alive: int = 5
+    host: str = "127.0.0.1"
     grpc_port: int = _DEFAULT.grpc_port
     log: Path | None = None
     log_sample: float = _DEFAULT.log_sample
@@ -47,7 +51,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Let a parser know every setting: `--grpc-port 4000`."""
     plain = Settings()
     parser.add_argument("--log", type=Path, default=None, metavar="FOLDER", help="write the prediction log there")
-    for name in ("workers", "worker", "grpc_port", "log_days", "log_mib", "body_mib", "waiting"):
+    parser.add_argument("--host", default=plain.host, metavar="ADDRESS", help="where the servers listen")
+    for name in ("workers", "worker", "grpc_port", "log_days", "log_mib", "body_mib", "waiting", "keep_alive"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(plain, name), metavar="N")
     parser.add_argument("--log-sample", type=float, default=plain.log_sample, metavar="SHARE")
 

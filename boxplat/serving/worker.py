@@ -1,5 +1,7 @@
 """One BentoML worker on a listening socket made by the supervisor: `python -m boxplat.serving.worker BENTO --fd N`.
 
+In a container nobody passes a socket: there `--host 0.0.0.0 --port N` makes one.
+
 It does what `bentoml serve` does around its worker (environment, metrics folder, models, deployment hooks, task store)
 and then becomes that worker: the same server and the same answers in one process instead of two, on a socket that
 outlives it. With `--workers` above 1 it becomes the parent of so many workers instead.
@@ -24,6 +26,7 @@ from boxplat.serving.deferring import import_bentoml
 from boxplat.serving.settings import Settings, add_flags, from_flags
 from boxplat.serving.team.cores import usable_cores
 from boxplat.serving.team.member import Member
+from boxplat.serving.team.ports import listening, reserved
 from boxplat.serving.team.table import MOST
 
 DRAIN_SECONDS = 5
@@ -35,16 +38,13 @@ _PREPARE = "--prepare-only"
 def main(argv: Sequence[str] | None = None) -> None:
     """Serve a Bento until SIGTERM; requests under way get `DRAIN_SECONDS` to finish."""
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(prog="python -m boxplat.serving.worker", description=__doc__)
-    parser.add_argument("bento", help="the folder of a built Bento or of a service, or module:Class")
-    parser.add_argument("--fd", type=int, required=True, help="descriptor of the listening socket")
-    parser.add_argument("--member", type=Member.of, default=None, help=argparse.SUPPRESS)
-    parser.add_argument(_PREPARE, action="store_true", help=argparse.SUPPRESS)
-    add_flags(parser)
-    args = parser.parse_args(argv)
+    args = _parsed(argv)
     if args.prepare_only:
         prepare(args.bento)
         return
+    if args.fd is None:
+        args.fd = _listening(args.host, args.port)
+        argv = [*argv, "--fd", str(args.fd)]
     member: Member | None = args.member
     noted = facts(args.bento)
     settings = with_workers(from_flags(args), noted)
@@ -61,6 +61,27 @@ def main(argv: Sequence[str] | None = None) -> None:
         member.die_with_parent()
         settings = replace(settings, worker=member.worker)
     serve(args.bento, args.fd, settings, member)
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m boxplat.serving.worker", description=__doc__)
+    parser.add_argument("bento", help="the folder of a built Bento or of a service, or module:Class")
+    parser.add_argument("--fd", type=int, help="descriptor of the listening socket")
+    parser.add_argument("--port", type=int, help="where to listen, at the address --host, if no socket is passed")
+    parser.add_argument("--member", type=Member.of, default=None, help=argparse.SUPPRESS)
+    parser.add_argument(_PREPARE, action="store_true", help=argparse.SUPPRESS)
+    add_flags(parser)
+    args = parser.parse_args(argv)
+    if args.fd is None and args.port is None:
+        parser.error("one of --fd and --port is needed")
+    return args
+
+
+def _listening(host: str, port: int) -> int:
+    try:
+        return listening(host, port).detach()
+    except OSError as error:
+        raise SystemExit(f"cannot listen at {host}:{port}: {error.strerror}") from None
 
 
 def with_workers(settings: Settings, noted: Mapping[str, Any]) -> Settings:
@@ -95,14 +116,13 @@ def _prepare_once(argv: Sequence[str]) -> None:
 
 def _become_parent(argv: Sequence[str], settings: Settings, listening: int, metrics: Path) -> None:
     """Run the workers, then end as they were told to."""
-    from boxplat.serving.team.ports import reserved
     from boxplat.serving.team.workers import Workers
 
     def command(member: Member) -> list[str]:
         return [sys.executable, "-m", "boxplat.serving.worker", *argv, "--member", member.flag()]
 
     try:
-        held = reserved(settings.grpc_port) if settings.grpc_port else nullcontext()
+        held = reserved(settings.grpc_port, settings.host) if settings.grpc_port else nullcontext()
     except OSError as error:
         raise SystemExit(f"the gRPC port {settings.grpc_port} cannot be had: {error.strerror}") from None
     with held:
@@ -133,7 +153,7 @@ def serve(bento: str, listening: int, settings: Settings, member: Member | None)
         share_connections(uvicorn.Server, member, settings.workers)
     answer_directly(settings)
     options = ["--fd", str(listening), "--worker-id", str(settings.worker)]
-    options += ["--timeout-graceful-shutdown", str(DRAIN_SECONDS)]
+    options += ["--timeout-graceful-shutdown", str(DRAIN_SECONDS), "--timeout-keep-alive", str(settings.keep_alive)]
     worker.main([bento, *options], standalone_mode=False)
 
 

@@ -17,6 +17,11 @@ def data_folder() -> Path:
     return folder
 
 
+def project_folder() -> Path:
+    """The project: `BOXPLAT_PROJECT`, or the working directory. On a cluster a step works in a folder of its own."""
+    return Path(os.environ.get("BOXPLAT_PROJECT") or ".")
+
+
 def raw_folder() -> Path:
     """Checked Parquet files written by `flows/ingest.py`."""
     return data_folder() / "raw"

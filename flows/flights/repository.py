@@ -22,12 +22,16 @@ def applied(repo: Path) -> FeatureStore:
     from feast import FeatureStore
     from feast.repo_config import load_repo_config
     from feast.repo_operations import apply_total
+    from feast.utils import get_default_yaml_file_path
 
     repo = repo.resolve()
-    # The registry and the online store lie beside the data: see feature_store.yaml.
-    (data_folder().parent / "feast").mkdir(mode=0o700, parents=True, exist_ok=True)
+    # On a cluster the environment names another file, with stores of the cluster.
+    settings = get_default_yaml_file_path(repo)
+    if settings.parent == repo:
+        # The registry and the online store lie beside the data: see feature_store.yaml.
+        (data_folder().parent / "feast").mkdir(mode=0o700, parents=True, exist_ok=True)
     with quiet(), _inside(repo):
-        apply_total(load_repo_config(repo, repo / "feature_store.yaml"), repo, skip_source_validation=True)
+        apply_total(load_repo_config(repo, settings), repo, skip_source_validation=True)
     return FeatureStore(repo_path=str(repo))
 
 

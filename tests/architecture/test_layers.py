@@ -15,7 +15,12 @@ SOURCES = sorted([*(ROOT / "boxplat").rglob("*.py"), *(ROOT / "tui" / "boxplat_t
 # Each foreign tool's only homes, as path prefixes. A Metaflow extension is code that Metaflow loads.
 HOMES = {
     "mlflow": ("boxplat/adapters/tracking",),
-    "metaflow": ("boxplat/adapters/flows", "boxplat/runs/extension/", "boxplat/export/extension/"),
+    "metaflow": (
+        "boxplat/adapters/flows",
+        "boxplat/runs/extension/",
+        "boxplat/export/flows/extension/",
+        "boxplat/export/flows/noted/",
+    ),
     "bentoml": ("boxplat/adapters/bentos", "boxplat/serving/"),
     "_bentoml_impl": ("boxplat/adapters/bentos", "boxplat/serving/"),
     "_bentoml_sdk": ("boxplat/adapters/bentos", "boxplat/serving/"),
@@ -30,7 +35,9 @@ HOMES = {
     "torch": ("boxplat/serving/",),
     "onnxruntime": ("boxplat/serving/",),
     "yaml": ("boxplat/export/", "boxplat/doctor/", "boxplat/features/"),
-    "kubernetes": ("boxplat/export/",),
+    "kubernetes": ("boxplat/adapters/cluster",),
+    "kubernetes_validate": ("boxplat/export/check/",),
+    "hera": ("boxplat/export/check/",),
     "sqlite3": ("boxplat/core/state/", "boxplat/adapters/tracking", "boxplat/doctor/"),
     "textual": ("tui/boxplat_tui/",),
     "textual_serve": ("tui/boxplat_tui/web",),
@@ -44,7 +51,16 @@ FLOORS = (
     ("boxplat.features", "boxplat.serving", "boxplat.declarations"),
     ("boxplat.supervisor", "boxplat.runs", "boxplat.releases", "boxplat.export", "boxplat.doctor"),
     ("boxplat.beginning", "boxplat.gc", "boxplat.lifecycle", "boxplat.logbook", "boxplat.snapshot", "boxplat.template"),
-    ("boxplat.box", "boxplat.groups", "boxplat.groups_models", "boxplat.history", "boxplat.housekeeping"),
+    (
+        "boxplat.box",
+        "boxplat.exported",
+        "boxplat.groups",
+        "boxplat.groups_export",
+        "boxplat.groups_models",
+        "boxplat.history",
+        "boxplat.housekeeping",
+        "boxplat.lifting",
+    ),
     (
         "boxplat.metrics_table",
         "boxplat.queue_table",
@@ -56,6 +72,10 @@ FLOORS = (
         "boxplat.profiled",
         "boxplat.schedule_table",
         "boxplat.feature_table",
+        "boxplat.export_table",
+        "boxplat.images_table",
+        "boxplat.migration_table",
+        "boxplat.lift_table",
     ),
     ("boxplat_tui",),
     ("boxplat.cli", "boxplat.__main__"),
@@ -141,7 +161,8 @@ def test_every_verb_is_a_method_of_the_box() -> None:
 
     from boxplat.box import Box
     from boxplat.cli import box
-    from boxplat.groups import Endpoints, Export, Features, Keys, Outcomes, Queue, Schedules, Sweep
+    from boxplat.groups import Endpoints, Features, Keys, Outcomes, Queue, Schedules, Sweep
+    from boxplat.groups_export import Export
     from boxplat.groups_models import Models
 
     groups = {

@@ -86,6 +86,13 @@ def test_no_file_means_defaults(tmp_path: Path) -> None:
         ("[services.web]\ncommand = 'ls'\n", ["services.web.command", "list of texts"]),
         ("[services.'a b']\ncommand = ['ls']\n", ["'a b'", "letters"]),
         ("[project\n", ["cannot read"]),
+        ('[export]\nmaterialize = "hourly"\n', ["export.materialize", "cron"]),
+        ('[export]\nstorage = "/tmp/bucket"\n', ["export.storage", "s3://"]),
+        ('[overlays.prod]\nstorage = "s3://Bucket/"\n', ["overlays.prod.storage", "s3://"]),
+        ('[export]\nstorage_endpoint = "https://me:secret@store"\n', ["export.storage_endpoint", "https://host"]),
+        ("[overlays.prod.replicas]\ndelay = 0\n", ["overlays.prod.replicas.delay", "1 or more"]),
+        ('[gpus.a100]\ntolerations = ["nvidia.com/gpu"]\n', ["gpus.a100.tolerations", "key=value:Effect"]),
+        ("[gpus.a]\ndefault = true\n[gpus.b]\ndefault = true\n", ["gpus.b.default", "a is the default"]),
     ],
 )
 def test_a_mistake_names_the_file_the_key_and_the_nearest_one(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -113,3 +120,23 @@ def test_garbage_is_a_usage_error_or_a_config_never_a_crash(
         load(path, {})
     except BoxError as error:
         assert error.code is ExitCode.USAGE
+
+
+def test_a_cluster_is_described_by_tables_of_gpus_and_overlays(tmp_path: Path) -> None:
+    text = """
+    [gpus.mig]
+    resource = "nvidia.com/mig-1g.10gb"
+    memory_mib = 9728
+    tolerations = ["nvidia.com/gpu=present:NoSchedule", "spot:NoExecute"]
+    [gpus.mig.selector]
+    "nvidia.com/gpu.product" = "H200"
+    [overlays.prod]
+    components = ["monitoring"]
+    [overlays.prod.replicas]
+    delay = 3
+    """
+    config = load(write(tmp_path, text), {"BOXPLAT_EXPORT_STORAGE": "s3://models/box"})
+    assert config.gpus["mig"].selector == {"nvidia.com/gpu.product": "H200"}
+    assert config.overlays["prod"].replicas == {"delay": 3}
+    assert config.export.storage == "s3://models/box"
+    assert config.flat()["overlays.prod.replicas.delay"][0] == 3

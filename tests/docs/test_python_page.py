@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from boxplat import Box, groups, groups_models
+from boxplat import Box, groups, groups_export, groups_models
 from tests.docs.documents import ROOT
 
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
@@ -29,5 +29,5 @@ def test_every_method_named_exists() -> None:
         place: object = Box
         *named, verb = path.split(".")
         for group in named:
-            place = (vars(groups) | vars(groups_models))[group.capitalize()]
+            place = (vars(groups) | vars(groups_export) | vars(groups_models))[group.capitalize()]
         assert hasattr(place, verb), path

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from boxplat.core.config import Config, load
 from boxplat.core.model import Service
 from boxplat.core.paths import Paths
 from boxplat.export import Export, ExportInput, gather, render
+from boxplat.export.verify.storage import Storage, serve
 
 FLOWS = Path(__file__).parent / "flows"
 SETTINGS = """\
@@ -41,6 +44,7 @@ def exported_paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
         "boxplat.toml": SETTINGS,
         "feature_repo/feature_store.yaml": STORE,
         "bentos/delay/service.py": "",
+        ".box/bentoml/bentos/delay/c0ffee/src/service.py": "",
     }.items():
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text(text)
@@ -89,7 +93,18 @@ def export(gathered: ExportInput) -> Export:
 
 @pytest.fixture(scope="session")
 def documents(export: Export) -> dict[str, Any]:
-    """Every manifest, by `kind/name`, as a YAML 1.1 reader sees it."""
-    files = [file for file in export.files if file.path.endswith(".yaml") and "kustomization" not in file.path]
+    """Every manifest of the base, by `kind/name`, as a YAML 1.1 reader sees it."""
+    files = [file for file in export.files if file.path.startswith("base/") and "kustomization" not in file.path]
     read = [yaml.safe_load(file.text) for file in files]
     return {f"{entry['kind']}/{entry['metadata']['name']}": entry for entry in read}
+
+
+@pytest.fixture(scope="session")
+def storage() -> Iterator[Storage]:
+    """An S3-compatible server for all tests; each has a prefix of its own in the one bucket."""
+    folder = Path(tempfile.mkdtemp(prefix="s3-"))  # its sockets need a short path
+    try:
+        with serve(folder) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from boxplat.export.harden import harden, makes_jobsets
-from boxplat.export.model import Policy
+from boxplat.export.flows.harden import harden, makes_jobsets
+from boxplat.export.model import Declared, Decorator, Flow, Policy
 
 POLICY = Policy(project="p", namespace="ns", images={"flows": "boxplat/p-flows:1"}, storage="s3://b")
 ENV = [{"name": "MODE", "value": "ours"}, {"name": "NEW", "value": "1"}]
 
 
-def _template(**container: Any) -> dict[str, Any]:
+def _template(step: str = "", **container: Any) -> dict[str, Any]:
     command = "python -m metaflow.plugins.argo.set_parameters abcdefghij n,f,x && . `pwd`/abcdefghij"
     main = {
         "name": "start",
@@ -32,20 +32,32 @@ def _template(**container: Any) -> dict[str, Any]:
         "spec": {
             "workflowMetadata": {"annotations": dict(stamps)},
             "podMetadata": {"annotations": {"metaflow/production_token": "__PLACEHOLDER_PRODUCTION_TOKEN__"}},
-            "templates": [{"name": "start", "container": main, "volumes": volumes}, {"name": "dag", "dag": {}}],
+            "templates": [
+                {
+                    "name": "start",
+                    "metadata": {"annotations": {"metaflow/step_name": step}},
+                    "container": main,
+                    "volumes": volumes,
+                },
+                {"name": "dag", "dag": {}},
+            ],
         },
     }
 
 
+def _flow(template: dict[str, Any], **declared: Any) -> Flow:
+    return Flow("f.py", "F", template, {}, declared=Declared(**declared))
+
+
 def _main(template: dict[str, Any]) -> dict[str, Any]:
-    container: dict[str, Any] = harden(template, POLICY, ENV)["spec"]["templates"][0]["container"]
+    container: dict[str, Any] = harden(_flow(template), POLICY, ENV)["spec"]["templates"][0]["container"]
     return container
 
 
 def test_the_input_stays_as_it_was() -> None:
     template = _template()
     before = copy.deepcopy(template)
-    harden(template, POLICY, ENV)
+    harden(_flow(template), POLICY, ENV)
     assert template == before
 
 
@@ -54,8 +66,8 @@ def test_nothing_random_and_no_null_is_left() -> None:
     text = other["spec"]["templates"][0]["container"]["command"][2]
     other["spec"]["templates"][0]["container"]["command"][2] = text.replace("abcdefghij", "zyxwvutsrq")
     other["metadata"]["annotations"]["metaflow/deployment_timestamp"] = "2027"
-    hardened = harden(_template(), POLICY, ENV)
-    assert hardened == harden(other, POLICY, ENV)
+    hardened = harden(_flow(_template()), POLICY, ENV)
+    assert hardened == harden(_flow(other), POLICY, ENV)
     assert "None" not in repr(hardened) and "PLACEHOLDER" not in repr(hardened)
 
 
@@ -80,22 +92,23 @@ def test_a_container_keeps_the_security_settings_that_it_had_but_not_a_weaker_on
 
 
 def test_only_a_step_with_a_gpu_tolerates_gpu_nodes() -> None:
-    gpu = {"requests": {"memory": "1M"}, "limits": {"nvidia.com/gpu": "1"}}
-    with_gpu = harden(_template(resources=gpu), POLICY, ENV)["spec"]["templates"][0]
-    without = harden(_template(), POLICY, ENV)["spec"]["templates"][0]
+    gpu = {"start": [Decorator("resources", {"gpu": 1})]}
+    with_gpu = harden(_flow(_template(step="start"), steps=gpu), POLICY, ENV)["spec"]["templates"][0]
+    without = harden(_flow(_template(step="start")), POLICY, ENV)["spec"]["templates"][0]
     assert [entry["key"] for entry in with_gpu["tolerations"]] == ["nvidia.com/gpu"]
+    assert with_gpu["container"]["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert "tolerations" not in without
 
 
 def test_every_mounted_volume_is_declared_and_no_other() -> None:
-    pod = harden(_template(), POLICY, ENV)["spec"]["templates"][0]
+    pod = harden(_flow(_template()), POLICY, ENV)["spec"]["templates"][0]
     mounted = [mount["name"] for mount in pod["container"]["volumeMounts"]]
     assert [volume["name"] for volume in pod["volumes"]] == mounted == ["out", "work", "data"]
 
 
 @pytest.mark.parametrize("name", ["app.kubernetes.io/name"])
 def test_metaflows_own_labels_stay(name: str) -> None:
-    hardened = harden(_template(), POLICY, ENV)
+    hardened = harden(_flow(_template()), POLICY, ENV)
     assert hardened["metadata"]["labels"][name] == "m"
     assert hardened["spec"]["podMetadata"]["labels"]["app.kubernetes.io/component"] == "flows"
 

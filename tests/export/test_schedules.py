@@ -9,7 +9,7 @@ import pytest
 from boxplat.adapters.schedules import to_unix
 from boxplat.core.config import StartsConfig
 from boxplat.core.errors import BoxError, ExitCode
-from boxplat.export.schedules import cron_workflow
+from boxplat.export.flows.schedules import cron_workflow
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,7 @@ def test_what_is_missed_on_a_cluster_is_what_is_missed_in_a_box() -> None:
 
     last, skip = spec(StartsConfig()), spec(StartsConfig(missed="skip", overlap=True))
     assert (last["schedules"], last["timezone"]) == (["0 9 * * 1-5"], "Europe/Berlin")
-    # Argo makes up for the last one however late it is, where no deadline is set.
-    assert last["concurrencyPolicy"] == "Forbid" and "startingDeadlineSeconds" not in last
+    # Argo 3.5 and newer make up for the last one only within the deadline, which is none where none is set.
+    assert last["concurrencyPolicy"] == "Forbid" and last["startingDeadlineSeconds"] > 300 * 86400
+    assert spec(StartsConfig(missed="all"))["startingDeadlineSeconds"] == last["startingDeadlineSeconds"]
     assert skip["concurrencyPolicy"] == "Allow" and 0 < skip["startingDeadlineSeconds"] <= 60

@@ -1,14 +1,13 @@
-"""Which files are flows, and digests that change with content only."""
+"""Which files are flows."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from boxplat.core.errors import BoxError
-from boxplat.export.sources import flow_files, folder_digest
+from boxplat.export.sources import flow_files
 
 FLOWS = Path(__file__).parent / "flows"
 
@@ -34,18 +33,3 @@ def test_a_qualified_base_class_counts(tmp_path: Path) -> None:
 
 def test_no_flows_folder_is_no_flows(tmp_path: Path) -> None:
     assert flow_files(tmp_path / "flows") == []
-
-
-def test_the_digest_ignores_times_and_caches_but_no_content(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("1")
-    before = folder_digest([tmp_path])
-    os.utime(tmp_path / "a.py", (0, 0))
-    (tmp_path / "__pycache__").mkdir()
-    (tmp_path / "__pycache__" / "a.pyc").write_bytes(b"x")
-    assert folder_digest([tmp_path]) == before
-    (tmp_path / "a.py").rename(tmp_path / "b.py")
-    assert folder_digest([tmp_path]) != before
-
-
-def test_the_digest_tells_a_file_from_a_text(tmp_path: Path) -> None:
-    assert len({folder_digest([], "ab", "c"), folder_digest([], "a", "bc"), folder_digest([tmp_path], "ab")}) == 3

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from boxplat.export.compile import compile_flows
+from boxplat.export.flows.compile import compile_flows
 from boxplat.export.model import FLOWS, Policy
 
 FLOW = """
@@ -45,7 +45,7 @@ def test_a_flow_with_vram_compiles_to_the_same_and_runs_where_only_its_package_i
     flows.mkdir()
     (flows / "with.py").write_text(FLOW.format(imported="from metaflow import vram", decorator='@vram("6G")'))
     (flows / "without.py").write_text(FLOW.format(imported="", decorator=""))
-    with_it, without = compile_flows(
+    (with_it, without), _ = compile_flows(
         [flows / "with.py", flows / "without.py"], tmp_path, Policy("p", "p", {FLOWS: "image:1"}, "s3://store")
     )
     assert asked(with_it.template) == asked(without.template)

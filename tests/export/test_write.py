@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import random
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,26 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import File
 from boxplat.export import Export, write
 from boxplat.export.model import LOCK
+
+writing = importlib.import_module("boxplat.export.write")
+WRITER = """
+import json, sys
+from itertools import cycle
+from pathlib import Path
+from boxplat.core.model import File
+from boxplat.export.model import LOCK, Export
+from boxplat.export.write import write
+
+def export(name):
+    paths = [f"{name}/{index}" for index in range(40)]
+    lock = json.dumps({"made_by": "boxplat", "files": dict.fromkeys([*paths, "code/x"], "")})
+    return Export((*(File(path, path) for path in paths), File(LOCK, lock)), {"code/x": bytes([0, 255])})
+
+for turn, name in enumerate(cycle("ab")):
+    write(export(name), Path(sys.argv[1]))
+    if turn == 1:
+        print("ready", flush=True)
+"""
 
 
 def _export(*paths: str) -> Export:
@@ -67,6 +92,35 @@ def test_a_write_that_fails_leaves_the_earlier_export(tmp_path: Path) -> None:
         write(_export("b", "b/c"), output)
     assert _content(output) == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_kill_at_any_moment_leaves_one_whole_export(tmp_path: Path) -> None:
+    """Two exports take turns; whenever the writer is killed, the folder is one of them, and the next writer tidies."""
+    writer = tmp_path / "writer.py"
+    writer.write_text(WRITER)
+    output, whole = tmp_path / "out", {}
+    for name in "ab":
+        write(_export(*(f"{name}/{index}" for index in range(40))), tmp_path / name)
+        whole[name] = _content(tmp_path / name)
+    write(_export("first"), output)
+    for turn in range(6):
+        child = subprocess.Popen([sys.executable, str(writer), str(output)], stdout=subprocess.PIPE)
+        with child:
+            assert child.stdout is not None and child.stdout.readline()
+            threading.Event().wait(random.Random(turn).uniform(0, 0.05))
+            child.kill()
+        assert _content(output) in whole.values()
+    write(_export("last"), output)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "out", "writer.py"]
+
+
+def test_a_system_that_cannot_swap_folders_replaces_them_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_exchanged", lambda one, other: False)
+    for name in "ab":
+        write(_export(name), tmp_path / "out")
+    assert sorted(_content(tmp_path / "out")) == ["b", "code/x", LOCK]
 
 
 def test_an_executable_file_is_one(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from boxplat.core.paths import Paths
 from boxplat.serving.settings import Settings
 from boxplat.serving.team.cores import usable_cores
 from boxplat.serving.worker import apply_environment, assign_devices, empty_metrics, with_workers
+from boxplat.serving.worker import main as worker_main
 
 from .conftest import Listener, add, ask, until
 
@@ -153,6 +155,23 @@ def test_cores_of_a_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "cpu.max").write_text(quota)
     assert usable_cores(tmp_path / "cpu.max") == cores
     assert usable_cores(tmp_path / "none") == 2
+
+
+@pytest.mark.parametrize(("said", "cores"), [("3", 3), ("0", 1), ("many", 2), ("", 2)])
+def test_cores_of_one_pod_of_a_large_node(monkeypatch: pytest.MonkeyPatch, said: str, cores: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setenv("BOXPLAT_CORES", said)
+    assert usable_cores(Path("/nowhere")) == cores
+
+
+def test_a_port_that_is_taken_ends_the_worker_with_words(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with pytest.raises(SystemExit, match=f"cannot listen at 127.0.0.1:{port}"):
+            worker_main(["service:Any", "--port", port])
+    with pytest.raises(SystemExit):
+        worker_main(["service:Any"])
+    assert "one of --fd and --port" in capsys.readouterr().err
 
 
 def test_metrics_of_an_earlier_process_are_dropped(tmp_path: Path) -> None:

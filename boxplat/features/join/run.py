@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from boxplat.features.database import quoted
+from boxplat.features.database import is_remote, quoted
 from boxplat.features.join import fetch, plan, sql
 from boxplat.features.join.codes import Coded, Codes
 from boxplat.features.join.entity import Entities, Given, check, timed
@@ -20,6 +20,7 @@ from boxplat.features.join.needles import Clock, Needles
 from boxplat.features.join.request import History
 from boxplat.features.join.session import Session
 from boxplat.features.join.source import Source, described, from_files, from_query, remote
+from boxplat.features.remote import load_remote
 
 _Keyed = tuple[Codes, Needles]
 # Entity rows and history rows that are joined in less time than threads take to start.
@@ -72,7 +73,9 @@ class Join:
 
     def _opened(self, history: History) -> Source:
         """The source of a history; of a query without the rows that no entity row can see."""
-        history = remote(history)
+        if any(map(is_remote, history.files)):
+            load_remote(self._session.con, history.files)
+            history = remote(history)
         if history.query is None:
             return from_files(history)
         schema = described(history, self._session)

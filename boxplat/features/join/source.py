@@ -144,8 +144,6 @@ def checked(history: History, types: dict[str, pa.DataType]) -> pa.Schema:
 
 def remote(history: History) -> History:
     """A history with files on another machine, as a query: DuckDB has the settings with which to reach them."""
-    if not any("://" in path for path in history.files):
-        return history
     paths = ", ".join(map(literal, history.files))
     query = f"FROM read_parquet([{paths}], union_by_name=true, hive_partitioning=false)"
     return replace(history, files=(), query=query)

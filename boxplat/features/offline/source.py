@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boxplat.core.errors import BoxError, ExitCode, nearest
-from boxplat.features.database import Limits, connect, is_remote, literal, load_remote
+from boxplat.features.database import Limits, connect, is_remote, literal
 from boxplat.features.offline.delta import delta_files, is_delta
 from boxplat.features.offline.files import Listing, listing
+from boxplat.features.remote import load_remote
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,7 +115,7 @@ def look_at(name: str, path: str, con: DuckDBPyConnection, delta: bool) -> Sourc
     import duckdb
 
     if is_remote(path):
-        load_remote(con)
+        load_remote(con, [path])
     if path.endswith(_TEXT):
         return _text(name, path, con)
     if delta:

@@ -1,4 +1,4 @@
-"""The inference protocol over gRPC, in the process and on the event loop of the service itself; loopback only."""
+"""The inference protocol over gRPC, in the process and on the event loop of the service itself."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def start(direct: Any, port: int) -> Server:
 
     Args:
         direct: the service's application (`boxplat.serving.direct.Direct`), after it has started.
-        port: on 127.0.0.1, shared with the service's other workers, whose parent has reserved it; 0: any free one.
+        port: at the host of its settings, shared with its other workers, whose parent has reserved it; 0: any free one.
 
     Raises:
         RuntimeError: the port is taken.
@@ -59,7 +59,8 @@ async def start(direct: Any, port: int) -> Server:
     pool.AddSerializedFile(health_pb2.DESCRIPTOR.serialized_pb)
     names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server, pool=pool)
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    host = direct.settings.host
+    bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     for name in ("", SERVICE, *repository.models):
         await probes.set(name, health_pb2.HealthCheckResponse.SERVING)
     await server.start()

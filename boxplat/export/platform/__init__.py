@@ -1,0 +1,1 @@
+"""What flows and endpoints stand on: guard rails, network, tracking and features."""

@@ -1,0 +1,1 @@
+"""Endpoints as Kubernetes serves them: releases, routes, alerts."""
