@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given as having
 from hypothesis import strategies as st
+from textual.events import Key
 from textual.widgets import Input, Static
 
 from boxplat.core.errors import BoxError
@@ -149,6 +150,16 @@ async def test_a_deploy_asks_for_version_and_percent(box: FakeBox) -> None:
         await until(pilot, lambda: isinstance(app.screen, DeployScreen))
         app.screen.query_one("#deploy-percent", Input).value = "10"
         await until(pilot, lambda: "nothing serves yet" in text_of(app))
+
+
+@anyio
+async def test_keys_that_come_all_at_once_are_taken_in_their_order(box: FakeBox) -> None:
+    async with showing(app := Recorder(box), (80, 24)) as pilot:
+        await pilot.press("6", "d")
+        await until(pilot, lambda: isinstance(app.focused, Input) and "in place of release 6" in text_of(app))
+        for key in ("ctrl+a", "ctrl+k", "1", "5", "backspace", "0", "enter"):
+            app.post_message(Key(key, key if key.isdecimal() else None))
+        await until(pilot, lambda: app.asked == ["box deploy delay --percent 10"])
 
 
 @anyio

@@ -13,6 +13,7 @@ from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
 from boxplat_tui.eventlog import PAGE, SPAN, Asked, EventPages, spelled, typed
 from boxplat_tui.frame import text_of
+from boxplat_tui.screens.ask import AskScreen
 from boxplat_tui.screens.events import EventsScreen
 from boxplat_tui.screens.logs import LogScreen
 from boxplat_tui.widgets.table import LiveTable
@@ -165,7 +166,7 @@ async def test_a_time_is_gone_to_and_a_wrong_one_is_told(long: LongBox) -> None:
             await pilot.press("w")
             await conftest.typed(pilot, text)
             await pilot.press("enter")
-            await pilot.pause()
+            await until(pilot, lambda: not isinstance(app.screen, AskScreen))
         assert any("is no time" in note.message for note in app._notifications)
         await until(pilot, lambda: table(app).texts[-1][0].startswith("09-"))
         assert "[ newer" in text_of(app) and len(table(app).texts) < PAGE

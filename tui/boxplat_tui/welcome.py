@@ -19,6 +19,7 @@ from boxplat_tui.commands import Command
 from boxplat_tui.glyphs import AsciiFilter
 from boxplat_tui.lines import clean
 from boxplat_tui.theme import DARK
+from boxplat_tui.widgets.field import Field, after_keys
 
 ABOUT = """\
 A box is a project folder with everything that machine learning needs: flows, features, tracking, serving.
@@ -63,7 +64,7 @@ class WelcomeApp(App[Path]):
         with Vertical(classes="dialog"):
             yield Static("There is no box here yet", classes="headline")
             yield Static(ABOUT.format(here=clean(str(self._here))), markup=False, classes="about")
-            yield Input("my-project", id="folder", compact=True)
+            yield Field("my-project", id="folder", compact=True)
             yield Static("", markup=False, id="preview", classes="command")
             yield Static("", markup=False, id="outcome")
             yield Footer(show_command_palette=False, compact=True)
@@ -72,7 +73,7 @@ class WelcomeApp(App[Path]):
         self._preview()
 
     def _command(self) -> Command:
-        folder = self.query_one(Input).value.strip()
+        folder = self.query_one(Field).value.strip()
         return Command(("init", folder, *(["--empty"] if self._empty else [])))
 
     @on(Input.Changed)
@@ -86,8 +87,11 @@ class WelcomeApp(App[Path]):
     def action_leave(self) -> None:
         self.exit()
 
-    async def action_make(self) -> None:
-        folder = self.query_one(Input).value.strip()
+    def action_make(self) -> None:
+        after_keys(self.screen, self._start)
+
+    def _start(self) -> None:
+        folder = self.query_one(Field).value.strip()
         if folder and not self._busy:
             self.run_worker(self._make(folder))
 

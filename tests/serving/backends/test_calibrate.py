@@ -151,7 +151,9 @@ def test_a_dry_run_records_nothing(live_box: Path, tracked: str, tmp_path: Path,
     table.save(data, {"rows": rows})
     from boxplat.releases.calibration import Wanted
 
-    done = Box(live_box).models.calibrate(Wanted("dry", batches=(2,), data=data, dry_run=True))
+    # What 8 bits do to the answers depends on the processor; here only the labels are to be missing.
+    wanted = Wanted("dry", batches=(2,), data=data, reduced_tolerance=1.0, dry_run=True)
+    done = Box(live_box).models.calibrate(wanted)
     assert not done.recorded and done.choice.backend in ("eager", "onnxruntime")
     reduced = next(row for row in done.results if row.backend == "onnxruntime-int8")
     assert reduced.verdict == "refused" and "no labels" in reduced.reason

@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, OptionList, Static
 
 from boxplat_tui.lines import clean
+from boxplat_tui.widgets.field import Field, after_keys
 
 _MOST = 100
 
@@ -46,7 +47,7 @@ class AskScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(self._title, markup=False, classes="headline")
-            yield Input(placeholder="an id: type it, paste it, or choose with the arrows", compact=True)
+            yield Field(placeholder="an id: type it, paste it, or choose with the arrows", compact=True)
             yield OptionList(compact=True)
             yield Static("", markup=False, id="preview", classes="command")
             yield Footer(show_command_palette=False, compact=True)
@@ -59,7 +60,7 @@ class AskScreen(ModalScreen[str | None]):
     @on(Input.Changed)
     def _narrow(self) -> None:
         """Show the choices that have what is typed; keep the one that is chosen if it is among them."""
-        typed, options = self.query_one(Input).value.strip().lower(), self.query_one(OptionList)
+        typed, options = self.query_one(Field).value.strip().lower(), self.query_one(OptionList)
         found = [one for one in self._choices() if typed in one[0].lower() or typed in one[1].lower()][:_MOST]
         if found != self._shown:
             chosen = self.chosen
@@ -71,7 +72,7 @@ class AskScreen(ModalScreen[str | None]):
     @property
     def chosen(self) -> str:
         """The choice under the cursor, else what is typed, else the first choice."""
-        at, typed = self.query_one(OptionList).highlighted, self.query_one(Input).value.strip()
+        at, typed = self.query_one(OptionList).highlighted, self.query_one(Field).value.strip()
         if at is not None and at < len(self._shown):
             return self._shown[at][0]
         return typed or (self._shown[0][0] if self._shown else "")
@@ -80,8 +81,12 @@ class AskScreen(ModalScreen[str | None]):
     def _preview(self) -> None:
         self.query_one("#preview", Static).update(f"$ {self._spelling(self.chosen)}" if self.chosen else "")
 
-    @on(OptionList.OptionSelected)
     def action_take(self) -> None:
+        after_keys(self, self._take)
+
+    @on(OptionList.OptionSelected)
+    def _take(self) -> None:
+        self._narrow()
         self.dismiss(self.chosen or None)
 
     def action_step(self, by: int) -> None:

@@ -16,6 +16,7 @@ from textual.widgets import Footer, Input, OptionList, Static
 
 from boxplat_tui.commands import Command
 from boxplat_tui.lines import clean
+from boxplat_tui.widgets.field import Field, after_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class ChooseScreen(ModalScreen[Command | None]):
         with Vertical(classes="dialog"):
             yield Static(self._title, markup=False, classes="headline")
             yield OptionList(*[Content(clean(choice.says)) for choice in self._choices], compact=True)
-            yield Input(compact=True, id="typed")
+            yield Field(compact=True, id="typed")
             yield Static("", markup=False, id="effect")
             yield Static("", markup=False, id="preview", classes="command")
             yield Footer(show_command_palette=False, compact=True)
@@ -71,7 +72,7 @@ class ChooseScreen(ModalScreen[Command | None]):
 
     @on(OptionList.OptionHighlighted)
     def _chosen(self) -> None:
-        field = self.query_one("#typed", Input)
+        field = self.query_one("#typed", Field)
         field.display = bool(self.choice.asks)
         field.placeholder = self.choice.asks
         if field.display:
@@ -91,10 +92,13 @@ class ChooseScreen(ModalScreen[Command | None]):
         self.query_one("#preview", Static).update(preview)
 
     def _command(self) -> Command:
-        return self.choice.make(self.query_one("#typed", Input).value.strip())
+        return self.choice.make(self.query_one("#typed", Field).value.strip())
+
+    def action_take(self) -> None:
+        after_keys(self, self._take)
 
     @on(OptionList.OptionSelected)
-    def action_take(self) -> None:
+    def _take(self) -> None:
         try:
             self.dismiss(self._command())
         except ValueError:

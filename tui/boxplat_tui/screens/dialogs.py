@@ -17,6 +17,7 @@ from boxplat.core.model import Run
 from boxplat_tui import commands, flows
 from boxplat_tui.commands import Command
 from boxplat_tui.jobs import Job
+from boxplat_tui.widgets.field import Field, after_keys
 from boxplat_tui.widgets.logview import LogView
 
 
@@ -126,7 +127,7 @@ class FlowScreen(ModalScreen[Command | None]):
                 yield _plain("", "names")
                 # What was typed last is there to be changed: selected, the first key would take it all away.
                 typed = "name=value name=value; what is left out keeps its default"
-                yield Input(placeholder=typed, id="params", compact=True, select_on_focus=False)
+                yield Field(placeholder=typed, id="params", compact=True, select_on_focus=False)
             else:
                 yield _plain("There is no flow here yet: a file in flows/ with a class of FlowSpec.")
             yield _plain("", "preview", classes="command")
@@ -140,7 +141,7 @@ class FlowScreen(ModalScreen[Command | None]):
         # Typed fast, tab comes before anything has the focus: the parameters are what it is for. And the keys after it
         # may have come with it, so that `Widget.focus`, which waits its turn, would be too late for them.
         if self._flows:
-            field = self.query_one("#params", Input)
+            field = self.query_one("#params", Field)
             self.set_focus(self.query_one(OptionList) if field.has_focus else field)
 
     @property
@@ -158,7 +159,7 @@ class FlowScreen(ModalScreen[Command | None]):
         self.query_one("#names", Static).update(self._about(self._root / self.flow))
         last = self._last.get(self.flow)
         params = last.params if last else {}
-        field = self.query_one("#params", Input)
+        field = self.query_one("#params", Field)
         field.value = commands.parameter_text(params)
         field.cursor_position = len(field.value)
         self._preview()
@@ -180,11 +181,14 @@ class FlowScreen(ModalScreen[Command | None]):
             preview.update(f"$ {command.text}" if command else "")
 
     def _command(self) -> Command | None:
-        text = self.query_one("#params", Input).value if self._flows else ""
+        text = self.query_one("#params", Field).value if self._flows else ""
         return commands.run(self.flow, commands.parameters(text)) if self.flow else None
 
-    @on(OptionList.OptionSelected)
     def action_run(self) -> None:
+        after_keys(self, self._run)
+
+    @on(OptionList.OptionSelected)
+    def _run(self) -> None:
         try:
             command = self._command()
         except ValueError:
@@ -229,6 +233,9 @@ class PredictScreen(ModalScreen[Command | None]):
         return commands.predict(self._endpoint, commands.prediction_data(self.query_one(TextArea).text, self._root))
 
     def action_send(self) -> None:
+        after_keys(self, self._send)
+
+    def _send(self) -> None:
         try:
             self.dismiss(self._command())
         except ValueError:

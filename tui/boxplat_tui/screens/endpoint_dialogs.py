@@ -20,6 +20,7 @@ from boxplat_tui.glyphs import Cell, meter
 from boxplat_tui.screens import endpoint_ways
 from boxplat_tui.screens.rows import model_of
 from boxplat_tui.widgets.bars import Line, assemble
+from boxplat_tui.widgets.field import Field, after_keys
 
 _BAR = 24
 
@@ -141,9 +142,9 @@ class DeployScreen(ModalScreen[Command | None]):
         with Vertical(classes="dialog"):
             yield Static(f"Make the next release of {self._endpoint.name}", markup=False, classes="headline")
             yield Static("percent of the requests", classes="label")
-            yield Input("100", compact=True, id="deploy-percent", type="integer", max_length=3)
+            yield Field("100", compact=True, id="deploy-percent", type="integer", max_length=3)
             yield Static("version of the model", classes="label")
-            yield Input(
+            yield Field(
                 placeholder="a number or an alias; empty: the endpoint's alias", compact=True, id="deploy-version"
             )
             yield Static("", markup=False, id="effect")
@@ -167,7 +168,7 @@ class DeployScreen(ModalScreen[Command | None]):
 
     @property
     def _percent(self) -> int:
-        text = self.query_one("#deploy-percent", Input).value
+        text = self.query_one("#deploy-percent", Field).value
         if not text.isdecimal() or not 0 <= int(text) <= 100:
             raise ValueError("a percentage is a number from 0 to 100")
         if 0 < int(text) < 100 and not any(self._endpoint.traffic.values()):
@@ -176,7 +177,7 @@ class DeployScreen(ModalScreen[Command | None]):
 
     def _command(self) -> Command:
         return commands.deploy(
-            self._endpoint.name, self.query_one("#deploy-version", Input).value.strip(), self._percent
+            self._endpoint.name, self.query_one("#deploy-version", Field).value.strip(), self._percent
         )
 
     def _effect(self) -> str:
@@ -192,6 +193,9 @@ class DeployScreen(ModalScreen[Command | None]):
         return f"{begin} Then it gets {percent} % of the requests; {others} {keep} the rest."
 
     def action_take(self) -> None:
+        after_keys(self, self._take)
+
+    def _take(self) -> None:
         try:
             self.dismiss(self._command())
         except ValueError:
