@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from boxplat.adapters import tracking_files, tracking_schema
+from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.paths import Paths
 from boxplat.export.model import TRACKING
 from boxplat.export.verify import stand_ins
@@ -17,15 +19,29 @@ from boxplat.export.verify.servers import served
 from boxplat.export.verify.storage import Storage
 
 _DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"
+# What the exported server loads for its log-in and its metrics, and the local one has no use for.
+_MODULES = ("flask_wtf", "prometheus_flask_exporter")
 
 
 @contextlib.contextmanager
 def tracking(exported: Exported, world: World) -> Iterator[None]:
-    """The exported tracking server, until the block ends; none where the export has none."""
+    """The exported tracking server, until the block ends; none where the export has none.
+
+    Raises:
+        BoxError: a package that it needs is not installed here (exit code 4), or it does not get ready (10).
+    """
     found = exported.deployments().get(TRACKING)
     if found is None:
         yield
         return
+    missing = [module for module in _MODULES if importlib.util.find_spec(module) is None]
+    if missing:
+        raise BoxError(
+            "the exported tracking server cannot run here",
+            why=f"not installed: {', '.join(missing)}",
+            fix="pip install 'boxplat[export]'",
+            code=ExitCode.PRECONDITION,
+        )
     with served(Processes(world, 1), found, world.hosts[TRACKING], TRACKING):
         yield
 

@@ -1,4 +1,7 @@
-"""Everything that changes how a flow is run: branch, foreach, retry, catch, time-out, `@parallel`, odd parameters."""
+"""Everything that changes how a flow is run: branch, foreach, retry, catch, time-out, `@parallel`, odd parameters.
+
+For the word mlflow in a file of flows the exported tracking server runs beside them, log-in and all.
+"""
 
 import random
 from dataclasses import dataclass
