@@ -10,7 +10,7 @@ from boxplat.core.config import Config, load
 from boxplat.core.errors import BoxError
 from boxplat.core.model import Check
 from boxplat.core.paths import Paths
-from boxplat.doctor import devices, machine, network, project, python, requests, schedules, storage
+from boxplat.doctor import devices, live, machine, network, project, python, requests, schedules, storage
 from boxplat.doctor.probe import Probe, Site, examine
 
 __all__ = ["PROBES", "checks"]
@@ -24,6 +24,7 @@ PROBES: tuple[Probe, ...] = (
     *project.PROBES,
     *requests.PROBES,
     *schedules.PROBES,
+    *live.PROBES,
 )
 
 

@@ -17,7 +17,7 @@ from boxplat.core.config import load
 from boxplat.core.model import Service, State
 from boxplat.core.paths import Paths
 from boxplat.core.state import StateStore
-from boxplat.doctor import network, project, schedules, storage
+from boxplat.doctor import live, network, project, schedules, storage
 from boxplat.doctor.probe import Site
 from boxplat.supervisor.lock import Lock
 
@@ -302,6 +302,17 @@ def test_an_endpoint_whose_folder_is_missing(site: Build) -> None:
     found = project.bentos(site(config=load(here.project.config, {})))
     assert found.state == "fail"
     assert "bentos/risk" in found.detail
+
+
+def test_limits_of_an_endpoint_that_is_none(site: Build) -> None:
+    here = site()
+    here.project.config.write_text(
+        "[endpoints.risk]\n[guards.delay]\np99_ms = 50\n[outcomes.risk]\n[guards.dealy]\np99_ms = 9\n"
+    )
+    found = live.guards(site(config=load(here.project.config, {})))
+    assert found.state == "warn"
+    assert found.detail == "of no endpoint: [guards.dealy] (did you mean 'delay'?)"
+    assert live.guards(replace(here, config=None)).state == "skip"
 
 
 def test_a_schedule_that_cannot_be_honoured(site: Build) -> None:
