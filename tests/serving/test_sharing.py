@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -36,7 +37,9 @@ class _Told(logging.Handler):
 
 @contextlib.contextmanager
 def no_descriptors() -> Iterator[None]:
-    """This process may open nothing."""
+    """This process may open nothing; what earlier tests have left is not finalized meanwhile."""
+    gc.collect()
+    gc.disable()
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
@@ -45,6 +48,7 @@ def no_descriptors() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        gc.enable()
 
 
 async def accepted_later(busy: int) -> int:
