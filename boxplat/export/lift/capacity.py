@@ -65,11 +65,8 @@ def gpus(cluster: Cluster, bundle: Bundle) -> Iterator[Finding]:
                 asked.setdefault((resource, number, _placement(spec)), (ref(document), spec))
     if not asked:
         return
-    try:
-        nodes = list(cluster.list(Kind("v1", "Node", "nodes", namespaced=False)))
-    except Refusal as refusal:
-        if refusal.code != 403:
-            raise
+    nodes = _listed(cluster, Kind("v1", "Node", "nodes", namespaced=False))
+    if nodes is None:
         yield note("gpu", "you may not list nodes, so that GPUs are not checked")
         return
     for (resource, number, _), (owner, spec) in asked.items():
@@ -92,15 +89,22 @@ def storage(cluster: Cluster, bundle: Bundle, live: Mapping[Any, Document | None
     claims = [claim for claim in claims if live.get(ref(claim)) is None]
     if not claims:
         return
-    try:
-        classes = list(cluster.list(Kind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False)))
-    except Refusal as refusal:
-        if refusal.code != 403:
-            raise
+    classes = _listed(cluster, Kind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False))
+    if classes is None:
         yield note("storage", "you may not list StorageClasses, so that volumes are not checked")
         return
     for claim in claims:
         yield from _claim(claim, classes)
+
+
+def _listed(cluster: Cluster, kind: Kind) -> list[Document] | None:
+    """All of a kind, or None where one may not look."""
+    try:
+        return list(cluster.list(kind))
+    except Refusal as refusal:
+        if refusal.code != 403:
+            raise
+        return None
 
 
 def _claim(claim: Document, classes: Sequence[Document]) -> Iterator[Finding]:

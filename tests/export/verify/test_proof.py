@@ -18,7 +18,7 @@ from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.export_config import VerifyConfig
 from boxplat.core.paths import Paths
 from boxplat.export import gather, render
-from boxplat.export.verify import compare
+from boxplat.export.verify import compare, registry
 from boxplat.export.verify.artifacts import Folder, RunRecord, latest
 from boxplat.export.verify.compare import DIFFERENT, EQUAL, IDENTICAL, VARIES, Sources
 from boxplat.export.verify.proof import Proof, Subject, verify
@@ -112,3 +112,14 @@ def test_what_is_logged_is_compared_but_for_what_the_box_records_itself() -> Non
     assert verdicts == {"auc": IDENTICAL, "brier": compare.CLOSE, "seconds": VARIES, "new": DIFFERENT}
     lost = compare.logged("metrics", ours, {}, declared, {"rows"})
     assert {one.name for one in lost if one.verdict == DIFFERENT} == {"auc", "brier"}
+
+
+def test_packages_that_only_the_image_has_are_named_before_a_flow_runs(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_MODULES", ("flask_wtf", "no_such_package"))
+    told: list[str] = []
+    with pytest.raises(BoxError, match="tracking server cannot run here") as lacking:
+        verify(subject, told=told.append)
+    assert lacking.value.code == ExitCode.PRECONDITION and told == []
+    assert "no_such_package" in lacking.value.why and "flask_wtf" not in lacking.value.why
