@@ -174,7 +174,7 @@ MORE: dict[str, list[Case]] = {
         ),
         *posted("/answered", {}, {"status": 404}, {"status": 500}, {"status": 304}, {"status": "x"}),
         *posted("/afterwards", {"what": "seen"}),
-        *posted("/begun", {}),
+        *posted("/begun", {"until": "seen"}),
         *posted("/counted", {}, {}),
         *_whole("/whole", b"text", "text/plain", JSON),
         *posted("/readied", {"ready": False}),

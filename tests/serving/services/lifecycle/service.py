@@ -1,5 +1,6 @@
 """Hooks, probes, what a request's context gives, and what a service finds around itself."""
 
+import time
 from pathlib import Path
 
 import bentoml
@@ -37,7 +38,11 @@ class Lifecycle:
         return self.ready
 
     @bentoml.api
-    def begun(self) -> list[str]:
+    def begun(self, until: str = "made") -> list[str]:
+        """The events with `until` among them: a task in the background runs after its answer was sent."""
+        deadline = time.monotonic() + 10
+        while until not in self.events and time.monotonic() < deadline:
+            time.sleep(0.01)
         return self.events
 
     @bentoml.api
