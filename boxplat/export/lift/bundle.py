@@ -13,6 +13,7 @@ import yaml
 from boxplat.core import digests
 from boxplat.core.errors import BoxError, ExitCode, not_found
 from boxplat.export import names
+from boxplat.export.check.pods import created
 from boxplat.export.model import LOCK, Document
 
 
@@ -78,7 +79,7 @@ def pod_template(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def pod_specs(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Everything in a document that becomes a pod and lists containers, those of workflows included."""
+    """Everything in a document that becomes a pod and lists containers, those of workflows and their JobSets included."""
     template = pod_template(document)
     if template is not None:
         yield template["spec"]
@@ -87,6 +88,8 @@ def pod_specs(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         for entry in shared["templates"]:
             if "container" in entry:
                 yield {**entry, "containers": [entry["container"]], "nodeSelector": entry.get("nodeSelector", {})}
+            for job in created(entry).get("spec", {}).get("replicatedJobs", ()):
+                yield job["template"]["spec"]["template"]["spec"]
 
 
 def read(folder: Path, overlay: str = "") -> Bundle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.export.lift import Order
 from tests.export.lift.apiserver import Refused, kubeconfig
-from tests.export.lift.conftest import SPACE, Scene, deployment, entry
+from tests.export.lift.conftest import SPACE, Scene, deployment, entry, workflow
 
 
 def refused(scene: Scene, order: Order | None = None) -> BoxError:
@@ -130,6 +131,15 @@ def test_a_gpu_behind_a_taint_stops_the_lift_unless_it_is_tolerated(scene: Scene
     assert rules(scene) == []
     only(scene, gpu(tolerations=[{"key": "nvidia.com/gpu", "value": "other"}]))
     assert rules(scene) == ["gpu"]
+
+
+def test_the_gpus_of_a_gang_are_asked_about_too(scene: Scene) -> None:
+    """A step of `@parallel` makes its pods through a JobSet, which is text within its workflow."""
+    gang = {"spec": {"replicatedJobs": [{"name": "worker", "template": {"spec": {"template": gpu()["spec"]["template"]}}}]}}
+    made = workflow("shop.train", "Train")
+    made["spec"]["templates"].append({"name": "fit", "resource": {"action": "create", "manifest": json.dumps(gang)}})
+    only(scene, made)
+    assert "gpu" in rules(scene)
 
 
 def test_a_volume_without_a_class(scene: Scene) -> None:
