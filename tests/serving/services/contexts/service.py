@@ -52,9 +52,14 @@ class Contexts:
 
     @bentoml.api
     async def kept(self, ctx: bentoml.Context, value: int | None = None) -> list:
+        # What runs in the background ends when it likes, which may be after the next request has come.
+        while not ctx.state.get("ended", True):
+            await asyncio.sleep(0.01)
         before = ctx.state.get("value"), getattr(ctx.request.state, "value", None), ctx.temp_dir != ""
-        ctx.state["value"] = ctx.request.state.value = value
-        ctx.response.background.add_task(ctx.state.update, {"value": None if value is None else value + 1})
+        ctx.state["ended"], ctx.state["value"] = False, value
+        ctx.request.state.value = value
+        later = {"value": None if value is None else value + 1, "ended": True}
+        ctx.response.background.add_task(ctx.state.update, later)
         return list(before)
 
     @bentoml.api
