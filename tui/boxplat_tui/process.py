@@ -100,7 +100,16 @@ async def output(argv: Sequence[str], folder: str, largest: int) -> tuple[int, b
         printed, told = await asyncio.gather(_all(process.stdout, largest), _all(process.stderr, largest))
         return await process.wait(), printed, told
     finally:
+        _close(process)
         await _end(process)
+
+
+def _close(process: asyncio.subprocess.Process) -> None:
+    """Read no more of it: asyncio's `wait` would wait for the end of what it printed, also of what nobody reads."""
+    transport: asyncio.SubprocessTransport = process._transport  # type: ignore[attr-defined]
+    for descriptor in (1, 2):
+        if pipe := transport.get_pipe_transport(descriptor):
+            pipe.close()
 
 
 async def _all(stream: asyncio.StreamReader | None, largest: int) -> bytes:
