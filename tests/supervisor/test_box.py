@@ -5,7 +5,6 @@ The settings switch tracking off by pointing at small servers of the test's own:
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import os
@@ -46,7 +45,7 @@ class Rig:
     def declare(self, name: str, *options: str, listen: bool = True, **fields: Any) -> None:
         place = ("--fd", "${self.fd}") if listen else ("--port", "${self.port}")
         command = ("${box.python}", str(SERVER), *place, *options)
-        settings = {"start_seconds": 20.0, "stop_seconds": 3.0, **fields}
+        settings = {"start_seconds": 90.0, "stop_seconds": 3.0, **fields}
         self.state.services.declare(Service(name, command, listen=listen, **settings), True, "test")
 
     def start(self) -> None:
@@ -68,25 +67,30 @@ class Rig:
         return next(row for row in self.state.services.all() if row.name == name)
 
     def until_state(self, name: str, state: State) -> Any:
-        until(lambda: self.status(name).state is state, lambda: f"{name}: {self.status(name)}")
-        return self.status(name)
+        def reached() -> Any:
+            row = self.status(name)
+            return row if row.state is state else None
 
-    def get(self, name: str, path: str = "/", seconds: float = 20) -> str:
+        return until(reached, lambda: f"{name}: {self.status(name)}")
+
+    def get(self, name: str, path: str = "/", seconds: float = 90) -> str:
         with urllib.request.urlopen(f"{self.status(name).url}{path}", timeout=seconds) as answer:
             return str(answer.read().decode())
 
     def down(self) -> None:
         run_box(self.paths.root, "down")
         for supervisor in self.supervisors:
-            supervisor.wait(30)
+            supervisor.wait(90)
 
 
-def until(true: Callable[[], object], say: Callable[[], str] = lambda: "", seconds: float = 30) -> None:
+def until(true: Callable[[], Any], say: Callable[[], str] = lambda: "", seconds: float = 120) -> Any:
+    """Wait for what is true; returns it."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()
-    while not true():
+    while not (found := true()):
         assert time.monotonic() < deadline, f"not within {seconds} s. {say()}"
         pause.wait(0.02)
+    return found
 
 
 @pytest.fixture
@@ -127,21 +131,36 @@ def test_requests_during_a_restart_all_succeed(rig: Rig) -> None:
     rig.start()
     first = rig.until_state("web", State.RUNNING)
     answers: list[str] = []
+    failed: list[Exception] = []
     stop = threading.Event()
 
     def ask() -> None:
-        while not stop.is_set():
+        # Not with `rig.get`: between the two processes the state names no address.
+        connection = http.client.HTTPConnection("127.0.0.1", first.port, timeout=90)
+        try:
+            connection.request("GET", "/")
+            answers.append(connection.getresponse().read().decode().split()[0])
+        except (ConnectionResetError, BrokenPipeError, http.client.IncompleteRead):
             # One that the old process was answering as it ended.
-            with contextlib.suppress(ConnectionError, http.client.IncompleteRead):
-                answers.append(rig.get("web").split()[0])
+            pass
+        finally:
+            connection.close()
 
-    asking = threading.Thread(target=ask)
+    def ask_on() -> None:
+        while not stop.is_set() and not failed:
+            try:
+                ask()
+            except Exception as error:
+                failed.append(error)
+
+    asking = threading.Thread(target=ask_on)
     asking.start()
     until(lambda: answers)
     rig.state.services.restart("web", "test")
     until(lambda: rig.status("web").pid not in (first.pid, None) and rig.status("web").state is State.RUNNING)
     stop.set()
     asking.join()
+    assert failed == []
     answers.append(rig.get("web").split()[0])
     assert {answers[0], answers[-1]} == {str(first.pid), str(rig.status("web").pid)}
 
@@ -167,8 +186,9 @@ def test_one_that_never_gets_healthy_is_stopped_at_its_deadline(rig: Rig, projec
     (project / "sick").touch()
     rig.declare("web", start_seconds=1.0)
     rig.start()
-    until(lambda: "service.exited" in kinds(rig, "web"))
-    assert "not healthy within 1 s" in rig.status("web").reason
+    # The event's reason: the next try clears that of the state.
+    ended = until(lambda: [event for event in rig.state.events.all(subject="web") if event.kind == "service.exited"])
+    assert "not healthy within 1 s" in ended[0].data["reason"]
 
 
 def test_a_sick_one_is_unhealthy_and_recovers(rig: Rig, project: Path) -> None:
@@ -214,7 +234,7 @@ def test_grandchildren_in_sessions_of_their_own_are_ended_too(rig: Rig) -> None:
     rig.declare("web", "--child")
     rig.start()
     rig.until_state("web", State.RUNNING)
-    assert len(processes.marked(rig.paths.state)) == 2
+    until(lambda: len(processes.marked(rig.paths.state)) == 2)
     rig.kill_supervisor()
     done = run_box(rig.paths.root, "down")
     assert done.returncode == 0 and "ended 2 processes" in done.stderr
@@ -235,21 +255,24 @@ def test_a_taken_port_means_the_next_one_and_says_so(rig: Rig) -> None:
 
 
 def test_another_port_in_the_settings_is_taken_up_and_the_old_one_let_go(rig: Rig) -> None:
-    rig.declare("web", port=free())
-    rig.start()
-    before = rig.until_state("web", State.RUNNING)
-    wanted = free()
-    rig.declare("web", port=wanted)
-    until(lambda: rig.status("web").port == wanted and rig.status("web").state is State.RUNNING)
-    with socket.socket() as again:
-        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        again.bind(("127.0.0.1", before.port))
+    with kept() as old, kept() as new:
+        had, wanted = old.getsockname()[1], new.getsockname()[1]
+        rig.declare("web", port=had)
+        rig.start()
+        assert rig.until_state("web", State.RUNNING).port == had
+        with pytest.raises(OSError, match="in use"):
+            old.listen()
+        rig.declare("web", port=wanted)
+        until(lambda: rig.status("web").port == wanted and rig.status("web").state is State.RUNNING)
+        old.listen()
 
 
-def free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def kept() -> socket.socket:
+    """A socket that keeps its port from everybody but who shares it (SO_REUSEADDR), until one of them listens."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("127.0.0.1", 0))
+    return made
 
 
 def test_of_two_supervisors_one_wins_and_the_other_says_who(rig: Rig, project: Path) -> None:
@@ -335,7 +358,7 @@ def test_a_supervisor_ends_when_its_state_file_is_gone(rig: Rig) -> None:
     rig.until_state("web", State.RUNNING)
     rig.state.close()
     rig.paths.database.rename(rig.paths.database.with_name("elsewhere"))
-    rig.supervisors[-1].wait(30)
+    rig.supervisors[-1].wait(90)
     assert processes.marked(rig.paths.state) == []
 
 
@@ -344,8 +367,10 @@ def test_up_right_after_a_signal_waits_for_the_end_and_starts_afresh(rig: Rig, p
     rig.start()
     rig.until_state("web", State.RUNNING)
     rig.supervisors[-1].send_signal(signal.SIGTERM)
+    # The signal says nothing before the supervisor has taken it.
+    until(lambda: rig.state.meta.get("box.wanted") == "down")
     done = run_box(project, "up", "--detach")
-    rig.supervisors[-1].wait(30)
+    rig.supervisors[-1].wait(90)
     there = holder(rig.paths)
     assert done.returncode == 0 and there is not None, "what `up` reported must not be the supervisor that was ending"
     assert there.pid != rig.supervisors[-1].pid and f"pid {there.pid}" in done.stderr
@@ -360,4 +385,4 @@ def test_a_supervisor_that_cannot_write_any_more_still_ends_with_nothing_left(ri
     os.kill(before.pid, signal.SIGKILL)
     done = run_box(project, "down")
     assert done.returncode == 0 and processes.marked(rig.paths.state) == []
-    assert rig.supervisors[-1].wait(30) == 0
+    assert rig.supervisors[-1].wait(90) == 0

@@ -40,7 +40,7 @@ def test_what_a_kept_process_starts_during_the_sweep_lives(project: Path) -> Non
     waited.start()
     ended = leftovers.sweep(paths, {kept.pid})
     assert stray.pid in ended
-    waited.join(10)
+    waited.join(60)
     while kept.poll() is None:
         assert leftovers.sweep(paths, {kept.pid}) == []
     assert kept.returncode == 0
