@@ -56,6 +56,7 @@ def test_newest_of_every_key(case: tuple[list[pa.Array], list[int], list[int] | 
 
 
 @given(st.lists(st.integers(-50, 50), min_size=1))
+@settings(deadline=None)
 def test_winners_are_in_the_stores_order(keys: list[int]) -> None:
     """Else the store gathers every record from anywhere, which takes longer than all the rest."""
     found = winners([pa.array(keys, pa.int64())], np.zeros(len(keys), np.int64), None)

@@ -130,7 +130,10 @@ def test_killed_at_ten_moments(tmp_path: Path) -> None:
     random.seed(20)
     target, killed = tmp_path / "online", 0
     while killed < 10:
+        began = time.monotonic()
         if child(plan, target, took * random.random()):
+            # The first load may have met a busy moment: then hardly any of these is killed before it ends.
+            took = min(took, time.monotonic() - began)
             assert everything(rows.Store(target), COUNT) == expected
             shutil.rmtree(target)
             continue

@@ -25,7 +25,7 @@ def test_every_state(box: Any) -> None:
     """The life time of `recent` is one hour; what is older has no value but says so, with its time."""
     old = ago(hours=1, seconds=5)
     rows = [
-        ({"user": 101}, {"clicks": 1, "note": None}, ago(minutes=59)),
+        ({"user": 101}, {"clicks": 1, "note": None}, ago(minutes=50)),
         ({"user": 102}, {"clicks": 2, "note": "x"}, old),
     ]
     write(box, "recent", rows)

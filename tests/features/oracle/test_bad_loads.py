@@ -139,7 +139,7 @@ except BoxError as error:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 
     argv = [sys.executable, "-c", program, *ends]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, preexec_fn=limited)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300, preexec_fn=limited)
     assert "REFUSED True" in done.stdout, done.stderr[-2_000:]
 
 

@@ -33,7 +33,7 @@ def run(work: Callable[[], object], step: int, fault: str) -> int:
 def _work(work: Callable[[], object], step: int, fault: str) -> int:
     from boxplat.core.errors import BoxError
 
-    signal.alarm(60)
+    signal.alarm(600)
     _inject(step, fault)
     try:
         work()

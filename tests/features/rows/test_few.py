@@ -54,6 +54,7 @@ def test_keys_one_by_one_are_those_of_columns(types: list[str], count: int, data
         assert found == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=8))
 def test_the_hash_of_one_is_that_of_many(values: list[bytes]) -> None:
     lengths = np.array([len(value) for value in values], np.int64)

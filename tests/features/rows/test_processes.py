@@ -27,7 +27,7 @@ def fork(work: Callable[[], object]) -> int:
     child = os.fork()
     if child:
         return child
-    signal.alarm(60)
+    signal.alarm(600)
     code = 0
     try:
         work()
@@ -131,7 +131,7 @@ def test_what_a_killed_writer_was_told_is_there(folder: Path) -> None:
 
 def test_two_writers_lose_nothing(folder: Path) -> None:
     def write(first: int) -> None:
-        store = Store(folder)
+        store = Store(folder, timeout_s=300)
         for event in range(2, 42):
             assert push(store, KEYS[first::2], event) == 25
 

@@ -65,6 +65,13 @@ FULL: dict[str, Any] = {
 }
 EMPTY = dict.fromkeys(FULL)
 ODD = EMPTY | {"f64": float("nan"), "f32": float("inf"), "i64s": [], "f64s": [float("-inf")], "flag": False}
+# The server, with longer patience than the tests' own process may ever be paused.
+PATIENT = """\
+from boxplat.features.server import main
+from boxplat.serving.http import patience
+main.GRACE_SECONDS, patience._GRACE_SECONDS = 60, 120.0
+main.main()
+"""
 ROWS: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {
     "every": [({"driver_id": 1}, FULL), ({"driver_id": 2}, EMPTY), ({"driver_id": 3}, ODD)],
     "cities": [({"city": "a"}, {"n": 1}), ({"city": "7"}, {"n": 7})],
@@ -104,9 +111,9 @@ class Answer:
 
 
 class Server:
-    """Our server as a process."""
+    """Our server as a process; `patient`: a request under way is given up late."""
 
-    def __init__(self, repo: Path, log: Path) -> None:
+    def __init__(self, repo: Path, log: Path, patient: bool = False) -> None:
         from boxplat.supervisor.sockets import listen
 
         self.repo = repo
@@ -114,7 +121,8 @@ class Server:
         self.port = int(self.socket.getsockname()[1])
         self.log = log
         env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-        command = [sys.executable, "-P", "-m", "boxplat.features.server.main", str(repo)]
+        program = ["-c", PATIENT] if patient else ["-m", "boxplat.features.server.main"]
+        command = [sys.executable, "-P", *program, str(repo)]
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*command, "--fd", str(self.socket.fileno())],
@@ -127,8 +135,8 @@ class Server:
     def ask(
         self, body: Any = b"", path: str = READ, method: str = "POST", headers: Mapping[str, str] | None = None
     ) -> Answer:
-        # The socket listens already: a request waits there until the server is up.
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        # The socket listens already: a request waits there until the server is up, and some wait until Feast is loaded.
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
         with contextlib.closing(connection):
             connection.request(method, path, as_bytes(body), dict(as_json(headers)))
             found = connection.getresponse()
@@ -139,7 +147,7 @@ class Server:
 
     def close(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+        self.process.wait(60)
         self.socket.close()
 
 
@@ -233,9 +241,9 @@ def fill(folder: Path, moment: datetime = MOMENT, rows: Mapping[str, Sequence[An
             store._get_provider().online_write_batch(store.config, view, batch, None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
-    """Feast's own server over SQLite."""
+    """Feast's own server over SQLite. No longer than its module: it changes the working directory."""
     folder = tmp_path_factory.mktemp("reference") / "repository"
     write_repository(folder, "feast")
     apply(folder)
@@ -266,9 +274,9 @@ def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     running.close()
 
 
-def until(true: Any, seconds: float = 20.0) -> None:
+def until(true: Any, seconds: float = 120.0) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come true"
-        os.sched_yield()
+        time.sleep(0.01)

@@ -112,12 +112,14 @@ def test_one_entity_is_encoded_as_among_many() -> None:
     assert counts == [0, 1, 0, 1, 0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.floats(), min_size=1, max_size=5))
 @example([1e-05, 1e16, 1e22, 5e-324, -0.0])
 def test_a_column_of_numbers_is_its_values_one_by_one(values: list[float | None]) -> None:
     assert encoding.members(values, encoding.encoder("DOUBLE")) == ",".join(map(encoding.scalar, values))
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | WHOLE, min_size=1, max_size=5))
 def test_a_column_of_whole_numbers_is_its_values_one_by_one(values: list[int | None]) -> None:
     assert encoding.members(values, encoding.encoder("INT64")) == ",".join(map(encoding.scalar, values))

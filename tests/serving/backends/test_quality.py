@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score, root_mean_squared_error
@@ -16,6 +16,7 @@ from boxplat.serving.backends.compare import difference
 LABELS = st.integers(2, 60).flatmap(lambda n: arrays(np.float64, n, elements=st.sampled_from([0.0, 1.0])))
 
 
+@settings(deadline=None)
 @given(labels=LABELS, data=st.data())
 def test_metrics_are_those_of_scikit_learn(labels: np.ndarray, data: st.DataObject) -> None:
     grid = st.integers(0, 8).map(lambda eighths: eighths / 8)
