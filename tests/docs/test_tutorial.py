@@ -24,7 +24,7 @@ def box(project: Path, *words: str) -> str:
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "boxplat", *words]
-    done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"box {' '.join(words)}: {done.stderr[-3000:]}"
     return done.stdout
 
@@ -46,7 +46,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
     raw.mkdir(parents=True)
     duckdb.execute(f"copy (from {FLIGHTS}) to '{raw / 'flight.parquet'}'")
     try:
-        box(folder, "wait", "--all", "--timeout", "120")
+        box(folder, "wait", "--all", "--timeout", "300")
         yield folder
     finally:
         box(folder, "down")

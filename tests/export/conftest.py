@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 
 from boxplat.adapters import tracking
 from boxplat.core.config import Config, load
@@ -108,3 +110,18 @@ def storage() -> Iterator[Storage]:
             yield running
     finally:
         shutil.rmtree(folder)
+
+
+def add_bucket(storage: Storage, name: str) -> None:
+    """Another bucket of the server, which has a place for objects a moment after it was made."""
+    client, deadline = storage.client(), time.monotonic() + 60
+    client.create_bucket(Bucket=name)
+    while True:
+        try:
+            client.put_object(Bucket=name, Key=".ready", Body=b"")
+        except ClientError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        else:
+            client.delete_object(Bucket=name, Key=".ready")
+            return

@@ -8,7 +8,7 @@ from shutil import which
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.export import document
@@ -30,11 +30,13 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(texts, values, max_size=4))
 def test_a_yaml_1_1_reader_gets_the_same_values(content: dict[str, object]) -> None:
     assert yaml.safe_load(document.dump(content)) == content
 
 
+@settings(deadline=None)
 @given(texts)
 def test_only_harmless_texts_stand_bare(text: str) -> None:
     """The rule, independent of any one reader: a bare scalar is made of letters and few signs, and is no known word."""

@@ -13,7 +13,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.core.errors import BoxError, ExitCode
@@ -121,6 +121,7 @@ def _splits(draw: st.DrawFn) -> dict[int, int]:
     return dict(zip(numbers, parts, strict=True))
 
 
+@settings(deadline=None)
 @given(_splits())
 def test_routes_have_the_weights_of_the_local_split(split: Mapping[int, int]) -> None:
     inputs = project(*(release(number, weight) for number, weight in split.items()))

@@ -243,7 +243,7 @@ def test_packages_of_an_image_take_the_place_of_those_of_conda(flows: tuple[Flow
         archive.extractall(tmp_path, filter="data")
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / ".mf_code"), "HOME": str(tmp_path), "USER": "pod"}
     command = [sys.executable, "after.py", "--no-pylint", "run"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

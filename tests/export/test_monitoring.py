@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import re
 import socket
@@ -10,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import which
@@ -22,10 +24,11 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from boxplat.core.live import GuardsConfig
-from boxplat.export.serving.queries import ENDPOINT, PATH, RELEASE, REQUESTS, SECONDS, STATUS
+from boxplat.export.serving.queries import BATCHES, ENDPOINT, PATH, RELEASE, REQUESTS, RUNNING, SECONDS, STATUS
+from boxplat.export.verify.storage import free_ports
 from tests.export.releases import GUARDS, project, release
 from tests.export.test_endpoints import rendered
-from tests.serving.conftest import clean_environment, free_port
+from tests.serving.conftest import clean_environment
 
 _SERVICE = """\
 import bentoml
@@ -41,7 +44,14 @@ class Watched:
     def fail(self) -> float:
         raise ValueError("on purpose")
 """
-_PATIENCE = 60
+_PATIENCE = 180
+# What the server says last of a request: each of its processes counts for itself, and writes that once a second.
+_COUNTED = (
+    "prediction_log_records_total [1-9]",
+    rf"^{BATCHES}_count.* [1-9]",
+    *(rf'^{SECONDS}_sum\{{.*endpoint="/{name}".* .*[1-9]' for name in ("double", "fail", "readyz")),
+    *(rf'^{RUNNING}\{{.*endpoint="/{name}".* 0' for name in ("double", "fail")),
+)
 
 
 @dataclass(frozen=True)
@@ -56,23 +66,22 @@ def _ask(port: int, path: str, body: bytes | None = None) -> str:
     # All of 127.0.0.0/8 is this machine: a server that listens at 127.0.0.1 alone does not answer here.
     request = urllib.request.Request(f"http://127.0.0.2:{port}{path}", body, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
             return str(answer.read().decode())
     except urllib.error.HTTPError as error:
         return f"{error.code}"
 
 
-def _until(process: subprocess.Popen[bytes], port: int, path: str, word: str, log: Path) -> str:
+def _until(process: subprocess.Popen[bytes], port: int, path: str, words: Sequence[str], log: Path) -> str:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
-        try:
+        with contextlib.suppress(OSError, http.client.HTTPException):
             found = _ask(port, path)
-        except OSError:
-            continue
-        if re.search(word, found, re.MULTILINE):
-            return found
-    raise AssertionError(f"{word} did not appear at {path} in {_PATIENCE} s:\n{log.read_text()}")
+            if all(re.search(word, found, re.MULTILINE) for word in words):
+                return found
+        time.sleep(0.05)
+    raise AssertionError(f"{words} did not appear at {path} in {_PATIENCE} s:\n{log.read_text()}")
 
 
 def _command(folder: Path, ports: Mapping[str, str]) -> list[str]:
@@ -88,17 +97,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int,
     """An endpoint's process as a pod runs it: its ports, and what it says of itself after some requests."""
     folder = tmp_path_factory.mktemp("watched")
     (folder / "service.py").write_text(_SERVICE)
-    port, grpc = free_port(), free_port()
+    port, grpc = free_ports(2)
     log = folder / "output"
     with log.open("wb") as output:
         words = _command(folder, {"3000": str(port), "4000": str(grpc)})
         env = clean_environment(folder / "scratch")
         process = subprocess.Popen(words, cwd=folder, env=env, stdout=output, stderr=output)
     try:
-        _until(process, port, "/readyz", r"^\s*$", log)
+        _until(process, port, "/readyz", [r"^\s*$"], log)
         assert _ask(port, "/double", b'{"numbers": [1, 2]}') == "[2.0, 4.0]"
         assert _ask(port, "/fail", b"{}") == "500"
-        yield port, grpc, _until(process, port, "/metrics", "prediction_log_records_total [1-9]", log)
+        yield port, grpc, _until(process, port, "/metrics", _COUNTED, log)
     finally:
         process.kill()
         process.wait()
@@ -203,7 +212,7 @@ def test_probes_are_no_requests(stored: list[Sample]) -> None:
 @pytest.mark.integration
 def test_the_exported_command_listens_for_other_pods(server: tuple[int, int, str]) -> None:
     for port in server[:2]:
-        socket.create_connection(("127.0.0.2", port), timeout=5).close()
+        socket.create_connection(("127.0.0.2", port), timeout=60).close()
 
 
 def _alerts(guards: GuardsConfig | None) -> dict[str, dict[str, Any]]:

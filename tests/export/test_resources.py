@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.core.export_config import GpuConfig
@@ -38,6 +38,7 @@ def test_a_step_that_never_ran_gets_what_it_declares(peak: Peak | None) -> None:
     assert requested(DECLARED, peak, 0.2) == {"requests": DECLARED["requests"], "limits": {"memory": "4000M"}}
 
 
+@settings(deadline=None)
 @given(
     st.floats(1, 10**6), st.floats(0.01, 500), st.floats(0, 3), st.integers(1, 10**6), st.sampled_from(["", "M", "Gi"])
 )

@@ -41,6 +41,7 @@ for tag, pattern in {
     CoreReader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), None)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(wild, wild, max_size=4))
 def test_both_kinds_of_reader_get_the_same_texts(content: dict[str, str]) -> None:
     written = document.dump({"env": content})
@@ -103,16 +104,19 @@ def kubelet(text: str, known: dict[str, str]) -> str:
     return re.sub(r"\$\$|\$\(([^)]*)\)", replaced, text)
 
 
+@settings(deadline=None)
 @given(dollars)
 def test_kubernetes_hands_a_variable_on_as_it_is(text: str) -> None:
     assert kubelet(escaped(text), {"a": "expanded", "A": "expanded", "": "expanded"}) == text
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=300))
 def test_every_text_has_a_label(text: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?", label(text), re.ASCII)
 
 
+@settings(deadline=None)
 @given(st.sets(st.text("aB_-é", min_size=1, max_size=80), min_size=2, max_size=2))
 def test_two_texts_have_two_labels(pair: set[str]) -> None:
     one, other = pair

@@ -57,7 +57,7 @@ def test_a_flow_with_vram_compiles_to_the_same_and_runs_where_only_its_package_i
     env |= {"PYTHONPATH": str(tmp_path / "pod" / ".mf_code"), "USERNAME": "pod", "HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, str(flows / "with.py"), "--no-pylint", "run"],
-        env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        env=env, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "it ended" in done.stdout

@@ -65,7 +65,7 @@ def test_an_image_runs_as_nobody_in_particular_on_a_root_that_cannot_be_changed(
     assert recorded(Paths(tmp_path))["flows"] == made.recorded
     script = "id -u; id -un; pwd; cat /etc/where; python /app/bento/say.py; touch $HOME/x && echo home; touch /app/x"
     with containers.running(engine, made.tag, ["sh", "-c", script]) as container:
-        assert container.wait(timeout=60)["StatusCode"] == 1
+        assert container.wait(timeout=300)["StatusCode"] == 1
         said = container.logs(stderr=False).decode().split()
         error = container.logs(stdout=False).decode()
     assert said == ["1000", "box", "/app", "/app/bento", "0", "packed", "home"]

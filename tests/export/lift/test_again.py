@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 from dataclasses import asdict
 from pathlib import Path
 
@@ -127,9 +128,11 @@ def test_a_job_that_has_failed_is_made_anew(scene: Scene) -> None:
 def killed_after(scene: Scene, requests: int) -> bool:
     """A lift in a process of its own, killed at its n-th request that changes something; False: it was done before."""
     child = multiprocessing.get_context("fork").Process(target=scene.lift)
-    left = [requests]
+    started, left = threading.Event(), [requests]
 
     def before(method: str, path: str) -> None:
+        # It may ask before this process has noted its number.
+        started.wait()
         if method in ("PATCH", "DELETE") and child.pid:
             left[0] -= 1
             if left[0] == 0:
@@ -137,8 +140,11 @@ def killed_after(scene: Scene, requests: int) -> bool:
 
     scene.server.before = before
     child.start()
-    child.join(30)
-    scene.server.before = lambda method, path: None
+    started.set()
+    child.join(120)
+    # The server still does what it was asked last.
+    with scene.server.lock:
+        scene.server.before = lambda method, path: None
     return child.exitcode == -signal.SIGKILL
 
 

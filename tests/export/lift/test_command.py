@@ -18,6 +18,7 @@ from boxplat.core.state import StateStore
 from boxplat.export import Export, write
 from boxplat.export.lift import Order
 from boxplat.export.verify.storage import Storage
+from tests.export.conftest import add_bucket
 from tests.export.lift.apiserver import ApiServer
 from tests.export.lift.conftest import SPACE, Scene, entry
 
@@ -46,7 +47,7 @@ def exported(
         cluster.put("Secret", name, lock["namespace"], data=dict.fromkeys(keys, "c2VjcmV0"))
     for name, value in storage.environment().items():
         monkeypatch.setenv(name, value)
-    storage.client().create_bucket(Bucket=BUCKET)
+    add_bucket(storage, BUCKET)
     return folder
 
 

@@ -135,7 +135,9 @@ def test_a_gpu_behind_a_taint_stops_the_lift_unless_it_is_tolerated(scene: Scene
 
 def test_the_gpus_of_a_gang_are_asked_about_too(scene: Scene) -> None:
     """A step of `@parallel` makes its pods through a JobSet, which is text within its workflow."""
-    gang = {"spec": {"replicatedJobs": [{"name": "worker", "template": {"spec": {"template": gpu()["spec"]["template"]}}}]}}
+    gang = {
+        "spec": {"replicatedJobs": [{"name": "worker", "template": {"spec": {"template": gpu()["spec"]["template"]}}}]}
+    }
     made = workflow("shop.train", "Train")
     made["spec"]["templates"].append({"name": "fit", "resource": {"action": "create", "manifest": json.dumps(gang)}})
     only(scene, made)

@@ -161,6 +161,7 @@ def test_a_column_that_is_not_there_is_refused(empty: Engine, tmp_path: Path) ->
     assert "column parent.more" in caught.value.why
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXTS, NUMBERS), max_size=6), st.randoms())
 def test_a_checksum_does_not_depend_on_the_order_but_on_every_row(rows: list[tuple[Any, ...]], draw: Any) -> None:
     columns = (sa.Column("a", sa.Text), sa.Column("b", sa.Float))

@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import which
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.core.errors import BoxError
@@ -103,6 +103,7 @@ def test_sizes_follow_what_the_project_takes(gathered: ExportInput, files: dict[
     assert "WorkflowTemplate/wideflow work" in grown["README.md"]
 
 
+@settings(deadline=None)
 @given(
     cores=st.floats(0, 90), memory=st.floats(0, 340), gpu_memory=st.floats(0, 80),
     table=st.sampled_from([AWS, GOOGLE, AWS_GPU, GOOGLE_GPU]),

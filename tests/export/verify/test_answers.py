@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from boxplat.export.verify.network import Network
 from boxplat.export.verify.pods import Processes, World
 from boxplat.export.verify.servers import served
 from boxplat.export.verify.vectors import judged
+from boxplat.serving.log import reading
 
 ADDER = """
 import bentoml
@@ -86,10 +88,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Served]:
     ours, same = world(folder, "ours", 0.0, log), world(folder, "same", 0.0)
     with served(Processes(ours, 1), deployment("local", "--log", "/log"), ours.hosts["local"], "local") as (at, port):
         for path, asked in (("add", {"a": 2.5}), ("name", {"text": "x"})):
-            connection = http.client.HTTPConnection(at, port, timeout=30)
+            connection = http.client.HTTPConnection(at, port, timeout=120)
             connection.request("POST", f"/{path}", json.dumps(asked), {"Content-Type": "application/json"})
             assert connection.getresponse().status == 200
             connection.close()
+        # The log is written beside the answers, and its server is killed in the end.
+        deadline = time.monotonic() + 60
+        while reading.query(log, "select id from requests").num_rows < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
         local = Local("adder", 7, f"http://{at}:{port}", log)
         running = answers(deployment("adder"), local, VerifyConfig(), same)
     other, declared = world(folder, "other", 1e-9), VerifyConfig({"add": 1e-6})
@@ -159,9 +165,9 @@ def test_vectors_are_the_same_value_by_value() -> None:
 
 def test_a_verification_that_is_told_to_end_leaves_no_folder() -> None:
     code = (
-        "import shutil, signal; from boxplat.export.verify.ending import scratch\n"
+        "import shutil, time; from boxplat.export.verify.ending import scratch\n"
         "with scratch('boxplat-verify-test-') as folder:\n"
-        "    try:\n        print(folder, flush=True); signal.pause()\n"
+        "    try:\n        print(folder, flush=True)\n        while True: time.sleep(0.05)\n"
         "    finally:\n        shutil.rmtree(folder)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
@@ -169,5 +175,5 @@ def test_a_verification_that_is_told_to_end_leaves_no_folder() -> None:
         folder = Path(child.stdout.readline().strip())
         assert folder.is_dir()
         os.kill(child.pid, signal.SIGTERM)
-        assert child.wait(30) == 128 + signal.SIGTERM
+        assert child.wait(60) == 128 + signal.SIGTERM
     assert not folder.exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.export.verify.expressions import Unresolved, filled, fulfilled, holds, named
@@ -72,6 +72,7 @@ def test_depends() -> None:
     assert fulfilled("", results)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_values_are_put_in_as_they_are(value: str) -> None:
     assert filled("<{{workflow.parameters.x}}>", {"workflow.parameters.x": value}) == f"<{value}>"

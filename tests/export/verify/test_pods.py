@@ -80,7 +80,7 @@ def test_a_deadline_ends_a_pod_with_all_that_it_has_started(world: World) -> Non
     began = time.monotonic()
     ended, _ = run(world, "sleep 300 & sleep 300", activeDeadlineSeconds="1")
     assert ended.status == FAILED and "deadline" in ended.message
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 150
 
 
 def test_a_failure_says_the_last_words(world: World) -> None:
@@ -147,7 +147,7 @@ def test_a_jobset_ends_with_its_first_failure_and_its_pods_find_each_other(world
     }
     began = time.monotonic()
     assert Processes(world, 1).jobset("set", manifest).status == FAILED
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 150
     manifest["spec"] = {"replicatedJobs": [job("control", 1, "true"), job("worker", 2, find)]}
     assert Processes(world, 1).jobset("again", manifest).status == SUCCEEDED
     found = [(world.folder / "claims" / "data" / name).read_text() for name in ("0", "1")]

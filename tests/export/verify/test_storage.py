@@ -49,5 +49,5 @@ def test_it_listens_on_loopback_only_and_ends_with_its_user(tmp_path: Path) -> N
     assert any(tmp_path.glob("weed*INFO*"))
     os.kill(user.pid, signal.SIGKILL)
     user.wait()
-    psutil.wait_procs([server], timeout=20)
+    psutil.wait_procs([server], timeout=60)
     assert not server.is_running()

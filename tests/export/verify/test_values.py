@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.export.verify.values import Comparison
@@ -29,11 +29,13 @@ PLAIN = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(PLAIN)
 def test_a_value_equals_its_copy(value: Any) -> None:
     assert Comparison().difference(value, pickle.loads(pickle.dumps(value))) == ""
 
 
+@settings(deadline=None)
 @given(st.floats(1e-3, 1e9), st.floats(1e-9, 1e-3))
 def test_numbers_within_the_tolerance_are_equal_and_beyond_it_are_not(number: float, tolerance: float) -> None:
     other = number * (1 + tolerance * 0.9)
