@@ -16,7 +16,7 @@ import pytest
 from boxplat.serving import annotate
 from boxplat.serving.log import reading, records, retention, saying
 from boxplat.serving.log.compact import compact
-from tests.serving.log.logs import ask, compacted, full_disk, journal, numbers, rows
+from tests.serving.log.logs import NOW, ask, compacted, full_disk, journal, numbers, rows
 
 # Run beside Arrow in one process, each attempt in a fork of it: killed before the Nth call into the kernel.
 _KILLING = """
@@ -264,8 +264,6 @@ def test_a_reader_meets_a_spool_that_becomes_a_file(tmp_path: Path, monkeypatch:
 
 
 def test_since_leaves_out_whole_files_and_rows(tmp_path: Path) -> None:
-    from tests.serving.log.logs import NOW
-
     folder = tmp_path / "log"
     filled(folder, 100)
     middle = datetime.fromtimestamp((NOW // 1000 + 50) / 1e6, UTC)
@@ -283,7 +281,7 @@ def test_a_time_without_a_zone_is_utc_for_files_and_rows(tmp_path: Path, monkeyp
     with monkeypatch.context() as patched:
         patched.setenv("TZ", "Etc/GMT+5")
         time.tzset()
-        recent = (datetime.now(UTC) - timedelta(hours=1)).replace(tzinfo=None)
+        recent = datetime.fromtimestamp(NOW / 1e9 - 3600, UTC).replace(tzinfo=None)
         found = [rows(folder, since=recent), rows(folder, since=recent + timedelta(hours=2))]
     time.tzset()
     assert [len(one) for one in found] == [10, 0]

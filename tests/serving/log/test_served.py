@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -122,9 +123,9 @@ def test_killed_and_taken_over(tmp_path: Path) -> None:
     with worker(HERE, "service:Annotated", tmp_path / "first", *flags) as (url, process):
         answered = asked_of(url)
         while len({row["id"] for row in rows(folder)} if folder.exists() else ()) < len(answered):
-            pass
+            time.sleep(0.05)
         process.kill()
     with worker(HERE, "service:Annotated", tmp_path / "second", *flags):
         while not list(folder.glob("*.parquet")):
-            pass
+            time.sleep(0.05)
     assert {row["id"] for row in rows(folder)} == answered.keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,14 @@ import pytest
 from boxplat.core.errors import ExitCode
 from boxplat.serving import annotate
 from tests.conftest import Command
+from tests.serving.log import logs
 from tests.serving.log.logs import ask, journal
 
 
 @pytest.fixture
-def logged(project: Path) -> Path:
+def logged(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # Of this hour, however long ago the first test began.
+    monkeypatch.setattr(logs, "NOW", time.time_ns())
     (project / "boxplat.toml").write_text('[endpoints.delay]\nbento = "b"\n[endpoints.quiet]\nbento = "b"\n')
     log = journal(project / ".box" / "predictions" / "delay")
     ask(log, 1, b'{"x": 1}', b'{"error": "no"}', status=400)
