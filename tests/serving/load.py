@@ -31,6 +31,8 @@ class Load:
         connected: connections, by the worker that answered first on them.
         statuses: of the answers.
         failed: requests without an answer.
+        held: connections that are open, by the same worker.
+        each: requests after which a client takes another connection; 0: it keeps it.
     """
 
     port: int
@@ -40,6 +42,8 @@ class Load:
     connected: Counter[int] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
     failed: list[Failed] = field(default_factory=list)
+    held: Counter[int] = field(default_factory=Counter)
+    each: int = 0
     stopped: bool = False
 
     async def run(self, clients: int) -> None:
@@ -57,22 +61,28 @@ class Load:
                     await writer.wait_closed()
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first, kept = True, True
+        sent, kept, holder = 0, True, 0
         head = f"POST {self.path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         request = f"{head}Content-Length: {len(self.body)}\r\n\r\n".encode() + self.body
         port = writer.get_extra_info("sockname")[1]
-        while kept and not self.stopped:
-            try:
-                writer.write(request)
-                status, kept, answer = await _answer(reader)
-            except (OSError, asyncio.IncompleteReadError) as error:
-                self.failed.append(Failed(port, repr(error)))
-                return
-            self.statuses[status] += 1
-            worker = answer.get("pid", 0) if isinstance(answer, dict) else 0
-            self.answered[worker] += 1
-            self.connected[worker] += first
-            first = False
+        try:
+            while kept and not self.stopped and not (self.each and sent >= self.each):
+                try:
+                    writer.write(request)
+                    status, kept, answer = await _answer(reader)
+                except (OSError, asyncio.IncompleteReadError) as error:
+                    self.failed.append(Failed(port, repr(error)))
+                    return
+                self.statuses[status] += 1
+                worker = answer.get("pid", 0) if isinstance(answer, dict) else 0
+                self.answered[worker] += 1
+                if not sent:
+                    holder = worker
+                    self.connected[holder] += 1
+                    self.held[holder] += 1
+                sent += 1
+        finally:
+            self.held[holder] -= bool(sent)
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bool, Any]:

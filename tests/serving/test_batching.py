@@ -14,6 +14,7 @@ import pytest
 from bentoml.exceptions import BentoMLException
 
 from boxplat.serving.calls import calling
+from boxplat.serving.calls import waitlist as waitlist_module
 from boxplat.serving.calls.batching import Batcher
 from boxplat.serving.calls.waitlist import Pace, Waitlist
 
@@ -269,14 +270,17 @@ def test_what_would_wait_for_too_long_is_refused_at_once() -> None:
     assert line.rows == 9 and caught.value.retry_after == 1  # type: ignore[attr-defined]
 
 
-def test_a_call_that_waited_too_long_is_not_computed() -> None:
+def test_a_call_that_waited_too_long_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(waitlist_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
     async def run() -> None:
         function = Function(gate=True)
         made = batcher(function, most=1, latency_ms=1)
         tasks = [asyncio.create_task(made.call([n])) for n in range(2)]
         while not function.batches:
             await asyncio.sleep(0)
-        await asyncio.sleep(0.01)
+        now[0] += 0.01
         function.gate.set()
         first, second = await asyncio.gather(*tasks, return_exceptions=True)
         assert first == [0] and isinstance(second, BentoMLException) and second.error_code.value == 503

@@ -30,7 +30,7 @@ async def asked():
     async with bentoml.AsyncHTTPClient(url) as client:
         assert await client.upper(text="b") == "B"
     proxy = await RemoteProxy(url, service=service.Lifecycle, media_type="application/json").__aenter__()
-    assert await proxy.is_ready(timeout=5) and await proxy.to_async.upper("c") == "C"
+    assert await proxy.is_ready(timeout=60) and await proxy.to_async.upper("c") == "C"
     await proxy.close()
     nobody = RemoteProxy("http://127.0.0.1:1")._async
     try:
@@ -72,7 +72,7 @@ def _run(code: str, scratch: Path, *arguments: str) -> str:
         env=clean_environment(scratch),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert told.returncode == 0, told.stderr
     return told.stdout

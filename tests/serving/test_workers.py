@@ -29,6 +29,7 @@ def until(what: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any
         found = condition()
         if found:
             return found
+        time.sleep(0.01)
     raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
@@ -98,14 +99,15 @@ def parent(team: Team) -> subprocess.Popen[bytes]:
 
 @pytest.mark.integration
 def test_connections_and_counters_are_shared(team: Team, parent: subprocess.Popen[bytes]) -> None:
-    fewest, answered = [], 0
-    for _ in range(3):
+    fewest: list[int] = []
+    answered = 0
+    # Not each time: a worker that does something for the first time, or does not run just then, takes no share.
+    while len(fewest) < 3 or (max(fewest) < CLIENTS // 4 and len(fewest) < 20):
         with under_load(Load(team.port, "/tally"), CLIENTS) as load:
             until("answers", lambda: sum(load.answered.values()) > 200)
         assert not load.failed and set(load.statuses) == {200}
         fewest.append(min(load.connected[worker.pid] for worker in workers_of(parent)))
         answered += load.statuses[200]
-    # Not each time: a worker that does something for the first time may be slow to take its share.
     assert max(fewest) >= CLIENTS // 4, "a worker took nearly everything"
     until("the counters of both add up", lambda: counted(team, "/tally") == answered)
 
@@ -119,7 +121,10 @@ def counted(team: Team, path: str) -> float:
 def test_only_what_was_in_flight_dies_with_a_worker(team: Team, parent: subprocess.Popen[bytes]) -> None:
     victim, survivor = old = workers_of(parent)
     number, before = number_of(victim), counted(team, "/tally")
-    with under_load(Load(team.port, body=b'{"milliseconds": 5}'), CLIENTS) as load:
+    # One that does not run just when the clients come leaves them all to the other, for as long as they stay.
+    with under_load(Load(team.port, body=b'{"milliseconds": 5}', each=20), CLIENTS) as load:
+        until("both have a share", lambda: min(load.held[victim.pid], load.held[survivor.pid]) > 1)
+        load.each = 0
         until("both work", lambda: min(load.answered[victim.pid], load.answered[survivor.pid]) > 20)
         in_flight = kill_at_work(victim, team.port)
         new = until("another one", lambda: next((one for one in workers_of(parent) if one not in old), None))
@@ -142,9 +147,10 @@ def test_nothing_fails_when_the_server_is_replaced(team: Team, parent: subproces
     """First by one worker, so that both ways of ending and starting are met, then by several again."""
     with under_load(Load(team.port), CLIENTS) as load:
         single = replaced(team, load, parent, 1)
-        replaced(team, load, single, 2)
-        pids = set(load.answered)
-        until("both new workers answer", lambda: len(set(load.answered) - pids) == 2)
+        several = replaced(team, load, single, 2)
+        new = until("both have started", lambda: len(pids := {one.pid for one in workers_of(several)}) == 2 and pids)
+        load.each = 20
+        until("both new workers answer", lambda: new <= set(load.answered))
     assert not load.failed and set(load.statuses) == {200}
 
 
@@ -153,7 +159,7 @@ def replaced(team: Team, load: Load, old: subprocess.Popen[bytes], workers: int)
     before = sum(load.answered.values())
     until("answers", lambda: sum(load.answered.values()) > before + 50)
     old.terminate()
-    assert old.wait(20) == -signal.SIGTERM
+    assert old.wait(60) == -signal.SIGTERM
     return team.start(workers)
 
 
@@ -164,7 +170,7 @@ def test_workers_die_with_their_parent(team: Team) -> None:
     workers = until("workers", lambda: len(workers_of(parent)) == 2 and workers_of(parent))
     assert json.loads(team.ask())
     parent.kill()
-    gone, alive = psutil.wait_procs(workers, 10)
+    gone, alive = psutil.wait_procs(workers, 60)
     assert len(gone) == 2 and not alive
     team.start(2)
     assert json.loads(team.ask())["pid"] not in {worker.pid for worker in workers}
@@ -207,7 +213,7 @@ def test_gives_up_when_workers_keep_dying(tmp_path: Path, ends: str, status: int
     One whose event loop does not turn any more is killed.
     """
     code = RESTLESS.format(ends=ends)
-    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert ended.returncode == status, ended.stderr
     assert ended.stdout.count("ended with status") in deaths
     assert ("giving up" in ended.stdout) == (ends != "at once")
