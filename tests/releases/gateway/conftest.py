@@ -20,7 +20,7 @@ from boxplat.core.state import StateStore
 from boxplat.releases import gateway
 from tests.releases.gateway.servers import Loop, Server
 
-_SECONDS = 20.0
+_SECONDS = 90.0
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
@@ -33,6 +33,11 @@ def until(condition: Callable[[], Any], what: str) -> Any:
             return found
         pause.wait(0.01)
     raise AssertionError(f"not within {_SECONDS:g} s: {what}")
+
+
+def whole_lines(log: Path) -> list[str]:
+    """Without the last one, which may still be written."""
+    return log.read_text().split("\n")[:-1]
 
 
 class Place:

@@ -28,8 +28,8 @@ class Request:
 class Server:
     """One process of a release, on loopback. Its answers say which it is.
 
-    `/slow/S` answers after S seconds, `/reset` breaks off without an answer, `/fail` answers 500, `/stream` sends three
-    pieces, each as soon as `pieces` lets it, and `/size` tells the size of the body.
+    `/slow/S` answers after S seconds, `/held` once `freed` is set, `/reset` breaks off without an answer, `/fail`
+    answers 500, `/stream` sends three pieces, each as soon as `pieces` lets it, and `/size` tells the size of the body.
     """
 
     tag: str
@@ -39,6 +39,7 @@ class Server:
     fails: bool = True
     slow: bool = True
     pieces: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    freed: threading.Event = field(default_factory=threading.Event)
     _server: asyncio.Server | None = None
 
     async def listen(self) -> None:
@@ -72,6 +73,9 @@ class Server:
         status, said = "200 OK", {"release": self.tag}
         if request.path.startswith("/slow/") and self.slow:
             await asyncio.sleep(float(request.path.rpartition("/")[2]))
+        elif request.path == "/held":
+            while not self.freed.is_set():
+                await asyncio.sleep(0.01)
         elif request.path == "/reset" and self.resets:
             return None
         elif request.path == "/fail" and self.fails:
@@ -130,7 +134,7 @@ class Loop:
         async def done() -> None:
             await work
 
-        asyncio.run_coroutine_threadsafe(done(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(done(), self._loop).result(60)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -215,7 +219,11 @@ def request(path: str = "/predict", method: str = "POST", body: bytes = b"{}", *
 
 
 def dead_port() -> int:
-    """A port where nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port where nobody listens, nor will: its socket stays bound."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    _BOUND.append(sock)
+    return int(sock.getsockname()[1])
+
+
+_BOUND: list[socket.socket] = []

@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from boxplat.releases import keys
+from boxplat.supervisor.sockets import free_port
 from tests.releases.gateway.conftest import Place, until
 from tests.releases.gateway.servers import dead_port
 
@@ -58,7 +59,7 @@ def _endpoint(place: Place, serve: Serve, tags: list[str], **settings: Any) -> t
     """An endpoint with a release for each tag: its name and the address of its gRPC listener."""
     number = len(tags)
     servers = {release: [place.server(tag)] for release, tag in enumerate(tags, 1)}
-    name = place.endpoint(servers, {number: 100}, grpc_port=dead_port(), **settings)
+    name = place.endpoint(servers, {number: 100}, grpc_port=free_port(0), **settings)
     for release, tag in enumerate(tags, 1):
         place.replicas(name, release, [servers[release][0].port], grpc_port=serve(tag))
     address = place.applied.endpoints[name].grpc
@@ -70,7 +71,7 @@ def _endpoint(place: Place, serve: Serve, tags: list[str], **settings: Any) -> t
 
 def _reached(channel: grpc.Channel) -> bool:
     try:
-        channel.unary_unary("/test.Service/Echo")(b"", timeout=2)
+        channel.unary_unary("/test.Service/Echo")(b"", timeout=10)
     except grpc.RpcError as error:
         return bool(error.code() is grpc.StatusCode.UNAUTHENTICATED)
     return True
@@ -79,16 +80,16 @@ def _reached(channel: grpc.Channel) -> bool:
 def test_calls_streams_and_errors_pass(place: Place, serve: Serve) -> None:
     _, address = _endpoint(place, serve, ["1"])
     with grpc.insecure_channel(address) as channel:
-        answer, call = channel.unary_unary("/test.Service/Echo").with_call(b"hello", timeout=5)
+        answer, call = channel.unary_unary("/test.Service/Echo").with_call(b"hello", timeout=60)
         assert answer == b"1:hello" and ("x-tag", "1") in call.trailing_metadata()
-        assert list(channel.unary_stream("/test.Service/Count")(b"50", timeout=5)) == [
+        assert list(channel.unary_stream("/test.Service/Count")(b"50", timeout=60)) == [
             str(i).encode() for i in range(50)
         ]
         with pytest.raises(grpc.RpcError) as caught:
-            channel.unary_unary("/test.Service/Refuse")(b"", timeout=5)
+            channel.unary_unary("/test.Service/Refuse")(b"", timeout=60)
         assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.INVALID_ARGUMENT, "not like this")
         with pytest.raises(grpc.RpcError) as caught:
-            channel.unary_unary("/test.Service/Nothing")(b"", timeout=5)
+            channel.unary_unary("/test.Service/Nothing")(b"", timeout=60)
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -97,12 +98,12 @@ def test_calls_follow_the_split_and_the_key(place: Place, serve: Serve) -> None:
     place.split(name, {1: 50, 2: 50})
     with grpc.insecure_channel(address) as channel:
         echo = channel.unary_unary("/test.Service/Echo")
-        found = Counter(echo(b"", timeout=5) for _ in range(200))
+        found = Counter(echo(b"", timeout=60) for _ in range(200))
         assert found.keys() == {b"1:", b"2:"} and min(found.values()) > 60
         for user in "abcdef":
-            assert len({echo(b"", timeout=5, metadata=(("x-user", user),)) for _ in range(5)}) == 1
+            assert len({echo(b"", timeout=60, metadata=(("x-user", user),)) for _ in range(5)}) == 1
         place.split(name, {1: 100})
-        assert {echo(b"", timeout=5) for _ in range(50)} == {b"1:"}
+        assert {echo(b"", timeout=60) for _ in range(50)} == {b"1:"}
 
 
 def test_a_key_is_asked_for_in_grpcs_own_words(place: Place, serve: Serve) -> None:
@@ -112,9 +113,9 @@ def test_a_key_is_asked_for_in_grpcs_own_words(place: Place, serve: Serve) -> No
         with grpc.insecure_channel(address) as channel:
             echo = channel.unary_unary("/test.Service/Echo")
             with pytest.raises(grpc.RpcError) as caught:
-                echo(b"", timeout=5)
+                echo(b"", timeout=60)
             assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
-            assert echo(b"", timeout=5, metadata=(("authorization", f"Bearer {token}"),)) == b"1:"
+            assert echo(b"", timeout=60, metadata=(("authorization", f"Bearer {token}"),)) == b"1:"
     finally:
         keys.revoke(place.state, "caller", "test")
 
@@ -126,7 +127,7 @@ def test_a_process_that_is_gone_is_unavailable(place: Place, serve: Serve) -> No
     def code() -> grpc.StatusCode | None:
         with grpc.insecure_channel(address) as channel:
             try:
-                channel.unary_unary("/test.Service/Echo")(b"", timeout=5)
+                channel.unary_unary("/test.Service/Echo")(b"", timeout=60)
             except grpc.RpcError as error:
                 found: grpc.StatusCode = error.code()
                 return found

@@ -18,7 +18,7 @@ from boxplat.core.state import StateStore
 from boxplat.releases import keys
 from boxplat.releases.gateway.access import own_token
 from tests.conftest import Command
-from tests.releases.gateway.conftest import Place, until
+from tests.releases.gateway.conftest import Place, until, whole_lines
 from tests.releases.gateway.servers import Server, ask, request
 
 
@@ -105,7 +105,7 @@ def test_the_log_has_names_and_nothing_on_disk_has_tokens(guarded: tuple[Place, 
     place, _, token, other = guarded
     ask(_port(place), request(x_request_id="by-alice", **_bearer(token)))
     log = place.paths.logs / "gateway-access.log"
-    line = until(lambda: next((text for text in log.read_text().splitlines() if "by-alice" in text), None), "the line")
+    line = until(lambda: next((text for text in whole_lines(log) if "by-alice" in text), None), "the line")
     assert json.loads(line)["key"] == "alice"
     for file in place.paths.state.rglob("*"):
         if file.is_file():

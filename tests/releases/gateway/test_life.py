@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import re
 import signal
@@ -32,6 +33,40 @@ def _envoy(place: Place) -> psutil.Process:
     return next(child for child in psutil.Process(place.process.pid).children() if child.name() == "envoy")
 
 
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _standing(place: Place) -> Iterator[None]:
+    """The gateway sees what is changed meanwhile as one change; it stands with no lock on the state."""
+    process = psutil.Process(place.process.pid)
+    with place.state.database.write():
+        process.suspend()
+        until(lambda: process.status() == psutil.STATUS_STOPPED, "it stands")
+    try:
+        yield
+    finally:
+        process.resume()
+
+
+def _taken(port: int) -> socket.socket:
+    """The port of a listener that Envoy is about to close."""
+
+    def bound() -> socket.socket | None:
+        try:
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            return None
+
+    taken: socket.socket = until(bound, "the port is free")
+    return taken
+
+
 def test_a_stop_answers_what_it_has_begun_and_a_start_takes_the_same_ports(own: Place) -> None:
     own.start()
     server = own.server("1")
@@ -39,12 +74,15 @@ def test_a_stop_answers_what_it_has_begun_and_a_start_takes_the_same_ports(own: 
     port, ends = own.port(name), []
 
     def stop() -> None:
-        until(lambda: server.got("/slow/2"), "the request is under way")
-        ends.append(own.stop())
+        until(lambda: server.got("/held"), "the request is under way")
+        own.process.terminate()
+        until(lambda: not _listens(port), "nothing new is taken")
+        server.freed.set()
+        ends.append(own.process.wait(90))
 
     stopping = threading.Thread(target=stop)
     stopping.start()
-    answer = ask(port, request("/slow/2"))
+    answer = ask(port, request("/held"))
     stopping.join()
     assert answer.status == 200 and "connection: close" in answer.head.lower() and ends == [0]
     before = gateway.applied(own.state).at
@@ -52,7 +90,7 @@ def test_a_stop_answers_what_it_has_begun_and_a_start_takes_the_same_ports(own: 
     until(lambda: own.applied.at > before, "it is there again")
     assert own.port(name) == port and ask(port, request()).status == 200
     own.stop()
-    with socket.create_server(("127.0.0.1", port)):
+    with _taken(port):
         before = own.applied.at
         own.start()
         until(lambda: own.applied.at > before, "it is there again")
@@ -64,13 +102,15 @@ def test_without_envoy_the_process_ends_and_envoy_not_without_it(own: Place) -> 
     own.start()
     own.endpoint({1: [own.server("1")]}, {1: 100})
     _envoy(own).kill()
-    assert own.process.wait(20) not in (0, None)
+    assert own.process.wait(90) not in (0, None)
+    before = own.applied.at
     own.start()
-    until(lambda: psutil.Process(own.process.pid).children(), "Envoy is there again")
+    # Before that it may have the Envoy that only checks.
+    until(lambda: own.applied.at > before, "Envoy is there again")
     envoy = _envoy(own)
     own.process.send_signal(signal.SIGKILL)
-    own.process.wait(20)
-    psutil.wait_procs([envoy], 20)
+    own.process.wait(90)
+    psutil.wait_procs([envoy], 90)
     assert not envoy.is_running()
 
 
@@ -78,8 +118,9 @@ def test_what_envoy_refuses_changes_nothing_and_is_told(own: Place) -> None:
     own.start()
     name = own.endpoint({1: [own.server("1")], 2: [own.server("2")]}, {1: 100})
     port = own.port(name)
-    own.state.endpoints.settle(name, {"port": 0, "sticky": "no header\n"})
-    own.state.releases.split(name, {2: 100}, "test")
+    with _standing(own):
+        own.state.endpoints.settle(name, {"port": 0, "sticky": "no header\n"})
+        own.state.releases.split(name, {2: 100}, "test")
     until(lambda: own.applied.error, "the refusal is noted")
     assert "HeaderName" in own.applied.error and own.applied.serves(name, {1: 100})
     assert {answer.release for answer in many(port, [request()] * 20)} == {"1"}
@@ -103,7 +144,7 @@ def test_a_port_that_somebody_took_meanwhile_is_given_up(own: Place) -> None:
     port = own.port(name)
     own.state.releases.split(name, {}, "test")
     until(lambda: name not in own.applied.endpoints, "it is gone")
-    with socket.create_server(("127.0.0.1", port)):
+    with _taken(port):
         own.split(name, {1: 100})
         assert own.applied.error == "" and own.port(name) != port
         assert ask(own.port(name), request()).status == 200

@@ -144,6 +144,7 @@ def test_what_envoy_refuses_is_told_in_its_words(folder: Folder) -> None:
     assert whole([], Settings(1)) != ""
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(before=_weights(), after=_weights())
 def test_no_more_of_the_keys_move_than_must(before: dict[int, int], after: dict[int, int]) -> None:
     old = spread(before)
