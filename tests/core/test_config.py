@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.core.compute import ComputeConfig
@@ -111,6 +111,7 @@ def test_a_bad_variable_or_a_variable_over_a_bad_file_is_a_usage_error(tmp_path:
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_garbage_is_a_usage_error_or_a_config_never_a_crash(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.core.model import Event
@@ -43,6 +43,7 @@ def oracle(every: list[Event], after: int, before: int | None, subject: str | No
     st.sampled_from([None, "run", "run.failed", "endpoint", "run.", "*"]),
     st.integers(1, 30),
 )
+@settings(deadline=None)
 def test_a_page_is_the_newest_that_pass(
     state: StateStore, after: int, before: int | None, subject: str | None, kind: str | None, limit: int
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_filter_is_over_kind_subject_and_data(state: StateStore, match: str, w
 
 
 @given(st.floats(0, 400))
+@settings(deadline=None)
 def test_the_log_is_opened_at_a_moment(state: StateStore, moment: float) -> None:
     every = state.events.all(limit=1000)
     assert state.events.since(moment) == next((one.id for one in every if one.at >= moment), every[-1].id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.core.errors import BoxError, ExitCode
@@ -29,6 +29,7 @@ def test_a_value_that_looks_like_a_reference_is_not_resolved_again() -> None:
 
 
 @given(st.lists(st.sets(st.integers(0, 7)), min_size=8, max_size=8))
+@settings(deadline=None)
 def test_dependencies_come_first_or_the_circle_is_named(wanted: list[set[int]]) -> None:
     services = [Service(f"s{i}", ("x", *(f"${{s{j}.url}}" for j in below if j != i))) for i, below in enumerate(wanted)]
     try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.core.logs import follow, rotate, tail
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])), max_size=30), st.integers(0, 40))
+@settings(deadline=None)
 def test_tail_equals_reading_it_all(tmp_path_factory, lines: list[str], count: int) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path_factory.mktemp("tail") / "x.log"
     path.write_text("".join(f"{line}\n" for line in lines))

@@ -113,7 +113,7 @@ def test_several_processes_open_a_new_state_and_lose_no_event(project: Path) -> 
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(300)
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     events = StateStore.open(Paths(project)).events.all(limit=1000)
     assert [event.id for event in events] == list(range(1, 151))
@@ -126,7 +126,7 @@ def test_a_reader_is_not_held_up_by_an_open_write(state: StateStore) -> None:
         seen: list[int] = []
         reader = threading.Thread(target=lambda: seen.append(len(state.events.all())))
         reader.start()
-        reader.join(5)
+        reader.join(60)
         assert seen == [1]
 
 

@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,13 @@ from boxplat.doctor import PROBES, checks
 from boxplat.doctor.probe import GROUPS, Probe, Site, examine, ok
 
 STATES = {"ok", "warn", "fail", "skip"}
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the checks find, and not how busy the machine is: their limits are the matter of two tests below."""
+    monkeypatch.setattr("boxplat.doctor.PROBES", tuple(replace(probe, seconds=90.0) for probe in PROBES))
+    monkeypatch.setattr("boxplat.doctor.examine", partial(examine, seconds=90.0))
 
 
 def test_ids_are_unique_and_of_one_form() -> None:
@@ -68,13 +77,14 @@ def test_a_check_that_breaks_is_a_failed_check(site: Callable[..., Site]) -> Non
 
 def test_a_check_that_hangs_ends_at_its_limit_and_holds_up_no_other(site: Callable[..., Site]) -> None:
     never = threading.Event()
-    probes = [Probe(f"BOX-SYS-0{n}", "hangs", lambda _: never.wait(30), seconds=0.3) for n in (1, 2, 3)]
+    probes = [Probe(f"BOX-SYS-{n}", "hangs", lambda _: never.wait(120), seconds=0.5) for n in range(10, 60)]
+    fine = Probe("BOX-SYS-60", "fine", lambda _: ok("fine"), seconds=60.0)
     began = time.monotonic()
-    found = examine([*probes, Probe("BOX-SYS-04", "fine", lambda _: ok("fine"))], site())
+    found = examine([*probes, fine], site(), seconds=60.0)
     took = time.monotonic() - began
     never.set()
-    assert [check.state for check in found] == ["fail", "fail", "fail", "ok"]
-    assert took < 3, "limits must run side by side, not one after the other"
+    assert [check.state for check in found] == ["fail"] * 50 + ["ok"]
+    assert took < 20, "limits must run side by side, not one after the other: that would take 25 s"
 
 
 def test_the_limits_keep_the_whole_under_ten_seconds() -> None:
@@ -90,13 +100,13 @@ def test_nothing_that_is_examined_is_imported(project: Paths) -> None:
         "from boxplat.doctor import checks\n"
         f"checks(Paths(Path({str(project.root)!r}))); print([m for m in {HEAVY} if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=180)
     assert done.stdout.strip() == "[]"
 
 
 def test_the_command_tells_wrong_settings_and_ends_with_4(project: Paths) -> None:
     project.config.write_text("[tracking]\nprot = 1\n")
     command = [sys.executable, "-m", "boxplat", "--project", str(project.root), "doctor"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 4
     assert "BOX-PRJ-01" in done.stdout and "did you mean 'port'" in done.stdout

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.doctor import python
@@ -67,6 +67,7 @@ def test_a_local_build_is_the_pinned_version(site: Callable[..., Site], tmp_path
 
 
 @given(st.text(alphabet="aZ09-_.", min_size=1, max_size=30))
+@settings(deadline=None)
 def test_normal_names_are_stable(name: str) -> None:
     once = python.normal(name)
     assert python.normal(once) == once

@@ -31,7 +31,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     tracking.prepare(paths)
     command = [sys.executable, "flows/makes.py", "--no-pylint", "run"]
     env = child_environment(paths, Config())
-    subprocess.run(command, cwd=root, env=env, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, cwd=root, env=env, check=True, capture_output=True, timeout=300)
     for path in root.rglob("*"):
         os.utime(path, (time.time() - 90 * DAY,) * 2)  # or it could be at work still
     return root, (paths.metaflow / ".metaflow" / "MakesFlow" / "latest_run").read_text().strip()

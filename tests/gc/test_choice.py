@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.core.errors import BoxError
@@ -44,6 +44,7 @@ def freed(chosen: list[Item], everything: list[Item], kept: set[tuple[str, str]]
 
 
 @given(items(), st.sets(st.sampled_from(BLOBS)), st.integers(0, 80_000_000), st.none() | st.floats(0, 100))
+@settings(deadline=None)
 def test_it_says_what_is_freed_and_frees_no_more_than_it_must(
     found: list[Item], kept: set[tuple[str, str]], allowed: int, older: float | None
 ) -> None:
