@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def found() -> str | None:

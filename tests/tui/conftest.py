@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import textual.app
+import textual.pilot
+from textual._wait import wait_for_idle
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -23,6 +29,8 @@ from tests.tui.demo_endpoints import FakeEndpoints
 from tests.tui.demo_models import FakeModels
 from tests.tui.demo_queue import FakeQueue
 from tests.tui.demo_runs import PastRuns
+
+PATIENCE = 60.0
 
 
 class FakeBox(PastRuns):
@@ -88,6 +96,7 @@ class Recorder(BoxApp):
         self.asked: list[str] = []
         self.copied: list[str] = []
         self.read: list[str] = []
+        self.told: list[str] = []
 
     def _start(self, command: Command) -> None:
         self.asked.append(command.text)
@@ -98,8 +107,38 @@ class Recorder(BoxApp):
         found = self.box.printed.get(command.words[:-1], {})
         return int(str(found.get("code", 0))), json.dumps({"schema_version": 1, **found}).encode(), b""
 
+    def notify(self, message: str, **options: Any) -> None:
+        # What is told is gone from the screen after some seconds.
+        self.told.append(message)
+        super().notify(message, **options)
+
     def copy_to_clipboard(self, text: str) -> None:
         self.copied.append(text)
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pilot goes on when the event loop has nothing left to do.
+
+    Textual's own takes a process that hardly computes for one that is done; on a busy machine it may just not get to.
+    """
+
+    async def idle(min_sleep: float = 0.02, max_sleep: float = 1.0) -> None:
+        await quiet()
+        await wait_for_idle(min_sleep, max_sleep)
+        await quiet()
+
+    monkeypatch.setattr(textual.pilot, "wait_for_idle", idle)
+    monkeypatch.setattr(textual.app, "wait_for_idle", idle)
+
+
+async def quiet() -> None:
+    """Let the event loop do all that it can do now."""
+    ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
+    idle, end = 0, time.monotonic() + PATIENCE
+    while idle < 3 and time.monotonic() < end:
+        await asyncio.sleep(0)
+        idle = 0 if ready else idle + 1
 
 
 @pytest.fixture
@@ -113,7 +152,7 @@ def box(tmp_path: Path) -> FakeBox:
     return FakeBox(tmp_path)
 
 
-async def until(pilot: Pilot[str], condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(pilot: Pilot[str], condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Let the app work until `condition` holds."""
     for _ in range(round(seconds / 0.05)):
         if condition():

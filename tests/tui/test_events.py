@@ -167,9 +167,9 @@ async def test_a_time_is_gone_to_and_a_wrong_one_is_told(long: LongBox) -> None:
             await conftest.typed(pilot, text)
             await pilot.press("enter")
             await until(pilot, lambda: not isinstance(app.screen, AskScreen))
-        assert any("is no time" in note.message for note in app._notifications)
-        await until(pilot, lambda: table(app).texts[-1][0].startswith("09-"))
-        assert "[ newer" in text_of(app) and len(table(app).texts) < PAGE
+        assert any("is no time" in said for said in app.told)
+        await until(pilot, lambda: 0 < len(table(app).texts) < PAGE)
+        assert "[ newer" in text_of(app) and table(app).texts[-1][0].startswith("09-")
         await pilot.press("f")
         await until(pilot, lambda: app.screen.trail == "following" and len(table(app).texts) >= PAGE)
 

@@ -139,6 +139,9 @@ async def test_keys_move_the_cursor_and_it_survives_a_refresh(box: FakeBox) -> N
 
 async def test_an_unchanged_snapshot_draws_nothing(box: FakeBox) -> None:
     async with showing(app := Recorder(box)) as pilot:
+        # The figures of the releases are read after the snapshot, and drawn.
+        await until(pilot, lambda: bool(app.screen._live))  # type: ignore[attr-defined]
+        await pilot.pause()
         drawn = {widget: widget._update_count for widget in app.screen.query(LiveTable)}
         before = box.readings
         app.poller.wake()

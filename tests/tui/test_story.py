@@ -34,6 +34,7 @@ watch = "1s"
 FLOW = """
 import json
 import os
+import time
 from pathlib import Path
 
 from metaflow import FlowSpec, Parameter, step
@@ -46,6 +47,8 @@ class TrainFlow(FlowSpec):
     def start(self):
         from mlflow import MlflowClient
 
+        while not Path(MAY_GO_ON).exists():
+            time.sleep(0.1)
         client, run = MlflowClient(), os.environ["BOXPLAT_TRACKING_RUN_ID"]
         for epoch in range(5):
             client.log_metric(run, "loss", 1 / (epoch + self.month), step=epoch)
@@ -83,7 +86,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
     (root / "flows").mkdir(parents=True)
     (root / "bentos" / "share").mkdir(parents=True)
     (root / "boxplat.toml").write_text(SETTINGS)
-    (root / "flows" / "train.py").write_text(FLOW)
+    (root / "flows" / "train.py").write_text(FLOW.replace("MAY_GO_ON", repr(str(root / "go"))))
     (root / "bentos" / "share" / "service.py").write_text(SERVICE)
     yield root
     run_box(root, "down")
@@ -98,6 +101,8 @@ def test_the_story_by_keys_alone(project: Path) -> None:
         terminal.press("Enter")
         terminal.until("◐ 3  train a model and register it (run 1)", without=UNDER_WAY)
         terminal.press("Enter")
+        terminal.until("TrainFlow", "◐ running")
+        (project / "go").touch()
         terminal.until("TrainFlow", "✓ succeeded", "share is registered")
         terminal.press("m")
         terminal.until("loss")

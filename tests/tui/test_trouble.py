@@ -91,8 +91,10 @@ async def test_leaving_does_not_wait_for_a_reading_that_hangs(box: FakeBox) -> N
         await until(pilot, lambda: box.readings > 0)
     assert not app.is_running and app.poller.daemon
     box.gate.set()
-    app.poller.join(5)
-    assert not app.poller.is_alive() and not [t for t in threading.enumerate() if t.name == app.poller.name]
+    readers = [one for one in threading.enumerate() if one.name == app.poller.name]
+    for one in readers:
+        one.join(60)
+    assert not app.poller.is_alive() and not any(one.is_alive() for one in readers)
 
 
 @anyio

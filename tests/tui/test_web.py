@@ -41,7 +41,7 @@ class Served:
 
     def ask(self, path: str, **headers: str) -> tuple[int, dict[str, str], str]:
         """Status, headers and text; an underscore in the name of a header stands for a hyphen."""
-        connection = http.client.HTTPConnection(self.host, timeout=10)
+        connection = http.client.HTTPConnection(self.host, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.putrequest("GET", path, skip_host="Host" in named)
         for name, value in named.items():
@@ -55,6 +55,14 @@ class Served:
     @property
     def dashboards(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """What it was started with; nothing once it is over, as what a dashboard reads by is soon."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +108,7 @@ def test_pages_of_other_sites_get_no_dashboard(served: Served, headers: dict[str
 
 
 def test_nonsense_is_refused_and_told_in_a_line(served: Served) -> None:
-    connection = http.client.HTTPConnection(served.host, timeout=10)
+    connection = http.client.HTTPConnection(served.host, timeout=60)
     connection.request("OPTIONS", "*")
     assert connection.getresponse().status == 403
     connection.close()
@@ -125,7 +133,7 @@ async def test_a_dashboard_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) 
     process = service._process
     assert process is not None
     await web._end(service)
-    assert await asyncio.wait_for(process.wait(), 10) == -signal.SIGKILL
+    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
 
 
 async def test_only_messages_of_the_page_are_obeyed() -> None:
@@ -162,28 +170,35 @@ def test_only_this_machine_can_reach_it(served: Served) -> None:
     assert [one.laddr.ip for one in listening] == ["127.0.0.1"]
 
 
-@pytest.mark.skipif(found() is None, reason="no Chromium here: apt-get install chromium-headless-shell")
-async def test_a_browser_draws_it_and_types_into_it(served: Served, tmp_path: Path) -> None:
+def colours(picture: bytes) -> int:
+    """How many different ones there are."""
     from PIL import Image
 
+    seen = Image.open(io.BytesIO(picture)).convert("RGB")
+    return len(seen.getcolors(seen.width * seen.height) or ())
+
+
+@pytest.mark.skipif(found() is None, reason="no Chromium here: apt-get install chromium-headless-shell")
+async def test_a_browser_draws_it_and_types_into_it(served: Served, tmp_path: Path) -> None:
     async with browsing(tmp_path, served.address) as page:
         await page.until(lambda: "webbed" in page.heard and "box up --detach" in page.heard, "the overview")
         await page.press("8")
         await page.until(lambda: "Nothing has happened yet" in page.heard, "the events")
-        picture = Image.open(io.BytesIO(await page.picture())).convert("RGB")
-        (dashboard,) = [one for one in served.dashboards if "tui" in one.cmdline()]
+        # Text, in several colours, and not one plain surface. What was heard is drawn a little later.
+        async with asyncio.timeout(60):
+            while colours(await page.picture()) <= 50:
+                await asyncio.sleep(0.1)
+        (dashboard,) = [one for one in served.dashboards if "tui" in words_of(one)]
         assert {urlsplit(url).netloc for url in page.asked if not url.startswith("data:")} == {served.host}
         assert page.errors == []
-    # Text, in several colours, and not one plain surface.
-    assert len(picture.getcolors(picture.width * picture.height)) > 50
-    psutil.wait_procs([dashboard], timeout=10)
+    psutil.wait_procs([dashboard], timeout=60)
     assert not dashboard.is_running()
 
 
 def test_ending_it_ends_its_dashboards(served: Served) -> None:
     """The last test of this file: it takes the server down."""
     served.process.send_signal(signal.SIGINT)
-    assert served.process.wait(10) == 0
+    assert served.process.wait(60) == 0
     assert served.process.stderr is not None and "Traceback" not in served.process.stderr.read()
 
 

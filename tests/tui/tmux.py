@@ -59,7 +59,7 @@ class Terminal:
             self.press("C-a", "C-k")
             self.type(text)
             with suppress(AssertionError):
-                self.until(word, seconds=5)
+                self.until(word, seconds=10)
                 return
         self.until(word)
 
@@ -69,7 +69,7 @@ class Terminal:
         )
         return done.stdout.strip() == "1"
 
-    def leave(self, seconds: float = 30.0) -> str:
+    def leave(self, seconds: float = 60.0) -> str:
         """Press q and wait until the program has ended; returns what it said last."""
         self.press("q")
         end = time.monotonic() + seconds
@@ -78,7 +78,7 @@ class Terminal:
             time.sleep(0.1)
         return self.screen()
 
-    def until(self, *words: str, without: str = "", seconds: float = 60.0) -> str:
+    def until(self, *words: str, without: str = "", seconds: float = 180.0) -> str:
         """Wait until all of `words` are on the screen, and `without` is not; returns the screen."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
