@@ -83,7 +83,8 @@ def _loop(
 ) -> None:
     net, epochs = fitted.net, recipe.epochs if held_out else recipe.refit_epochs
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
-    steps = max(1, epochs * (len(data.y) // recipe.batch))
+    # With fewer than eight a phase of the cycle can be empty, by whose length torch divides.
+    steps = max(8, epochs * (len(data.y) // recipe.batch))
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=steps, pct_start=0.25)
     best: dict[str, Tensor] = {}
     for epoch in range(1, epochs + 1):

@@ -68,13 +68,17 @@ def training_table() -> Path:
 
 def shown(path: Path) -> str:
     """A path as the project knows it: relative to the working directory where it lies below that."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return _below(Path.cwd(), path)
+
+
+def _below(folder: Path, path: Path) -> str:
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def training_digest(path: Path | None = None) -> dict[str, str]:
     """The digest of the training table (or of another one) alone, in the form of `digests`."""
     path = path or training_table()
-    return {str(path.relative_to(data_folder())): sha256(path)[:16]}
+    return {_below(data_folder(), path): sha256(path)[:16]}
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

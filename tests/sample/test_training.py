@@ -57,9 +57,11 @@ def test_a_day_is_scored(trained: Trained) -> None:
     assert found == [(964, True, True, 1, True)]
 
 
-def test_train_and_score_run_plainly_without_tracking(featured: Sample) -> None:
-    """The main job needs no server: nothing is registered, the run says so and succeeds."""
-    output = featured.must("train", "--epochs", "1", tracking=False)
+def test_train_and_score_run_plainly_without_tracking(featured: Sample, tmp_path: Path) -> None:
+    """The main job needs no server: nothing is registered, the run says so and succeeds, on any table of its rows."""
+    some, table = tmp_path / "some.parquet", quoted(featured.data / "training" / "training.parquet")
+    duckdb.sql(f"copy (select * from {table} where id % 10 = 0) to {quoted(some)}")
+    output = featured.must("train", "--epochs", "1", "--table", str(some), tracking=False)
     assert "MLFLOW_TRACKING_URI is not set" in output and "test AUC 0." in output
     assert "scoring with the latest model" in featured.must("score", tracking=False)
 
