@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -47,17 +49,19 @@ class Adder:
 Answer = tuple[int, str, bytes]
 
 
-def until(what: str, condition, seconds: float = 60.0):
+def until(what: str, condition, seconds: float = 180.0):
     """Wait for a condition and return what it returned."""
     deadline = time.monotonic() + seconds
+    pause = threading.Event()
     while time.monotonic() < deadline:
         found = condition()
         if found:
             return found
+        pause.wait(0.01)
     raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
-def ask(url: str, body: bytes | None = None, timeout: float = 30.0) -> Answer:
+def ask(url: str, body: bytes | None = None, timeout: float = 120.0) -> Answer:
     """Status, content type and body of one request."""
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
@@ -110,9 +114,11 @@ class Listener:
         }
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, *program: str) -> subprocess.Popen[bytes]:
+        """A worker; `program` is what Python is told to run."""
         descriptor = self._socket.fileno()
-        command = [sys.executable, "-m", "boxplat.serving.worker", str(self._bento), "--fd", str(descriptor)]
+        program = program or ("-m", "boxplat.serving.worker")
+        command = [sys.executable, *program, str(self._bento), "--fd", str(descriptor)]
         process = subprocess.Popen(
             command, env=self._env, cwd=self._bento, pass_fds=[descriptor], stdout=subprocess.DEVNULL, stderr=None
         )
@@ -139,18 +145,26 @@ def worker(bento: Path, paths: Paths, config: Config) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def stock(bento: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of the same Bento under `bentoml serve`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     env = os.environ | {"BENTOML_HOME": str(tmp_path_factory.mktemp("stock")), "BENTOML_DO_NOT_TRACK": "True"}
-    command = [sys.executable, "-m", "bentoml", "serve", str(bento), "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
+
+    def begin() -> tuple[subprocess.Popen[bytes], str]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "bentoml", "serve", str(bento), "--host", "127.0.0.1", "--port", str(port)]
+        begun = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return begun, f"http://127.0.0.1:{port}"
+
+    process, url = begin()
 
     def ready() -> bool:
+        nonlocal process, url
+        if process.poll() is not None:
+            # Somebody took the port before it did.
+            process, url = begin()
         try:
             return ask(f"{url}/readyz")[0] == 200
-        except urllib.error.URLError:
+        except (OSError, http.client.HTTPException):
             return False
 
     until("bentoml serve is ready", ready)

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from boxplat.box import Box
-from boxplat.core.model import State
+from boxplat.core.model import ServiceStatus, State
 from boxplat.releases.endpoints import replicas_of
 from boxplat.runs.ledger import Ledger
 from tests.conftest import run_box
@@ -38,7 +38,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     found = Box(root, by="test")
     found.up(detach=True)
     try:
-        found.wait(timeout=90)
+        found.wait(timeout=300)
         yield found
     finally:
         found.down()
@@ -53,9 +53,15 @@ def test_an_endpoint_sleeps_and_wakes_behind_the_gateway(box: Box) -> None:
     box.deploy("adder")
     (endpoint,) = box.endpoints()
     url = str(endpoint.url)
-    (awake,) = replicas_of("adder", box.state.services.all())
-    assert awake.pid and add(url, 1, 2)[0] == 200
-    assert leases(box) == [("service/adder@1", awake.pid)]
+
+    def at_work() -> ServiceStatus | None:
+        """Its process; None where it fell asleep while it was looked at."""
+        assert add(url, 1, 2)[0] == 200
+        (row,) = replicas_of("adder", box.state.services.all())
+        there = row.state in (State.STARTING, State.RUNNING) and leases(box) == [("service/adder@1", row.pid)]
+        return row if there else None
+
+    awake = until("it has a process and its memory", at_work)
 
     def asleep() -> bool:
         (row,) = replicas_of("adder", box.state.services.all())
@@ -67,9 +73,8 @@ def test_an_endpoint_sleeps_and_wakes_behind_the_gateway(box: Box) -> None:
     assert leases(box) == [], "who sleeps keeps no memory from others"
     (endpoint,) = box.endpoints()
     assert endpoint.state is State.ASLEEP and endpoint.traffic == {1: 100}
-    box.wait(timeout=10)
+    box.wait(timeout=90)
     assert run_box(box.root, "status").returncode == 0
     status, _, body = add(url, 20, 22)
     assert status == 200 and b"42" in body
-    (woken,) = replicas_of("adder", box.state.services.all())
-    assert woken.state in (State.STARTING, State.RUNNING) and woken.restarts == 0
+    assert until("it is awake again", at_work).restarts == 0

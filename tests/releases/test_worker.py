@@ -41,6 +41,12 @@ REQUESTS = [
     ("/readyz", None),
 ]
 
+# A worker that waits for the first request of a connection as long as a slow test may need to send it.
+PATIENT = (
+    "from boxplat.serving.http import draining; from boxplat.serving.worker import main; "
+    "draining.UNREAD_SECONDS = 60.0; main()"
+)
+
 
 @pytest.mark.integration
 @pytest.mark.parametrize(("path", "body"), REQUESTS)
@@ -59,8 +65,12 @@ def test_metrics_equal_bentoml_serve(worker: str, stock: str) -> None:
         lines = [line.rpartition(" ")[0] for line in text.decode().splitlines() if not line.startswith("#")]
         return {line for line in lines if 'endpoint="/add"' in line and 'http_response_code="200"' in line}
 
-    found = series(worker)
-    assert any("request_total" in line for line in found) and found == series(stock)
+    def counted(url: str) -> set[str]:
+        """A request is counted a moment after its answer was sent: one counter, then the other."""
+        both = ("request_total{", "request_duration_seconds_sum{")
+        return until("it has counted", lambda: found if all(map("".join(found := series(url)).count, both)) else None)
+
+    assert counted(worker) == counted(stock)
 
 
 @pytest.mark.integration
@@ -76,16 +86,22 @@ def test_requests_wait_for_the_next_worker(bento: Path, paths: Paths, config: Co
         first = listener.start()
         assert json.loads(add(listener.url, 1, 1)[2])["sum"] == 2
         first.send_signal(end)
-        assert first.wait(10) == -end
+        assert first.wait(90) == -end
         with ThreadPoolExecutor(4) as pool:
             waiting = [pool.submit(add, listener.url, number, 1) for number in range(4)]
             second = listener.start()
-            assert [json.loads(answer.result(60)[2])["sum"] for answer in waiting] == [1, 2, 3, 4]
+            assert [json.loads(answer.result(180)[2])["sum"] for answer in waiting] == [1, 2, 3, 4]
         assert second.pid != first.pid
+
         # The first worker's request is not counted by the second.
-        lines = ask(f"{listener.url}/metrics")[2].decode().splitlines()
-        counts = [float(line.split()[-1]) for line in lines if "request_total{" in line and 'endpoint="/add"' in line]
-        assert sum(counts) == 4
+        def counted() -> float:
+            lines = ask(f"{listener.url}/metrics")[2].decode().splitlines()
+            own = [line for line in lines if "request_total{" in line and 'endpoint="/add"' in line]
+            return sum(float(line.split()[-1]) for line in own)
+
+        # A request is counted a moment after its answer was sent.
+        until("all are counted", lambda: counted() >= 4)
+        assert counted() == 4
     finally:
         listener.close()
 
@@ -95,9 +111,9 @@ def test_a_request_on_its_way_when_the_worker_stops_is_answered(bento: Path, pat
     """A client has connected, the worker is told to stop, and only then does the request arrive."""
     listener = Listener(bento, paths, config)
     try:
-        first = listener.start()
+        first = listener.start("-c", PATIENT)
         assert add(listener.url, 1)[0] == 200
-        slow = http.client.HTTPConnection("127.0.0.1", urlsplit(listener.url).port, timeout=30)
+        slow = http.client.HTTPConnection("127.0.0.1", urlsplit(listener.url).port, timeout=90)
         slow.connect()
         assert add(listener.url, 1)[0] == 200, "connections are accepted in order, so the slow one is in"
         first.terminate()
@@ -105,7 +121,7 @@ def test_a_request_on_its_way_when_the_worker_stops_is_answered(bento: Path, pat
         until("it listens no more", lambda: all(row.status != "LISTEN" for row in process.net_connections()))
         slow.request("POST", "/add", b'{"numbers": [2]}', {"Content-Type": "application/json"})
         assert slow.getresponse().status == 200
-        assert first.wait(20) == -signal.SIGTERM
+        assert first.wait(90) == -signal.SIGTERM
     finally:
         listener.close()
 
