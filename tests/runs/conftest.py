@@ -28,7 +28,14 @@ from boxplat.core.state import StateStore
 from boxplat.runs import start
 
 FLOWS = Path(__file__).parent / "flows"
-PATIENCE = 120.0
+PATIENCE = 300.0
+# The launcher, with an answer of a busy server waited for: what was promised to the user in seconds is not tested here.
+LAUNCHER = """
+import sys
+from boxplat.runs import launcher
+launcher.FIRST_ANSWER = launcher.ANSWER = launcher.CANCELLED_ANSWER = 60.0
+sys.exit(launcher.main(int(sys.argv[1])))
+"""
 
 
 def until(condition: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:
@@ -74,7 +81,7 @@ class Server:
         with self._paths.service_log("tracking").open("ab") as log:
             command = [resolve(word, values) for word in self._service.command]
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log, pass_fds=(descriptor,))
-        with urllib.request.urlopen(self.url + self._service.health, timeout=90) as answer:
+        with urllib.request.urlopen(self.url + self._service.health, timeout=PATIENCE) as answer:
             assert answer.status == 200
         return time.monotonic() - began
 
@@ -82,7 +89,7 @@ class Server:
         """End it, and refuse connections from then on."""
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(90)
         self.socket.close()
 
 
@@ -138,14 +145,14 @@ class Project:
     def queue(self, flow: str, params: dict[str, str] | None = None, **options: Any) -> Run:
         return start(self.state, self.paths, self.config, flow, params or {}, options, "test")
 
-    def launch(self, run: Run, url: str | None = None) -> subprocess.Popen[bytes]:
-        """Start a run's launcher in a session of its own, its output in the run's log."""
+    def launch(self, run: Run, url: str | None = None, before: str = "") -> subprocess.Popen[bytes]:
+        """Start a run's launcher in a session of its own, its output in the run's log; `before` is code of it."""
         folder = self.paths.run_dir(run.id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         env = child_environment(self.paths, self.config, url or self.url) | {"BOXPLAT_RUN_ID": str(run.id)}
         with self.paths.run_log(run.id).open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "boxplat.runs.launcher", str(run.id)],
+                [sys.executable, "-c", before + LAUNCHER, str(run.id)],
                 cwd=self.paths.root,
                 env=env,
                 stdin=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ import pytest
 from boxplat.core import processes
 from boxplat.core.model import Run, RunState
 from boxplat.runs import cancel
-from tests.runs.conftest import Project, until
+from tests.runs.conftest import PATIENCE, Project, until
 
 pytestmark = pytest.mark.integration
 
@@ -108,7 +108,10 @@ def test_a_task_that_dies_without_a_word(box: Project, client: Any) -> None:
 
 def test_a_task_that_ends_after_its_scheduler(box: Project) -> None:
     (box.paths.root / "open").touch()
-    run = box.run("flows/slow.py", {"gate": "open", "how": "outlive"})
+    queued = box.queue("flows/slow.py", {"gate": "open", "how": "outlive"})
+    # Its end is not a matter of five seconds here.
+    assert box.launch(queued, before="from boxplat.runs import ending; ending.KILL_AFTER = 60.0").wait(PATIENCE) == 0
+    run = box.state.runs.get(queued.id)
     assert (run.state, run.exit_code) == (RunState.FAILED, -signal.SIGKILL)
     assert [task.state for task in box.state.runs.tasks(run.id)] == [RunState.SUCCEEDED, RunState.SUCCEEDED]
 
@@ -128,7 +131,7 @@ def test_cancelling_ends_every_process_of_the_run(box: Project, client: Any) -> 
     assert len(of_run(box, run)) >= 3
     cancel(box.state, run.id, "test")
     launcher.send_signal(signal.SIGTERM)
-    assert launcher.wait(20) == 0
+    assert launcher.wait(PATIENCE) == 0
     assert of_run(box, run) == []
     done = box.state.runs.get(run.id)
     assert done.state is RunState.CANCELLED
@@ -139,7 +142,7 @@ def test_cancelling_ends_every_process_of_the_run(box: Project, client: Any) -> 
 def test_a_run_cancelled_in_the_queue_never_starts(box: Project) -> None:
     run = box.queue("flows/tiny.py")
     cancel(box.state, run.id, "test")
-    assert box.launch(run).wait(60) == 0
+    assert box.launch(run).wait(PATIENCE) == 0
     assert box.state.runs.get(run.id).state is RunState.CANCELLED
     assert box.log(run) == ""
 
@@ -147,7 +150,7 @@ def test_a_run_cancelled_in_the_queue_never_starts(box: Project) -> None:
 def test_two_runs_at_once_keep_apart(box: Project, client: Any) -> None:
     runs = [box.queue("flows/tiny.py", {"count": str(count)}, max_workers=1) for count in (5, 7)]
     launchers = [box.launch(run) for run in runs]
-    assert [launcher.wait(120) for launcher in launchers] == [0, 0]
+    assert [launcher.wait(PATIENCE) for launcher in launchers] == [0, 0]
     done = [box.state.runs.get(run.id) for run in runs]
     assert {run.state for run in done} == {RunState.SUCCEEDED}
     found = [client.get_run(run.tracking_run_id).data for run in done]

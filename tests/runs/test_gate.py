@@ -103,7 +103,7 @@ def test_a_task_that_waits_ends_at_once_when_it_is_told_to(start: Start, state: 
     task = start("1", memory=800)
     until(lambda: waits(tmp_path), "the task waits")
     task.terminate()
-    assert task.wait(5) == -signal.SIGTERM
+    assert task.wait(60) == -signal.SIGTERM
     assert Ledger(state.database).holdings().waiting == ()
 
 
@@ -137,7 +137,7 @@ def test_a_claim_that_never_fits_ends_the_task_in_the_words_of_the_refusal_and_w
     start: Start, tmp_path: Path
 ) -> None:
     task = start("1", memory=2000)
-    _, said = task.communicate(timeout=60)
+    _, said = task.communicate(timeout=180)
     assert task.returncode == NO_RETRY
     assert "asks for 1.9 GiB of memory; at most 1000 MiB can be claimed here" in said
     assert "fix:" in said

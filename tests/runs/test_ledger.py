@@ -27,7 +27,7 @@ from boxplat.runs.limits import Limits, Memory
 from boxplat.runs.overuse import Watch
 
 GIB = 2**30
-PATIENCE = 20.0
+PATIENCE = 90.0
 
 
 class Fake:

@@ -25,7 +25,7 @@ from boxplat.runs.profiles.energy import CpuEnergy
 from boxplat.runs.profiles.profiling import Profiling
 from boxplat.runs.profiles.recommend import recommendations
 from boxplat.runs.profiles.sample import Sampler
-from tests.doctor.test_gpu import FakeDriver, used
+from tests.doctor.test_gpu import PATIENCE, FakeDriver, used
 
 MIB, GIB = 2**20, 2**30
 PLUGINS = EXTENSION / "metaflow_extensions" / "boxplat" / "plugins"
@@ -92,7 +92,7 @@ def running(code: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_forked_task_counts_what_it_touched_and_nothing_that_it_found() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FORK, str(PLUGINS)], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", FORK, str(PLUGINS)], capture_output=True, text=True, check=True, timeout=180
     )
     nothing, read_all, allocate, again = map(json.loads, done.stdout.splitlines())
     for found in (nothing, read_all, allocate):
@@ -187,13 +187,20 @@ def sample(pid: int, percent: int, at: int) -> SimpleNamespace:
     return SimpleNamespace(pid=pid, smUtil=percent, timeStamp=at)
 
 
+def activities(driver: FakeDriver) -> Activities:
+    """Of a driver that answers, however busy this machine is."""
+    made = Activities(lambda: driver)
+    made._nvml._patience = PATIENCE
+    return made
+
+
 def test_activity_in_seconds_and_joules() -> None:
     driver = FakeDriver(
         nvmlDeviceGetTotalEnergyConsumption=250_000,
         nvmlDeviceGetComputeRunningProcesses=[used(7, GIB)],
         nvmlDeviceGetProcessUtilization=lambda handle, since: [sample(7, 40, 10), sample(7, 60, 20)],
     )
-    reader = Activities(lambda: driver)
+    reader = activities(driver)
     (found,) = reader.read()
     assert found == Activity("GPU-1", 250.0, 0.63, {7: GIB}, {7: 0.5})
     # The driver keeps a few seconds of samples: those that were seen do not count again.
@@ -204,7 +211,7 @@ def test_activity_in_seconds_and_joules() -> None:
 def test_a_driver_that_tells_no_process_apart(code: int) -> None:
     failing = pynvml.NVMLError(code)
     driver = FakeDriver(nvmlDeviceGetTotalEnergyConsumption=failing, nvmlDeviceGetProcessUtilization=failing)
-    (found,) = Activities(lambda: driver).read()
+    (found,) = activities(driver).read()
     assert (found.joules, found.shares) == (None, None)
 
 
@@ -276,7 +283,6 @@ def test_a_flow_that_uses_known_amounts(box: Any, client: Any, cold: bool) -> No
     assert grown["brief"] == pytest.approx(300, rel=0.05)
     assert grown["child"] == pytest.approx(205, rel=0.1)
     assert grown["killed"] == pytest.approx(150, rel=0.12)
-    assert found["burn", 0].cpu_seconds - base.cpu_seconds == pytest.approx(1.0, abs=0.25)
     written, read = found["write", 0].write_bytes, found["write", 0].read_bytes - base.read_bytes
     assert written == pytest.approx(50e6, rel=0.02) and read == pytest.approx(50e6, rel=0.02)
     killed, again = found["killed", 0], found["killed", 1]
@@ -284,6 +290,8 @@ def test_a_flow_that_uses_known_amounts(box: Any, client: Any, cold: bool) -> No
     assert found["allocate", 0].asked == {"cores": 2.0, "memory": 4e9}
     assert {row.inherited > 0 for row in found.values()} == {not cold}
     logged = client.get_run(run.tracking_run_id).data.metrics
+    # Against the step's own clock: what a process takes to begin differs on a busy machine.
+    assert found["burn", 0].cpu_seconds == pytest.approx(logged["spent"], abs=0.25) and logged["spent"] >= 1
     assert logged["boxplat.peak_memory_mib.allocate"] == pytest.approx(found["allocate", 0].resident / MIB)
     assert logged["boxplat.energy_wh"] > 0
     peaks = {row.step: row.resident for row in found.values() if row.exact}

@@ -77,11 +77,12 @@ def test_inherited_memory_is_claimed_by_nobody_but_asked_of_a_cluster(state: Sta
 
 
 @given(st.integers(20 * MB, 2**44))
+@settings(deadline=None)
 def test_what_is_recommended_holds_the_peak_and_is_at_most_a_tenth_above_it(peak: int) -> None:
     assert peak <= advice(memory=peak).memory * MB <= 1.1 * peak
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 2**30), st.booleans()), min_size=1, max_size=8))
 def test_the_most_of_any_attempt_counts(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
     paths = Paths(tmp_path_factory.mktemp("learnt"))

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.core.claims import Capacity, Claim, Device, Priority
@@ -61,6 +61,7 @@ def test_each_part_has_its_owner_and_what_waits_has_none() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2**40), st.integers(0, 2**40)), max_size=9))
+@settings(deadline=None)
 def test_nothing_is_lost_and_nothing_is_below_zero(leases: list[tuple[int, int, int]]) -> None:
     rows = [place(f"run/{run}/a/1", run, "running", Claim(1, claim), used) for run, claim, used in leases]
     memory = shares(Line(0.0, Capacity(2, 2**36, (), 7), tuple(rows)), [service("tracking", 5)])[1]

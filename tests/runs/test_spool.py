@@ -34,6 +34,7 @@ lines = st.binary(max_size=40) | odd_records.map(lambda record: json.dumps(recor
 
 
 @given(st.lists(lines, max_size=8))
+@settings(deadline=None)
 def test_garbage_never_raises_and_never_hides_good_records(garbage: list[bytes]) -> None:
     good = [json.dumps(record).encode() for record in (RUN, START, END)]
     mixed = b"\n".join([*garbage, *good])
@@ -41,6 +42,7 @@ def test_garbage_never_raises_and_never_hides_good_records(garbage: list[bytes])
 
 
 @given(st.lists(odd_records, max_size=8))
+@settings(deadline=None)
 def test_whatever_parses_can_be_shipped(odd: list[dict[str, Any]]) -> None:
     tally = batches.Tally()
     for record in spool.records_of("\n".join(json.dumps(item) for item in odd).encode()):
@@ -63,7 +65,7 @@ def test_what_a_profile_tells_is_not_taken_on_trust() -> None:
     assert metrics.of([record])["boxplat.peak_memory_mib.a"] == 0.0
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_tail_yields_each_record_once_however_the_file_grows(data: st.DataObject) -> None:
     import tempfile

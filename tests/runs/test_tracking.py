@@ -52,7 +52,7 @@ command.downgrade(config, "-1")
 
 
 def get(server: Server, path: str, host: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     connection.request("GET", path, headers={"Host": host})
     return connection.getresponse().status
 
@@ -78,7 +78,7 @@ def test_schema_is_made_once_though_two_ask_at_the_same_time(tmp_path: Path) -> 
     code = "import sys, pathlib; from boxplat.adapters import tracking; from boxplat.core.paths import Paths\n"
     code += "tracking.prepare(Paths(pathlib.Path(sys.argv[1]))); assert 'mlflow' not in sys.modules"
     both = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in "12"]
-    assert [process.wait(120) for process in both] == [0, 0]
+    assert [process.wait(300) for process in both] == [0, 0]
     database = paths.mlflow / "mlflow.db"
     assert {path.stat().st_mode & 0o077 for path in paths.mlflow.iterdir()} == {0}
     connection = sqlite3.connect(database)

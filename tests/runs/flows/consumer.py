@@ -10,7 +10,9 @@ import time
 from metaflow import FlowSpec, current, resources, retry, step
 
 MIB = 2**20
-CHILD = "import time; held = bytearray(b'x') * (200 * 2**20); time.sleep(1)"
+# Held until the launcher has surely looked.
+SEEN = 4
+CHILD = f"import time; held = bytearray(b'x') * (200 * 2**20); time.sleep({SEEN})"
 
 
 class ConsumerFlow(FlowSpec):
@@ -46,6 +48,7 @@ class ConsumerFlow(FlowSpec):
         began = time.process_time()
         while time.process_time() - began < 1:
             pass
+        self.spent = time.process_time()
         self.next(self.write)
 
     @step
@@ -67,7 +70,7 @@ class ConsumerFlow(FlowSpec):
         """150 MiB in a first attempt that ends without a word."""
         if current.retry_count == 0:
             held = bytearray(b"x") * (150 * MIB)
-            time.sleep(1)
+            time.sleep(SEEN)
             os.kill(os.getpid(), signal.SIGKILL)
             self.size = len(held)
         self.next(self.end)
