@@ -244,5 +244,5 @@ CASES: dict[str, list[Case]] = {
         *everywhere("/v1/custom/path"),
     ],
     "crowded": [*posted("/double", {"x": TWO}, {"x": ["a"]}, {}), *posted("/late", {}), *everywhere("/double")],
-    "limited": [*posted("/sleep", {"seconds": 0}, {"seconds": 3}, {"seconds": "x"}), *posted("/begun", {})],
+    "limited": [*posted("/sleep", {"seconds": 0}, {"seconds": 30}, {"seconds": "x"}), *posted("/begun", {})],
 }

@@ -18,13 +18,19 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.serving.cases import Case
 
 SERVICES = Path(__file__).with_name("services")
 _START_SECONDS = 120
 _WORKER = ("-m", "boxplat.serving.worker")
+_STOCK = ("-m", "bentoml", "serve", "--host", "127.0.0.1", "--port")
 _OWN = {"date", "x-bentoml-request-id", "etag", "last-modified"}
+
+# How long an example takes says more about the machine than about what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextlib.contextmanager
+def held_port() -> Iterator[int]:
+    """A port of the loopback address that only a server gets, which binds it with SO_REUSEADDR, until the block ends.
+
+    One that is only free may be another process's by the time at which a server wants it.
+    """
+    with socket.socket() as holding:
+        holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holding.bind(("127.0.0.1", 0))
+        yield int(holding.getsockname()[1])
+
+
 def _until_ready(process: subprocess.Popen[Any], url: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
@@ -92,7 +110,9 @@ def _end(process: subprocess.Popen[Any]) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         members = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         for member in members:
-            member.kill()
+            # Some end with their parent.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
     process.wait()
 
 
@@ -110,13 +130,12 @@ def served(name: str, scratch: Path) -> contextlib.AbstractContextManager[Pair]:
 @contextlib.contextmanager
 def compared(folder: Path, target: str, scratch: Path, **environment: str) -> Iterator[Pair]:
     """Any service under both servers; what they say is in files of `scratch`."""
-    port = free_port()
-    argv = ["-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port)]
-    stock = f"http://127.0.0.1:{port}"
     with (
-        _running(argv, folder, scratch / "stock", environment) as theirs,
+        held_port() as port,
+        _running([*_STOCK, str(port), target], folder, scratch / "stock", environment) as theirs,
         worker(folder, target, scratch / "ours", **environment) as (ours, _),
     ):
+        stock = f"http://127.0.0.1:{port}"
         _until_ready(theirs, stock)
         yield Pair(stock, ours)
 

@@ -26,11 +26,11 @@ def exchange(url: str, *pieces: bytes, timeout: float = 30, half_closed: bool = 
     with connected(url, timeout) as made:
         try:
             made.sendall(pieces[0])
-            if len(pieces) > 1:
+            for piece in pieces[1:]:
+                # Not one for all: it would be closed as idle if this process were held up.
                 with connected(url, timeout) as other:
-                    for piece in pieces[1:]:
-                        alive(other)
-                        made.sendall(piece)
+                    alive(other)
+                made.sendall(piece)
             if half_closed:
                 made.shutdown(socket.SHUT_WR)
         except OSError:
@@ -39,7 +39,7 @@ def exchange(url: str, *pieces: bytes, timeout: float = 30, half_closed: bool = 
 
 
 def alive(made: socket.socket) -> None:
-    """Ask a probe on a connection that is kept, and wait for its answer."""
+    """Ask a probe on a connection, and wait for its answer."""
     made.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
     found = b""
     while not found.endswith(b"\r\n\r\n\n"):

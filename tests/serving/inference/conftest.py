@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import pytest
 import tritonclient.grpc
 import tritonclient.http
 
-from tests.serving.conftest import worker
+from tests.serving.conftest import held_port, worker
 
 WAITING = 4
 BODY_MIB = 4
@@ -46,21 +45,12 @@ class Served:
         return found
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = Path(__file__).with_name("everything")
-    port = free_port()
-    flags = ["--grpc-port", port, "--waiting", WAITING, "--body-mib", BODY_MIB]
-    with worker(folder, "service:Everything", tmp_path_factory.mktemp("everything") / "own", *map(str, flags)) as (
-        url,
-        _,
-    ):
+    scratch = tmp_path_factory.mktemp("everything") / "own"
+    flags = ["--waiting", str(WAITING), "--body-mib", str(BODY_MIB), "--grpc-port"]
+    with held_port() as port, worker(folder, "service:Everything", scratch, *flags, str(port)) as (url, _):
         yield Served(url, port)
 
 

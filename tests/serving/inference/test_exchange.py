@@ -33,7 +33,7 @@ async def _between(scope: Any, receive: Any, send: Any) -> None:
 
 async def _whole(app: Any) -> bytes:
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         asked(app, "/x", [(b"content-type", b"x"), (b"x-a", b"b")], b"in", "text/in") as one,
     ):
         assert (one.status, one.kind) == (200, "text/plain")

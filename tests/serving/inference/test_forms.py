@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +23,9 @@ from starlette.routing import Mount, Route
 
 from boxplat.serving.inference.protocol import InferenceProtocol
 from boxplat.serving.log import reading
-from tests.serving.conftest import worker
+from tests.serving.conftest import held_port, worker
 from tests.serving.inference.asking import tensors
-from tests.serving.inference.conftest import Served, free_port
+from tests.serving.inference.conftest import Served
 from tests.serving.log.logs import compacted
 
 # Makes an answer large enough to be compressed.
@@ -33,20 +34,23 @@ _LONG_ID = "long" * 300
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[tuple[Served, psutil.Process]]:
-    port = free_port()
     folder = Path(__file__).with_name("alone")
-    flags = ["--grpc-port", str(port), "--workers", "2", "--log", str(tmp_path / "predictions")]
-    with worker(folder, "service:Alone", tmp_path / "alone", *flags) as (url, process):
+    flags = ["--workers", "2", "--log", str(tmp_path / "predictions"), "--grpc-port"]
+    gate = str(tmp_path / "gate")
+    with (
+        held_port() as port,
+        worker(folder, "service:Alone", tmp_path / "alone", *flags, str(port), GATE=gate) as (url, process),
+    ):
         yield Served(url, port), process
 
 
-def _ask(served: Served, x: float, seconds: float = 0.0) -> dict[str, Any]:
-    """On a connection of its own."""
-    inputs = {"x": np.array([x]), "seconds": np.array([seconds])}
+def _ask(served: Served, x: float, held: bool = False) -> dict[str, Any]:
+    """On a connection of its own; one that is held is answered when there is a gate."""
+    inputs = {"x": np.array([x]), "held": np.array([held])}
     with tritonclient.grpc.InferenceServerClient(
         served.channel, channel_args=[("grpc.use_local_subchannel_pool", 1)]
     ) as client:
-        answer = client.infer("scorer", tensors(tritonclient.grpc, inputs), client_timeout=30)
+        answer = client.infer("scorer", tensors(tritonclient.grpc, inputs), client_timeout=120)
         return {name: answer.as_numpy(name)[0] for name in ("sum", "process")}
 
 
@@ -71,17 +75,19 @@ def test_one_api_in_two_processes(alone: tuple[Served, psutil.Process], tmp_path
 
     # What is under way when the service is told to end is answered.
     found: list[dict[str, Any]] = []
-    calls = [threading.Thread(target=lambda: found.append(_ask(served, 1, seconds=3))) for _ in range(4)]
+    calls = [threading.Thread(target=lambda: found.append(_ask(served, 1, held=True))) for _ in range(4)]
     for call in calls:
         call.start()
-    until = threading.Event()
     while _under_way(served) < len(calls):
-        until.wait(0.05)
+        time.sleep(0.05)
     process.terminate()
+    time.sleep(1)
+    assert not found
+    (tmp_path / "gate").touch()
     for call in calls:
         call.join()
     assert [one["sum"] for one in found] == [1.0] * len(calls)
-    process.wait(30)
+    process.wait(60)
     with pytest.raises(tritonclient.grpc.InferenceServerException, match="UNAVAILABLE"):
         _ask(served, 1)
 

@@ -177,7 +177,7 @@ def test_compressed(grpc: Any) -> None:
 
 def test_overload(channel: Any) -> None:
     """More calls than may wait: some are refused with the time to wait, none is lost."""
-    message = _asked("slow", [np.array([1.0]).tobytes()], name="seconds", datatype="FP64", shape=[1])
+    message = _asked("slow", [np.array([2.0]).tobytes()], name="seconds", datatype="FP64", shape=[1])
     calls = [channel.unary_unary(_INFER).future(message, timeout=30) for _ in range(12)]
     codes = [call.code() for call in calls]
     assert set(codes) == {grpcio.StatusCode.OK, grpcio.StatusCode.RESOURCE_EXHAUSTED}
@@ -297,7 +297,7 @@ def test_a_client_that_goes_ends_its_work(served: Served, http: Any) -> None:
         stream.next()
         client.stop_stream(cancel_requests=True)
     ended = threading.Event()
-    for _ in range(200):
+    for _ in range(1200):
         answer = http.infer("endless_ended", [])
         if answer.as_numpy("output").tolist() == [True]:
             ended.set()

@@ -308,7 +308,7 @@ def test_overload(served: Served) -> None:
     """More calls than may wait: some are refused with the time to wait, none is lost."""
     import threading
 
-    body = {"inputs": [{"name": "seconds", "datatype": "FP64", "shape": [1], "data": [1]}]}
+    body = {"inputs": [{"name": "seconds", "datatype": "FP64", "shape": [1], "data": [2]}]}
     found: list[tuple[int, str | None]] = []
 
     def one() -> None:

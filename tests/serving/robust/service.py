@@ -1,6 +1,7 @@
 """What is attacked: quick and slow functions, large answers, streams, files."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 class Robust:
     def __init__(self) -> None:
         self.running, self.begun, self.ended = 0, 0, 0
+        self._open = threading.Event()
 
     @bentoml.api
     def add(self, a: int, b: float = 0.5) -> float:
@@ -43,6 +45,20 @@ class Robust:
         time.sleep(seconds)
         self.ended += 1
         return seconds
+
+    @bentoml.api
+    def gated(self) -> None:
+        """Keeps its thread until the gate is open."""
+        self.begun += 1
+        self._open.wait(60)
+        self.ended += 1
+
+    @bentoml.api
+    async def gate(self, is_open: bool) -> None:
+        if is_open:
+            self._open.set()
+        else:
+            self._open.clear()
 
     @bentoml.api
     async def counts(self) -> list[int]:

@@ -28,7 +28,7 @@ class Delay(BaseModel):
     detail: dict[str, int]
 
 
-@bentoml.service(traffic={"timeout": 5})
+@bentoml.service(traffic={"timeout": 10})
 class Everything:
     ended = False
 

@@ -7,7 +7,7 @@ import bentoml
 import numpy as np
 
 
-@bentoml.service(traffic={"timeout": 1})
+@bentoml.service(traffic={"timeout": 3})
 class Inner:
     running = 0
 
@@ -35,7 +35,7 @@ class Inner:
     async def slow(self) -> str:
         import asyncio
 
-        await asyncio.sleep(5)
+        await asyncio.sleep(30)
         return "never"
 
     @bentoml.api
@@ -54,6 +54,12 @@ class Inner:
 @bentoml.service
 class Dependent:
     inner = bentoml.depends(Inner)
+
+    def __init__(self) -> None:
+        for client in ("_sync", "_async"):
+            # BentoML's own waits for 1 % longer than the other service, whose refusal may take longer to come.
+            if hasattr(self.inner, client):
+                getattr(self.inner, client).timeout = 60
 
     @bentoml.api
     def twice(self, x: int) -> int:

@@ -40,7 +40,7 @@ class Lifecycle:
     @bentoml.api
     def begun(self, until: str = "made") -> list[str]:
         """The events with `until` among them: a task in the background runs after its answer was sent."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 25
         while until not in self.events and time.monotonic() < deadline:
             time.sleep(0.01)
         return self.events

@@ -5,7 +5,7 @@ import asyncio
 import bentoml
 
 
-@bentoml.service(traffic={"timeout": 1})
+@bentoml.service(traffic={"timeout": 4})
 class Limited:
     started = False
 
