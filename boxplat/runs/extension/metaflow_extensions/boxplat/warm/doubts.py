@@ -13,6 +13,8 @@ from typing import Any
 _HARMLESS_DEVICES = frozenset({"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"})
 # As it is when Metaflow is imported, which is when this module is.
 _RANDOM = random.getstate()
+# Of a task that is ending, among its flags in /proc (PF_EXITING).
+_EXITING = 0x4
 _NAMES = {
     "metaflow.runtime": ("subprocess", "Worker"),
     "metaflow.plugins.cards.card_creator": ("subprocess", "CardCreator"),
@@ -34,8 +36,18 @@ def names_missing(module: ModuleType) -> str | None:
 
 def native_threads() -> str | None:
     """Threads that live through a fork's preparation; libraries that can be forked (OpenBLAS) end theirs there."""
-    count = len(os.listdir("/proc/self/task"))
+    count = sum(map(_lives, os.listdir("/proc/self/task")))
     return f"the flow's modules started {count - 1} threads" if count > 1 else None
+
+
+def _lives(thread: str) -> bool:
+    """Whether a thread is not on its way out: the kernel lists one for a moment after it was joined."""
+    try:
+        with open(f"/proc/self/task/{thread}/stat", encoding="ascii", errors="replace") as file:
+            flags = int(file.read().rpartition(")")[2].split()[6])
+    except OSError:
+        return False
+    return not flags & _EXITING
 
 
 def open_descriptors() -> Iterator[tuple[int, str]]:
