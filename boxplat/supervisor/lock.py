@@ -14,7 +14,7 @@ from boxplat.core.model import Supervisor
 from boxplat.core.paths import Paths
 from boxplat.core.processes import memory
 
-_TRIES = 20
+_TRIES = 100
 _PAUSE = 0.01
 
 
