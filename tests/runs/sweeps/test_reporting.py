@@ -48,7 +48,7 @@ def test_tasks_at_once_share_one_study(tmp_path: Path) -> None:
     code = "from boxplat import study\nstudy('s').optimize(lambda trial: trial.suggest_float('x', 0, 1), n_trials=3)\n"
     env = {"BOXPLAT_SPOOL": str(tmp_path / "spool.jsonl"), "PATH": "", "HOME": str(tmp_path)}
     both = [subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.PIPE) for _ in "12"]
-    assert [process.wait(120) for process in both] == [0, 0], [process.communicate()[1] for process in both]
+    assert [process.wait(300) for process in both] == [0, 0], [process.communicate()[1] for process in both]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOXPLAT_SPOOL", str(tmp_path / "spool.jsonl"))
         made = study("s")

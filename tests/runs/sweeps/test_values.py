@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxplat.core.errors import BoxError, ExitCode
@@ -15,6 +15,7 @@ TEXTS = st.text(st.sampled_from("a1,\\ =."), min_size=1, max_size=8)
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=5))
+@settings(deadline=None)
 def test_what_is_joined_comes_apart_again(parts: list[str]) -> None:
     assert values.split(values.join(parts)) == parts
 

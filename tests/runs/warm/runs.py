@@ -107,7 +107,7 @@ def run(root: Path, file: Path, *words: str, warm: bool | None, command: str = "
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     latest = root / ".metaflow" / flow[1] / "latest_run"

@@ -63,18 +63,16 @@ class Held:
 def held(tmp_path: Path) -> Iterator[Held]:
     one = Held(tmp_path)
     yield one
-    for pid in {*one.left(), one.process.pid}:
-        with_pid = psutil.Process(pid) if psutil.pid_exists(pid) else None
-        if with_pid is not None:
-            with_pid.kill()
-    one.process.wait(10)
+    processes.signal_all(one.left(), signal.SIGKILL)
+    one.process.kill()
+    one.process.wait(60)
 
 
 def test_tasks_of_a_killed_server_are_tried_again_cold(held: Held) -> None:
     os.kill(held.server, signal.SIGKILL)
     until(lambda: not any(psutil.pid_exists(pid) for pid in held.tasks), "the tasks died with their server")
     held.go()
-    assert held.process.wait(60) == 0, (held.folder / "out").read_text()
+    assert held.process.wait(PATIENCE) == 0, (held.folder / "out").read_text()
     why = {record["why"] for record in records(held.folder) if record["kind"] == "cold"}
     assert len(why) >= 1
     assert all("server of warm tasks" in text for text in why)
@@ -83,7 +81,7 @@ def test_tasks_of_a_killed_server_are_tried_again_cold(held: Held) -> None:
 
 def test_tasks_of_a_killed_scheduler_end_as_orphans_do(held: Held) -> None:
     held.process.kill()
-    held.process.wait(10)
+    held.process.wait(60)
     held.go()
     until(held.done, "the orphans did their work")
     until(lambda: not held.left(), "nothing is left")
@@ -91,7 +89,7 @@ def test_tasks_of_a_killed_scheduler_end_as_orphans_do(held: Held) -> None:
 
 def test_an_interrupted_run_leaves_nothing(held: Held) -> None:
     os.killpg(held.process.pid, signal.SIGINT)
-    assert held.process.wait(60) != 0
+    assert held.process.wait(PATIENCE) != 0
     until(lambda: not held.left(), "nothing is left")
 
 
@@ -101,5 +99,5 @@ def test_the_servers_end_is_that_of_its_tasks_outside_a_box(tmp_path: Path) -> N
     server, tasks = psutil.Process(held.server), [psutil.Process(pid) for pid in held.tasks]
     server.terminate()
     held.process.terminate()
-    held.process.wait(60)
+    held.process.wait(PATIENCE)
     assert psutil.wait_procs([server, *tasks], PATIENCE)[1] == []
