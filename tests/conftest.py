@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -20,6 +21,13 @@ for _name in ("PYTHONDONTWRITEBYTECODE", "BOX_PROJECT"):
 # No flow of a sample project starts by itself in the middle of a test at a full hour.
 os.environ["BOXPLAT_SCHEDULE_ENABLED"] = "false"
 
+# Those of a GPU run where there is little more than torch and pytest.
+with contextlib.suppress(ImportError):
+    from hypothesis import settings
+
+    # An example that takes long says that the machine is busy.
+    settings.register_profile("boxplat", deadline=None)
+    settings.load_profile("boxplat")
 
 # Folders of which each part has its own servers.
 _DIVIDED = ("features", "releases", "serving")
@@ -62,7 +70,7 @@ def state(project: Path) -> Iterator[StateStore]:
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def run_box(root: Path, *args: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def run_box(root: Path, *args: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
     """The real command in a process of its own."""
     argv = [sys.executable, "-m", "boxplat", *args]
     return subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=timeout, check=False)
@@ -72,7 +80,7 @@ def run_box(root: Path, *args: str, timeout: float = 120) -> subprocess.Complete
 def box_command(project: Path) -> Iterator[Command]:
     """`box …` in the project; whatever it left running is stopped at the end."""
 
-    def command(*args: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def command(*args: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         return run_box(project, *args, timeout=timeout)
 
     yield command
@@ -89,7 +97,7 @@ def live_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (root / "flows" / flow.name).write_text(flow.read_text())
     done = run_box(root, "up", "--detach")
     assert done.returncode == 0, done.stderr
-    done = run_box(root, "wait", "--all")
+    done = run_box(root, "wait", "--all", "--timeout", "400")
     assert done.returncode == 0, done.stderr
     yield root
     run_box(root, "down")
