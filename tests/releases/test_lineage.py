@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from boxplat.core.state.changes import Change
@@ -51,6 +51,7 @@ def test_what_has_failed_is_passed_over() -> None:
     assert live_before(history({1: 100}, {2: 100}, {3: 100}), failed=[2]) == {1: 100}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.dictionaries(st.integers(1, 4), st.just(50), min_size=1, max_size=2), max_size=8))
 def test_rollbacks_come_to_an_end_and_only_return_to_what_was_live(steps: list[dict[int, int]]) -> None:
     """Each one goes to weights that were in force, with another set of releases, and there is a first that has none."""

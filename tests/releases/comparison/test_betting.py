@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from boxplat.releases.comparison.betting import Wealth, bets, path
@@ -24,6 +24,7 @@ def test_increments_of_a_split_have_the_mean_of_the_effect() -> None:
     np.testing.assert_allclose(mean, share * (1 - share) * (newer - older), atol=1e-12)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1), st.floats(0, 1)), max_size=50))
 def test_nobody_can_lose_everything(units: list[tuple[bool, float, float]]) -> None:
     """Also at losses of 0 and 1 and shares of 0 and 1 the logarithms are finite, and the interval is one."""

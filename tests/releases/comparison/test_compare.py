@@ -53,13 +53,16 @@ def test_only_times_with_a_choice_count() -> None:
 
 
 def answered(
-    paths: Paths, count: int, share: float = 0.5, gain: float = 0.0, start: float = SOON, seed: int = 1
+    paths: Paths, count: int, share: float = 0.5, gain: float = 0.0, start: float = SOON, seed: int = 1, at: float = 0.0
 ) -> np.ndarray:
-    """A split of `count` requests a millisecond apart; the newer release (2) sees `gain` more of what will happen."""
+    """A split of `count` requests a millisecond apart; the newer release (2) sees `gain` more of what will happen.
+
+    They begin `start` seconds after `at`, which is now where nothing else is said.
+    """
     rng = np.random.default_rng(seed)
     truth, newer = rng.random(count) < 0.3, rng.random(count) < share
     scores = np.clip(rng.beta(3, 6, count) + gain * newer * (truth - 0.3), 0, 1)
-    now = time.time() + start
+    now = (at or time.time()) + start
     log(
         paths,
         [
@@ -116,7 +119,8 @@ def test_what_the_gateway_may_not_have_known_yet_does_not_count(
 ) -> None:
     releases(state, 2)
     state.releases.split("delay", {1: 50, 2: 50}, "me")
-    answered(paths, 100, start=0.0)
+    change = state.record.entries("endpoint/delay", ("traffic.set",))[-1]
+    answered(paths, 100, start=0.0, at=change.at)
     assert compared(state, paths, settings("")).effect.units == 0
     answered(paths, 100, seed=2)
     assert compared(state, paths, settings("")).effect.units == 100

@@ -56,7 +56,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     found = Box(root, by="test")
     found.up(detach=True)
     try:
-        found.wait(timeout=90)
+        found.wait(timeout=300)
         yield found
     finally:
         found.down()
@@ -91,7 +91,7 @@ def test_a_release_that_is_worse_on_outcomes_loses_its_traffic(box: Box) -> None
         toss(box, address, range(start, start + 50))
         return False
 
-    until("the guard takes it back", taken_back, 90)
+    until("the guard takes it back", taken_back, 300)
     entries = box.state.record.entries("endpoint/coin")
     (breach,) = [entry for entry in entries if entry.kind == "guard.breached"]
     assert (breach.by, breach.data["number"], breach.data["guard"]) == ("guard", second, "alpha")

@@ -151,7 +151,7 @@ def test_who_adds_at_the_same_time_loses_nothing(paths: Paths) -> None:
     root = Path(__file__).parents[3]
     argv = [sys.executable, "-c", code, str(paths.root)]
     running = [subprocess.Popen([*argv, name], cwd=root) for name in "abcd"]
-    assert [process.wait(60) for process in running] == [0] * 4
+    assert [process.wait(300) for process in running] == [0] * 4
     assert sorted(str(row[0]) for row in labels(paths)) == sorted([f"{a}{n}" for a in "abcd" for n in range(5)] + ["x"])
 
 

@@ -80,7 +80,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     found = Box(root, by="test")
     found.up(detach=True)
     try:
-        found.wait(timeout=90)
+        found.wait(timeout=300)
         post(tracking(found), "registered-models/create", name="toy")
         for weights in (FAIR, GOOD, POOR):
             register(found, model(weights))
@@ -169,7 +169,7 @@ def test_an_endpoint_that_cannot_be_deployed_puts_the_alias_back(box: Box) -> No
     good = service.read_text()
     service.write_text(BROKEN)
     try:
-        error = refused(lambda: box.models.promote(Step("toy", "2", timeout=60)))
+        error = refused(lambda: box.models.promote(Step("toy", "2", timeout=240)))
     finally:
         service.write_text(good)
     assert "champion is back at version 1" in error.what and "no weights" in error.why

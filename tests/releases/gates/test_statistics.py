@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from boxplat.releases.gates.statistics import calibration_error, estimate, gain, placements
@@ -28,7 +28,7 @@ def delong(positive: np.ndarray, one: np.ndarray, other: np.ndarray) -> tuple[fl
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 6), st.integers(0, 6)), min_size=6, max_size=60)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ROWS)
 def test_placements_are_the_pairs_means_with_ties(rows: list[tuple[bool, int, int]]) -> None:
     positive, scores = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], float)
@@ -40,7 +40,7 @@ def test_placements_are_the_pairs_means_with_ties(rows: list[tuple[bool, int, in
     assert found[positive].mean() == pytest.approx(auc(positive.astype(float), scores))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ROWS)
 def test_single_rows_as_groups_are_delongs_test(rows: list[tuple[bool, int, int]]) -> None:
     positive = np.array([row[0] for row in rows])

@@ -67,7 +67,7 @@ def test_any_changed_byte_of_any_entry_is_named(column: str, seen: dict[int, str
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_entry_that_was_changed_is_named(data: st.DataObject) -> None:
     changed = list(GOOD)
     places = data.draw(st.sets(st.integers(0, 5), min_size=1))
@@ -98,6 +98,7 @@ def test_a_tail_written_anew_with_its_head_is_named_by_the_file_outside() -> Non
     assert named(forged, head, {}) == [], "which is what a chain alone cannot see"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sets(st.integers(0, 5), min_size=1))
 def test_deleted_entries_are_named(gone: set[int]) -> None:
     faults = chain.faults([row for place, row in enumerate(GOOD) if place not in gone], HEAD, SEEN)
@@ -108,6 +109,7 @@ def test_deleted_entries_are_named(gone: set[int]) -> None:
     assert [fault.number for fault in faults] == [begin for begin in sorted(missing) if begin - 1 not in missing]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.permutations(range(6)).filter(lambda order: order != list(range(6))))
 def test_entries_in_another_order_are_named(order: list[int]) -> None:
     moved = [replace(GOOD[place], number=at + 1) for at, place in enumerate(order)]
