@@ -85,7 +85,7 @@ def replayed(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iter
             status, told = ask(url, {"flights": flights(paths, moment), "as_of": moment.isoformat()})
             assert status == 200, told
             count += len(told["predictions"])
-        wait_until(lambda: _logged(log) == count, 30, lambda: f"{_logged(log)} of {count} predictions are logged")
+        wait_until(lambda: _logged(log) == count, 120, lambda: f"{_logged(log)} of {count} predictions are logged")
     yield Replayed(paths, state, config, count)
     state.close()
 
