@@ -49,7 +49,8 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = Path(__file__).with_name("everything")
     scratch = tmp_path_factory.mktemp("everything") / "own"
-    flags = ["--waiting", str(WAITING), "--body-mib", str(BODY_MIB), "--grpc-port"]
+    # Clients keep their connections from one test to the next.
+    flags = ["--keep-alive", "600", "--waiting", str(WAITING), "--body-mib", str(BODY_MIB), "--grpc-port"]
     with held_port() as port, worker(folder, "service:Everything", scratch, *flags, str(port)) as (url, _):
         yield Served(url, port)
 

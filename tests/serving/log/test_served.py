@@ -86,7 +86,7 @@ def values_of(one: Asked) -> list[int]:
 
 def test_rows_equal_what_was_answered(tmp_path: Path) -> None:
     folder = tmp_path / "log"
-    flags = ["--log", str(folder)]
+    flags = ["--log", str(folder), "--keep-alive", "600"]
     environment = {"BOXPLAT_ENDPOINT": "annotated", "BOXPLAT_RELEASE": "4"}
     with worker(HERE, "service:Annotated", tmp_path / "first", *flags, **environment) as (url, process):
         answered = asked_of(url)
@@ -119,7 +119,7 @@ def _compare(one: Asked, logged: list[dict[str, Any]]) -> None:
 def test_killed_and_taken_over(tmp_path: Path) -> None:
     """kill -9: what a client was answered before the spool grew last is there; the next worker tidies up."""
     folder = tmp_path / "log"
-    flags = ["--log", str(folder)]
+    flags = ["--log", str(folder), "--keep-alive", "600"]
     with worker(HERE, "service:Annotated", tmp_path / "first", *flags) as (url, process):
         answered = asked_of(url)
         while len({row["id"] for row in rows(folder)} if folder.exists() else ()) < len(answered):

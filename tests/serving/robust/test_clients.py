@@ -197,7 +197,8 @@ def test_a_client_that_does_not_read_large_answers(server: Server) -> None:
 def test_20_000_requests_ahead_of_their_answers(server: Server) -> None:
     """A client that sends all before it reads gets all, in order; the server does not keep them meanwhile."""
     count = 20_000
-    with server.bounded(), connected(server.url) as made, ThreadPoolExecutor(1) as pool:
+    # The time-out is that of all that is sent.
+    with server.bounded(), connected(server.url, timeout=240) as made, ThreadPoolExecutor(1) as pool:
         sent = pool.submit(
             made.sendall,
             b"".join(request("/add", b'{"a":%d}' % n, close=n == count - 1) for n in range(count)),
@@ -215,7 +216,7 @@ def test_requests_are_pipelined_on_the_long_way(server: Server, kind: str) -> No
     add, parts = request("/add", b'{"a":1}', close=False), chunked("/add", b'{"a"', b":1}", close=False)
     one = {"probes": request("/livez", b"", (), b"GET", close=False), "chunks": parts, "mixed": add + parts}[kind]
     count = 3000 // (2 if kind == "mixed" else 1)
-    with connected(server.url) as made, ThreadPoolExecutor(1) as pool:
+    with connected(server.url, timeout=240) as made, ThreadPoolExecutor(1) as pool:
         sent = pool.submit(made.sendall, one * count + request("/add", b'{"a":1}'))
         answers = rest(made)
         sent.result()
