@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import socket
@@ -51,9 +52,9 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: Callable[[],
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:
+        with urllib.request.urlopen(url, timeout=20) as response:
             return bool(response.status == 200)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
+    except (OSError, http.client.HTTPException):
         return False
 
 
@@ -63,12 +64,12 @@ def serve(argv: list[str], health: str, folder: Path, env: dict[str, str]) -> It
     with log.open("w") as out:
         process = subprocess.Popen(argv, cwd=folder, env=env, stdout=out, stderr=subprocess.STDOUT)
     try:
-        wait_until(lambda: answers(health) or process.poll() is not None, 90, log.read_text)
+        wait_until(lambda: answers(health) or process.poll() is not None, 300, log.read_text)
         assert process.poll() is None, log.read_text()
         yield
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=300)
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Sample:
         """`python flows/<name>.py run …` from the project's root."""
         env = environment(**({"MLFLOW_TRACKING_URI": self.tracking_url} if tracking else {}))
         argv = [sys.executable, f"flows/{name}.py", "--no-pylint", "run", *choices]
-        return subprocess.run(argv, cwd=self.root, env=env, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(argv, cwd=self.root, env=env, capture_output=True, text=True, timeout=1800, check=False)
 
     def must(self, name: str, *choices: str, tracking: bool = True) -> str:
         """Run a flow that must succeed; its output."""
