@@ -64,7 +64,7 @@ async def test_a_reading_rests_in_proportion_to_what_it_takes_and_hears_its_even
     reading, snapshot = Reading(("models",), every=15.0, kinds=("model.",)), busy()
     reading.hear(snapshot)
     await read(reading, 0, '{"schema_version": 1}')
-    began = reading._tried or 0.0
+    began, reading._took = reading._tried or 0.0, 0.0
     assert not reading.due(began + 14) and reading.due(began + 15.1)
     reading._took = 2.0
     assert not reading.due(began + 2 * REST - 1) and reading.due(began + 2 * REST + 1)
