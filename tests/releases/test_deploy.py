@@ -92,7 +92,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     found = Box(root, by="test")
     found.up(detach=True)
     try:
-        found.wait(timeout=90)
+        found.wait(timeout=300)
         register(tracking(found), new=True)
         yield found
     finally:
@@ -160,10 +160,11 @@ def test_new_model_version_makes_a_release_and_requests_wait(adder: Box) -> None
     client = threading.Thread(target=keep_asking)
     client.start()
     try:
+        until("the former one answers", lambda: answers)
         release = adder.deploy("adder")
     finally:
         done.set()
-        client.join(60)
+        client.join(180)
     assert (release.number, release.model_version, release.state) == (number, version, "live")
     assert live(adder, "adder")[0] == {number: 100} and live(adder, "adder")[1][number - 1] == "retired"
     assert failures == [] and str(number - 1) in answers
@@ -205,6 +206,7 @@ def test_release_that_does_not_start_gives_way_to_the_one_before(box: Box) -> No
 @pytest.mark.integration
 def test_a_killed_process_costs_only_the_requests_in_flight(adder: Box) -> None:
     """It comes back by itself, and what arrives meanwhile waits at the supervisor's socket."""
+    until("the former ones are gone", lambda: len(processes(adder, "adder")) == 1)
     (status,) = processes(adder, "adder")
     with under_load(Load(status.port, "/serving"), 4) as load:
         until("answers", lambda: load.answered[status.pid] > 20)

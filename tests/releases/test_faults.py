@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -18,6 +19,7 @@ from boxplat.box import Box
 from boxplat.core import processes
 from boxplat.core.errors import BoxError, ExitCode
 from boxplat.core.model import State
+from boxplat.releases import gateway
 from boxplat.releases.alone import alone
 from boxplat.releases.endpoints import replicas_of
 from boxplat.releases.gateway import drained
@@ -49,11 +51,20 @@ DIES = f"""{ADDER}
         os._exit(3)
 
     @bentoml.api
-    def slow(self) -> str:
+    def slow(self, mark: str) -> str:
+        import pathlib
         import time
 
+        pathlib.Path(mark).touch()
         time.sleep(3)
         return os.environ["BOXPLAT_RELEASE"]
+"""
+# Long enough at its start to be found there.
+LATE = f"""{DIES}
+if "BOXPLAT_RELEASE" in os.environ:
+    import time
+
+    time.sleep(30)
 """
 WRONG = ADDER.replace('return {"sum": sum(numbers)', "raise RuntimeError('no such column')\n        return {\"sum\": 0")
 # A deploy that is killed as it takes a certain step.
@@ -93,7 +104,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     found = Box(root, by="test")
     found.up(detach=True)
     try:
-        found.wait(timeout=90)
+        found.wait(timeout=300)
         register(tracking(found), new=True)
         found.deploy("adder")
         yield found
@@ -160,7 +171,8 @@ def test_a_crash_in_the_first_minute_gives_the_traffic_back(box: Box) -> None:
     assert {f"adder@{before}", f"adder@{newest}"} <= running(box), "the old one stands by"
     with pytest.raises(BoxError):
         box.predict("adder", {}, route="die")
-    until("the old one is back", lambda: traffic(box) == {before: 100}, seconds=5)
+    until("the old one is back", lambda: traffic(box) == {before: 100})
+    until("requests go to it", lambda: gateway.applied(box.state).serves("adder", {before: 100}))
     assert serving(box)["BOXPLAT_RELEASE"] == str(before) and states(box)[newest] == "failed"
     entry = box.state.record.entries("endpoint/adder", ("traffic.set",))[-1]
     assert entry.data["kind"] == "return" and "crashed" in entry.data["reason"]
@@ -183,8 +195,8 @@ def test_a_release_that_fails_its_warm_up_gets_no_traffic(box: Box) -> None:
 
 
 def test_no_room_changes_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    failed = {f"adder@{number}" for number, state in states(box).items() if state == "failed"}
-    until("those that failed before are gone", lambda: not failed & running(box))
+    until("what was before has ended", lambda: running(box) == {f"adder@{number}" for number in traffic(box)})
+    until("nothing is watched any more", lambda: not box.state.changes.current("adder"))
     variant(box, len(states(box)))
     before, event = (traffic(box), states(box), running(box)), box.events(limit=1)[-1].id
     monkeypatch.setattr("boxplat.runs.limits.Limits.memory", lambda self: Memory(2**30, 2**20))
@@ -237,7 +249,8 @@ def test_replicas_share_the_requests_and_one_may_be_killed(box: Box) -> None:
     victim = next(row for row in box.state.services.all() if row.name == f"adder@{live}.2")
     with under_load(door(box), 4) as load:
         until("both answer", lambda: len(load.answered) == 2)
-        os.kill(victim.pid or 0, signal.SIGKILL)
+        assert victim.pid
+        os.kill(victim.pid, signal.SIGKILL)
         until("it is there again", lambda: len(load.answered) == 3)
     # One at most for each client: what was in flight on the killed process may be tried again only where that is safe.
     assert len(load.failed) + sum(count for status, count in load.statuses.items() if status != 200) <= 4
@@ -249,11 +262,13 @@ def test_rollback_takes_traffic_and_alias_back(box: Box) -> None:
     newest = box.deploy("adder").number
     assert states(box)[newest] == "live" and newest != before
     with under_load(door(box), 2) as load, ThreadPoolExecutor() as pool:
-        waits = pool.submit(Box(box.root).predict, "adder", {}, route="slow")
-        until("it is under way", lambda: not drained(box.paths, "adder", newest))
+        began = box.root / "slow-began"
+        waits = pool.submit(Box(box.root).predict, "adder", {"mark": str(began)}, route="slow")
+        until("it is under way", lambda: began.exists() and load.answered)
+        assert waits.done() or not drained(box.paths, "adder", newest)
         change = box.rollback("adder", reason="a test")
         until("the old one answers", lambda: len(load.answered) == 2)
-        assert waits.result(30) == str(newest), "what was begun is ended before its process is"
+        assert waits.result(180) == str(newest), "what was begun is ended before its process is"
     assert good(load) and change.weights == {before: 100} == traffic(box)
     had = next(release.model_version for release in box.state.releases.all("adder") if release.number == before)
     assert champion(box) == had != version
@@ -279,7 +294,17 @@ def test_an_alias_that_cannot_follow_now_follows_later(box: Box) -> None:
 
 
 def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def known(pids: Iterable[int]) -> Iterator[psutil.Process]:
+    """Those of them that have not ended by themselves."""
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            yield psutil.Process(pid)
 
 
 def state_of(box: Box, name: str) -> State:
@@ -294,17 +319,17 @@ def test_the_same_serves_again_after_everything_was_killed(box: Box) -> None:
     url = next(row.url for row in box.endpoints() if row.name == "adder")
     there = holder(box.paths)
     assert there is not None and traffic(box) == {first: 70, second: 30}
-    variant(box, len(states(box)))
+    variant(box, len(states(box)), LATE)
     with subprocess.Popen(
         [sys.executable, "-m", "boxplat", "--project", box.root, "deploy", "adder"], stderr=-3
     ) as deploy:
         until("it is under way", lambda: any(one.moved is None for one in box.state.changes.current("adder")))
-        victims = [psutil.Process(pid) for pid in (there.pid, deploy.pid, *processes.marked(box.paths.state))]
+        victims = [*known((there.pid, deploy.pid, *processes.marked(box.paths.state)))]
         for victim in victims:
             processes.signal_all([victim.pid], signal.SIGKILL)
         until("they are gone", lambda: not any(map(alive, victims)))
     box.up(detach=True)
-    box.wait(["adder"], timeout=90)
+    box.wait(["adder"], timeout=300)
     assert traffic(box) == {first: 70, second: 30}
     assert next(row.url for row in box.endpoints() if row.name == "adder") == url
     until("both answer", lambda: {serving(box)["BOXPLAT_RELEASE"] for _ in range(20)} == {str(first), str(second)})
