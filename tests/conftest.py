@@ -23,10 +23,10 @@ os.environ["BOXPLAT_SCHEDULE_ENABLED"] = "false"
 
 # Those of a GPU run where there is little more than torch and pytest.
 with contextlib.suppress(ImportError):
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 
-    # An example that takes long says that the machine is busy.
-    settings.register_profile("boxplat", deadline=None)
+    # How long an example takes says more about the machine than about what is tested.
+    settings.register_profile("boxplat", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("boxplat")
 
 # Folders of which each part has its own servers.

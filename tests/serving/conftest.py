@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests.serving.cases import Case
 
@@ -27,10 +26,6 @@ _START_SECONDS = 120
 _WORKER = ("-m", "boxplat.serving.worker")
 _STOCK = ("-m", "bentoml", "serve", "--host", "127.0.0.1", "--port")
 _OWN = {"date", "x-bentoml-request-id", "etag", "last-modified"}
-
-# How long an example takes says more about the machine than about what is tested.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
 
 
 @dataclass(frozen=True)
