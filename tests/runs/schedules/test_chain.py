@@ -137,7 +137,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         made = Box(root, by="test")
         made.up(detach=True)
         try:
-            made.wait(timeout=90)
+            made.wait(timeout=400)
             post(tracking(made), "registered-models/create", name="toy")
             register(made, model(FAIR))
             post(tracking(made), "registered-models/alias", name="toy", alias="champion", version="1")
@@ -156,7 +156,7 @@ def test_from_ingest_to_a_deployed_challenger(box: Box) -> None:
         assert not failed, failed[0].error
         return runs if any(run.name == "ChallengeFlow" and run.state is RunState.SUCCEEDED for run in runs) else []
 
-    runs = until("the challenger is deployed", done, 300)
+    runs = until("the challenger is deployed", done, 900)
     assert [run.name for run in runs] == ["IngestFlow", "BringFlow", "RetrainFlow", "ChallengeFlow"]
     assert runs[0].id == first.id
     queued = {event.subject: event.data["by"] for event in box.events(limit=1000) if event.kind == "run.queued"}
@@ -196,7 +196,11 @@ def test_an_event_of_metaflows_own_api_starts_flows_too(box: Box) -> None:
     assert run_box(box.root, "schedule", "resume", "OtherFlow").returncode == 0
     done = run_box(box.root, "events", "publish", "nobody.says.this")
     assert "OtherFlow" in done.stderr
-    last = until("LastFlow ends", lambda: next((r for r in box.runs() if r.name == "LastFlow" and r.state.over), None))
+    last = until(
+        "LastFlow ends", lambda: next((r for r in box.runs() if r.name == "LastFlow" and r.state.over), None), 600
+    )
     assert last.state is RunState.SUCCEEDED and dict(last.params) == {"rows": "5"}
-    refused = [event for event in box.events(limit=1000) if event.kind == "event.refused"]
+    refused = until(
+        "the refusal is told", lambda: [event for event in box.events(limit=1000) if event.kind == "event.refused"]
+    )
     assert [event.data["name"] for event in refused] == ["run.succeeded"]
