@@ -66,7 +66,8 @@ def table(app: BoxApp, name: str) -> LiveTable:
 async def test_it_shows_who_has_what_who_waits_and_what_comes(box: FakeBox, size: tuple[int, int]) -> None:
     async with showing(app := Recorder(box), size) as pilot:
         await pilot.press("3")
-        await wait(pilot, lambda: "NightlyFlow" in text_of(app))
+        await wait(pilot, lambda: "NightlyFlow" in text_of(app) and bool(table(app, "line").texts))
+        await pilot.pause()
         text = text_of(app)
         for words in (
             "8.3 of 139 GiB", "of 8 cores", "38 % of 8 cores", "delay@7",
