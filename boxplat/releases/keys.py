@@ -17,7 +17,7 @@ from boxplat.releases.gateway.access import OPERATE, OWN, digest, new_token, own
 
 SCOPES = ("invoke", OPERATE)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,31}")
-_TAKEN_SECONDS = 15.0
+_TAKEN_SECONDS = 40.0
 _TURN = 0.02
 
 

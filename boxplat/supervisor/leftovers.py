@@ -9,6 +9,8 @@ import time
 from boxplat.core import processes
 from boxplat.core.paths import Paths
 
+_SECONDS = 5.0
+
 
 def sweep(paths: Paths, kept: set[int]) -> list[int]:
     """End every process of the box but the kept ones, what they started, this process and those above it.
@@ -27,9 +29,9 @@ def sweep(paths: Paths, kept: set[int]) -> list[int]:
         above = processes.parent(above)
     targets = [pid for pid in found if pid in there and pid not in spared]
     ticks = {pid: processes.start_ticks(pid) for pid in targets}
-    processes.signal_all(targets, signal.SIGTERM)
-    deadline = time.monotonic() + 5.0
-    while time.monotonic() < deadline and any(processes.alive(pid, ticks[pid]) for pid in targets):
-        time.sleep(0.05)
-    processes.signal_all([pid for pid in targets if processes.alive(pid, ticks[pid])], signal.SIGKILL)
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        processes.signal_all([pid for pid in targets if processes.alive(pid, ticks[pid])], how)
+        deadline = time.monotonic() + _SECONDS
+        while time.monotonic() < deadline and any(processes.alive(pid, ticks[pid]) for pid in targets):
+            time.sleep(0.05)
     return targets

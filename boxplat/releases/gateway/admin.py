@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 from boxplat.releases.gateway.render import ADMIN
 
-_SECONDS = 2.0
+# Who ends the gateway asks once: a shorter wait would cut off what a busy Envoy is answering.
+_SECONDS = 10.0
 _VERSION = re.compile(r'^(.+)\.version_text: "(.*)"$', re.MULTILINE)
 _NUMBER = re.compile(r"^(\S+): ([0-9]+)$", re.MULTILINE)
 

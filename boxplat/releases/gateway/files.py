@@ -15,7 +15,7 @@ from boxplat.releases.gateway.render import BOOTSTRAP, CLUSTERS, LISTENERS, OWN_
 
 _CHECK = "check.json"
 _CHECK_SECONDS = 30.0
-_TAKEN_SECONDS = 10.0
+_TAKEN_SECONDS = 25.0
 _TURN = 0.01
 
 
