@@ -79,7 +79,7 @@ def pod_template(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def pod_specs(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Everything in a document that becomes a pod and lists containers, those of workflows and their JobSets included."""
+    """Everything in a document that becomes a pod and lists containers, also in workflows and their JobSets."""
     template = pod_template(document)
     if template is not None:
         yield template["spec"]
