@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -100,7 +102,8 @@ async def browsing(folder: Path, address: str) -> AsyncIterator[Page]:
     assert program is not None
     argv = [program, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
     argv += ["--disable-dev-shm-usage", "--window-size=1280,800", f"--user-data-dir={folder}", "about:blank"]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # What is installed may be a script that starts the browser: both are ended, as a group.
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         async with (
             aiohttp.ClientSession() as session,
@@ -114,7 +117,7 @@ async def browsing(folder: Path, address: str) -> AsyncIterator[Page]:
                 await page.do("Page.close")
             listening.cancel()
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 
