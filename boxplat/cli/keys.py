@@ -29,6 +29,8 @@ def make(name: str, scopes: tuple[str, ...], as_json: bool) -> None:
     made = the_box().keys.make(name, scopes)
     click.echo(render.as_json(key=made.key, token=made.token) if as_json else made.token)
     say(f"key {name} ({', '.join(made.key.scopes)}): keep it now, only its hash is stored")
+    if not made.taken:
+        say("the gateway has not taken it yet and answers as before: box logs gateway")
     next_step('curl -H "Authorization: Bearer $KEY" …')
 
 

@@ -23,10 +23,11 @@ _TURN = 0.02
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key and, this one time, its token."""
+    """A key and, this one time, its token. Not `taken`: the running gateway still answers as before it was made."""
 
     key: AccessKey
     token: str
+    taken: bool
 
 
 def make(state: StateStore, name: str, scopes: Sequence[str], by: str) -> NewKey:
@@ -52,8 +53,7 @@ def make(state: StateStore, name: str, scopes: Sequence[str], by: str) -> NewKey
         )
     token = new_token()
     key = state.keys.add(name, sorted(set(scopes)), digest(token), by)
-    _await(state, lambda: name in gateway.applied(state).keys)
-    return NewKey(key, token)
+    return NewKey(key, token, _await(state, lambda: name in gateway.applied(state).keys))
 
 
 def revoke(state: StateStore, name: str, by: str) -> None:

@@ -94,10 +94,12 @@ class Project:
         try:
             known = self.known(service, features, full)
         except Refused:
-            changed = self._changed()
-            if changed is None or served is None:
+            if served is None:
                 raise
-            await changed
+            # The reading that is under way may have begun before the change that is asked for.
+            for _ in range(2):
+                if (changed := self._changed()) is not None:
+                    await changed
             return self.served, (self.served or served).plan(service, features, full)
         if known is not None:
             return known

@@ -145,6 +145,9 @@ class Journal:
         self._ending.set()
         self._wake.set()
         self._thread.join(STOP_SECONDS)
+        if self._thread.is_alive():
+            why = f"nothing could be written within {STOP_SECONDS:g} s"
+            say("log.lost", {"records": len(self._notes) // FIELDS, "why": why})
         self._thread = None
 
     def _sampled(self, number: int | str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from boxplat.features import catalog
 from boxplat.features.rows import Store
 from boxplat.features.server import http as serving
 from boxplat.features.server.metrics import Metrics
+from boxplat.features.server.project import Project
 from tests.features.server.conftest import ONLINE, READ, SETTINGS, Server, apply, fill, until, write_repository
 
 pytestmark = pytest.mark.integration
@@ -93,6 +97,28 @@ def test_a_catalog_that_nobody_wrote_is_made(tmp_path: Path) -> None:
         assert catalog.load(repo) is not None
     finally:
         server.close()
+
+
+def test_what_is_applied_while_an_earlier_change_is_read_is_found(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that came after an apply waits for no reading alone that began before it."""
+    repo = Path(shutil.copytree(repository, tmp_path / "repository"))
+    after, settings = catalog.load(repository), catalog.settings(repo)
+    assert after is not None and settings is not None
+    before, registry = replace(after, services={}), settings.registry
+    monkeypatch.setattr(catalog, "load", lambda _: before)
+    project = Project(repo)
+
+    def applied_meanwhile(_: Path) -> catalog.Catalog:
+        os.utime(registry, ns=(2, 2))
+        monkeypatch.setattr(catalog, "load", lambda _: after)
+        return before
+
+    monkeypatch.setattr(catalog, "load", applied_meanwhile)
+    os.utime(registry, ns=(1, 1))
+    served, _ = asyncio.run(project.plan("mixed", (), full=False))
+    assert served is not None and served.catalog == after
 
 
 def test_no_request_fails_or_mixes_rows_while_loads_replace_them(repository: Path, server: Server) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,22 @@ def test_memory_is_bounded_and_what_has_no_room_is_counted(tmp_path: Path) -> No
     assert log.dropped == 150 and log.flush()
     assert numbers(tmp_path / "log") == [*range(100), *range(250, 300)]
     assert told == [("log.dropped", {"records": 150, "in_all": 150})]
+
+
+def test_what_a_stuck_disk_does_not_take_is_lost_and_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, free = journal(tmp_path / "log"), threading.Event()
+    write = log._writer.write
+    monkeypatch.setattr(journals, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(log._writer, "write", lambda notes: free.wait(60) and write(notes))
+    log.start()
+    for number in range(7):
+        ask(log, number)
+    log.stop()
+    free.set()
+    said = capsys.readouterr().err
+    assert said.startswith("log.lost {'records': 7") and "within 0.1 s" in said
 
 
 def test_annotations_count_as_memory(tmp_path: Path) -> None:
