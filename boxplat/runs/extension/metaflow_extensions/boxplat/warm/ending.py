@@ -64,7 +64,11 @@ def _unfinished() -> bool:
 def _open(one: Any) -> bool:
     if not isinstance(one, io.IOBase):
         return True
-    return not one.closed and one.writable() and not _standard(one)
+    try:
+        return not one.closed and one.writable() and not _standard(one)
+    except Exception:
+        # One that another thread is making just now, or of a class of the flow's own: the interpreter knows its end.
+        return True
 
 
 def _standard(one: Any) -> bool:
