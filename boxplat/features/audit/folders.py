@@ -33,7 +33,8 @@ def scratch(paths: Paths) -> Iterator[Path]:
 
 def keep(paths: Paths, report: Report) -> None:
     """Keep a report as text, and say in it where."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    # To the microsecond: two audits of one table may end within the same second.
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     file = _folder(paths) / f"{stamp}-{Path(report.table).stem}.txt"
     report.file = str(file)
     file.write_text(f"{report}\n", encoding="utf-8")
