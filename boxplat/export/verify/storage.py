@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -13,8 +14,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ from boxplat.core.errors import BoxError, ExitCode
 
 _PR_SET_PDEATHSIG = 1
 _SECONDS = 60.0
+_TRIES = 3
+_TAKEN = "address already in use"
+# Its log's lines begin with a letter for how bad it is and the date.
+_FATAL = re.compile(r"F\d{4} ")
 _REGION = "us-east-1"
 # Where the server puts the sockets that no option moves.
 _SOCKETS = Path("/tmp")
@@ -67,8 +72,8 @@ class Storage:
             "FEAST_S3_ENDPOINT_URL": self.endpoint,
         }
 
-    def client(self) -> Any:
-        """A boto3 client of the server."""
+    def client(self, read_seconds: float = 60) -> Any:
+        """A boto3 client of the server, which waits so long for an answer."""
         import boto3
         from botocore.config import Config
 
@@ -78,7 +83,7 @@ class Storage:
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             region_name=_REGION,
-            config=Config(connect_timeout=5, retries={"max_attempts": 2}),
+            config=Config(connect_timeout=5, read_timeout=read_seconds, retries={"max_attempts": 2}),
         )
 
 
@@ -103,14 +108,36 @@ def serve(folder: Path, bucket: str = "boxplat") -> Iterator[Storage]:
     identities.touch(mode=0o600)
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     identities.write_text(json.dumps({"identities": [{"name": "box", "credentials": [keys], "actions": actions}]}))
-    ports = free_ports(len(_PORTS))
-    command = [binary, f"-logdir={folder}", "server", *_OPTIONS, f"-dir={folder / 'data'}", f"-s3.config={identities}"]
+    with contextlib.ExitStack() as running:
+        yield _started(running, binary, folder, Storage("", bucket, keys["accessKey"], keys["secretKey"]))
+
+
+def _started(running: contextlib.ExitStack, binary: str, folder: Path, keys: Storage) -> Storage:
+    """The server at ports that it could take: between being found free and being opened, others may take one."""
+    tries = 0
+    while True:
+        tries += 1
+        ports = free_ports(len(_PORTS))
+        storage = replace(keys, endpoint=f"http://127.0.0.1:{ports[_PORTS.index('s3.port')]}")
+        with contextlib.ExitStack() as trial:
+            child = trial.enter_context(_process(binary, folder, ports))
+            try:
+                _ready(storage, child, folder / "log")
+            except BoxError as error:
+                if tries == _TRIES or _TAKEN not in error.why:
+                    raise
+                continue
+            running.push(trial.pop_all())
+            return storage
+
+
+@contextlib.contextmanager
+def _process(binary: str, folder: Path, ports: Sequence[int]) -> Iterator[subprocess.Popen[bytes]]:
+    command = [binary, f"-logdir={folder}", "server", *_OPTIONS, f"-dir={folder / 'data'}"]
+    command += [f"-s3.config={folder / 'identities.json'}"]
     command += [f"-{name}={port}" for name, port in zip(_PORTS, ports, strict=True)]
     command += [f"-{part}.localSocket={folder / part}.sock" for part in ("filer", "s3")]
-    endpoint = f"http://127.0.0.1:{ports[_PORTS.index('s3.port')]}"
-    storage = Storage(endpoint, bucket, keys["accessKey"], keys["secretKey"])
-    log = folder / "log"
-    with log.open("ab") as output:
+    with (folder / "log").open("wb") as output:
         child = subprocess.Popen(
             command,
             cwd=folder,
@@ -121,8 +148,7 @@ def serve(folder: Path, bucket: str = "boxplat") -> Iterator[Storage]:
             preexec_fn=_following_parent(),
         )
     try:
-        _ready(storage, child, log)
-        yield storage
+        yield child
     finally:
         # It takes half a minute to end by itself when asked; what it has acknowledged is on the disk.
         child.kill()
@@ -169,7 +195,8 @@ def _ready(storage: Storage, child: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until an object can be stored: the bucket can be made before there is a place for its objects."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    client, deadline, made, last = storage.client(), time.monotonic() + _SECONDS, False, ""
+    # Whoever else has taken the port need not answer.
+    client, deadline, made, last = storage.client(read_seconds=5), time.monotonic() + _SECONDS, False, ""
     while child.poll() is None and time.monotonic() < deadline:
         try:
             if not made:
@@ -181,7 +208,7 @@ def _ready(storage: Storage, child: subprocess.Popen[bytes], log: Path) -> None:
             last = str(error)
             time.sleep(0.1)
     ended = child.poll() is not None
-    lines = log.read_text(errors="replace").splitlines()[-4:] if ended else [last]
+    lines = _complaint(log) if ended else [last]
     raise BoxError(
         "the S3-compatible server did not start" if ended else "the S3-compatible server does not answer",
         why="\n".join(lines) or f"it ended with status {child.returncode}",
@@ -189,6 +216,12 @@ def _ready(storage: Storage, child: subprocess.Popen[bytes], log: Path) -> None:
         log=log,
         code=ExitCode.FAILED if ended else ExitCode.TIMED_OUT,
     )
+
+
+def _complaint(log: Path) -> list[str]:
+    """What it ended for, which Go's stack follows; else its last lines."""
+    lines = log.read_text(errors="replace").splitlines()
+    return [line for line in lines if _FATAL.match(line)][:4] or lines[-4:]
 
 
 def _bucket(client: Any, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from boxplat.export.verify.storage import Storage
+from boxplat.core.errors import BoxError, ExitCode
+from boxplat.export.verify import storage as storage_of_export
+from boxplat.export.verify.storage import Storage, free_ports
 
 pytestmark = pytest.mark.integration
 USER = """\
@@ -51,3 +54,29 @@ def test_it_listens_on_loopback_only_and_ends_with_its_user(tmp_path: Path) -> N
     user.wait()
     psutil.wait_procs([server], timeout=60)
     assert not server.is_running()
+
+
+def test_a_port_that_somebody_takes_meanwhile_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where that somebody takes connections and never answers."""
+    drawn = [free_ports(8), free_ports(8)]
+    monkeypatch.setattr(storage_of_export, "free_ports", lambda count: drawn.pop(0))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", drawn[0][storage_of_export._PORTS.index("s3.port")]))
+        other.listen()
+        with storage_of_export.serve(tmp_path) as storage:
+            storage.client().put_object(Bucket=storage.bucket, Key="k", Body=b"x")
+            assert not drawn
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The complaint, not the stack of Go that follows it."""
+    taken = free_ports(8)
+    monkeypatch.setattr(storage_of_export, "free_ports", lambda count: taken)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", taken[0]))
+        other.listen()
+        with pytest.raises(BoxError) as refused, storage_of_export.serve(tmp_path):
+            pass
+    assert refused.value.code == ExitCode.FAILED and refused.value.log == str(tmp_path / "log")
+    (why,) = refused.value.why.splitlines()
+    assert f"127.0.0.1:{taken[0]}" in why and "address already in use" in why
