@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import sys
@@ -47,12 +49,15 @@ class Commands(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(int(ExitCode.OK))
         except Exception as error:
-            sys.exit(_told(_unexpected(error)))
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            sys.exit(_told(_without_room(error) if full else _unexpected(error)))
 
 
 def _told(error: BoxError) -> int:
     if "--json" in sys.argv:
-        click.echo(json.dumps({"schema_version": 1, **error.as_dict()}))
+        # Where this is what cannot be written, the words below still can.
+        with contextlib.suppress(OSError):
+            click.echo(json.dumps({"schema_version": 1, **error.as_dict()}))
     click.echo(str(error), err=True)
     return int(error.code)
 
@@ -61,6 +66,17 @@ def _misused(error: click.UsageError) -> BoxError:
     path = error.ctx.command_path if error.ctx else "box"
     usage = error.ctx.get_usage() if error.ctx else "usage: box COMMAND"
     return BoxError(error.format_message(), why=usage, fix=f"{path} --help", code=ExitCode.USAGE)
+
+
+def _without_room(error: Exception) -> BoxError:
+    import tempfile
+
+    return BoxError(
+        "the disk is full",
+        why=str(error),
+        fix=f"see which one (df -h . {tempfile.gettempdir()}), then make room there or by: box gc --dry-run",
+        code=ExitCode.PRECONDITION,
+    )
 
 
 def _unexpected(error: Exception) -> BoxError:

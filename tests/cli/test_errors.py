@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,12 @@ def test_unknown_names_get_the_nearest_one() -> None:
     assert nearest("zzz", ["tracking"]) == ""
     error = not_found("service", "webb", ["web"], "box status")
     assert isinstance(error, BoxError) and error.code is ExitCode.NOT_FOUND and "'web'" in error.what
+
+
+def test_output_onto_a_full_disk_is_no_defect_of_ours(project: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        argv = [sys.executable, "-m", "boxplat", "config", "--json"]
+        done = subprocess.run(argv, cwd=project, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == ExitCode.PRECONDITION and four_parts(done.stderr)
+    assert "the disk is full" in done.stderr and "box gc" in done.stderr
+    assert not list(project.glob(".box/logs/crash-*"))

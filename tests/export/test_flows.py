@@ -295,3 +295,10 @@ def test_argo_takes_every_field(made: list[dict[str, Any]]) -> None:
             model = models.WorkflowTemplate.model_validate(entry)
             back = json.loads(model.model_dump_json(by_alias=True, exclude_none=True))
             assert list(dropped(entry, back)) == []
+
+
+def test_a_full_disk_is_not_called_a_fault_of_the_flow(tmp_path: Path) -> None:
+    file = tmp_path / "full.py"
+    file.write_text('with open("/dev/full", "w") as full:\n    full.write("x")\n' + AFTER)
+    with pytest.raises(OSError, match="No space left on device"):
+        compile_flows([file], tmp_path, POLICY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -42,6 +43,9 @@ def compile_flows(files: Sequence[Path], root: Path, policy: Policy) -> tuple[tu
 
     Returns:
         The flows, and why Metaflow refuses the others or did not end within two minutes.
+
+    Raises:
+        OSError: the disk is full.
     """
     triggered = any(_TRIGGER.search(file.read_bytes()) for file in files)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -132,6 +136,8 @@ def _run(command: list[str], root: Path, env: dict[str, str], file: Path) -> str
 
 
 def _refused(file: Path, output: str) -> BoxError:
+    if os.strerror(errno.ENOSPC) in output:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), tempfile.gettempdir())
     said = [line.strip() for line in output.splitlines() if line.strip()]
     return BoxError(
         f"Metaflow cannot compile {file.name} for Argo Workflows",
