@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -44,20 +43,22 @@ class Commands(click.Group):
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted", err=True)
             sys.exit(int(ExitCode.INTERRUPTED))
-        except BrokenPipeError:
-            # The reader (head, less) has gone; nothing more can be said to it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(int(ExitCode.OK))
         except Exception as error:
             full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
             sys.exit(_told(_without_room(error) if full else _unexpected(error)))
 
 
 def _told(error: BoxError) -> int:
-    if "--json" in sys.argv:
-        # Where this is what cannot be written, the words below still can.
-        with contextlib.suppress(OSError):
+    try:
+        if "--json" in sys.argv:
             click.echo(json.dumps({"schema_version": 1, **error.as_dict()}))
+        # There is none where a script has closed it.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        # What cannot be written may be just this; the words below still can. Python itself would try once more at
+        # the end, and exit with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     click.echo(str(error), err=True)
     return int(error.code)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -108,10 +109,21 @@ def test_unknown_names_get_the_nearest_one() -> None:
     assert isinstance(error, BoxError) and error.code is ExitCode.NOT_FOUND and "'web'" in error.what
 
 
-def test_output_onto_a_full_disk_is_no_defect_of_ours(project: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_onto_a_full_disk_is_no_defect_of_ours(project: Path, unbuffered: str) -> None:
+    """Nor does Python have the last word, which tries to write once more at the end."""
     with Path("/dev/full").open("w") as full:
-        argv = [sys.executable, "-m", "boxplat", "config", "--json"]
-        done = subprocess.run(argv, cwd=project, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        argv, env = (
+            [sys.executable, "-m", "boxplat", "config", "--json"],
+            {**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+        done = subprocess.run(argv, cwd=project, env=env, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == ExitCode.PRECONDITION and four_parts(done.stderr)
     assert "the disk is full" in done.stderr and "box gc" in done.stderr
     assert not list(project.glob(".box/logs/crash-*"))
+
+
+def test_an_error_is_told_where_a_script_has_closed_the_output(project: Path) -> None:
+    argv = ["sh", "-c", f"{shlex.quote(sys.executable)} -m boxplat status --json >&-"]
+    done = subprocess.run(argv, cwd=project.parent, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == ExitCode.NO_BOX and four_parts(done.stderr)
